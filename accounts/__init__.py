@@ -1,0 +1,1 @@
+"""Who works here: accounts (tenants), employees, the audit log, and the wall between tenants."""

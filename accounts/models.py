@@ -1,0 +1,93 @@
+"""Account (the tenant), Employee (who logs in) and AuditEntry (what was done)."""
+
+import zoneinfo
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Account(models.Model):
+    """A company. One of the few global tables: it holds a name and nothing else."""
+
+    name = models.CharField(max_length=200, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    ADMIN = "admin", _("Admin")
+    SUPERVISOR = "supervisor", _("Supervisor")
+    EMPLOYEE = "employee", _("Employee")
+
+
+class EmployeeManager(BaseUserManager["Employee"]):
+    def create_user(self, *, account: Account, email: str, password: str | None, **fields: Any) -> "Employee":
+        """Make one employee; the running transaction must act for the account (tenancy.acting_for)."""
+        employee = self.model(account=account, email=email.strip().lower(), **fields)
+        employee.set_password(password)
+        employee.full_clean()
+        employee.save(using=self._db)
+        return employee
+
+
+def check_time_zone(name: str) -> None:
+    """Raise ValidationError unless the name is one the system knows."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(_("Unknown time zone."))
+
+
+class Employee(AbstractBaseUser):
+    """A person who logs in, by e-mail. Leaves by being made inactive, never by being deleted."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="employees")
+    email = models.EmailField(max_length=254, unique=True)  # kept in lower case
+    name = models.CharField(max_length=200)
+    role = models.CharField(max_length=20, choices=Role, default=Role.EMPLOYEE)
+    is_active = models.BooleanField(default=True)
+    language = models.CharField(max_length=10, default="en")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
+    joined_at = models.DateTimeField(default=timezone.now)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+    objects = EmployeeManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="employee_email_lower_case"
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "name"], name="employee_by_name")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+
+class AuditEntry(models.Model):
+    """Who did what to what, when: appended, never changed (a trigger refuses), read by admins."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
+    verb = models.CharField(max_length=60)
+    subject = models.CharField(max_length=300)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "-at", "-id"], name="audit_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.verb} {self.subject}"

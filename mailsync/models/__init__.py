@@ -1,0 +1,34 @@
+"""The tables of mail, one file a noun."""
+
+from mailsync.models.act import Act
+from mailsync.models.blob import Blob
+from mailsync.models.connection import ConnectionTest
+from mailsync.models.folder import Folder, SpecialUse
+from mailsync.models.mailbox import GrantLevel, Mailbox, MailboxGrant, MailboxState, Schedule, Security
+from mailsync.models.message import Attachment, Message
+from mailsync.models.operation import Operation, OperationKind, OperationState
+from mailsync.models.placement import Placement
+from mailsync.models.skipped import SkippedMessage
+from mailsync.models.tombstone import Tombstone
+
+__all__ = [
+    "Act",
+    "Attachment",
+    "Blob",
+    "ConnectionTest",
+    "Folder",
+    "GrantLevel",
+    "Mailbox",
+    "MailboxGrant",
+    "MailboxState",
+    "Message",
+    "Operation",
+    "OperationKind",
+    "OperationState",
+    "Placement",
+    "Schedule",
+    "Security",
+    "SkippedMessage",
+    "SpecialUse",
+    "Tombstone",
+]

@@ -1,0 +1,22 @@
+"""Blob: the bytes of a message's body, once per account."""
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Account
+
+
+class Blob(models.Model):
+    """Immutable bytes known by their hash. Never shared between accounts: a hash would tell what another holds."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    sha256 = models.BinaryField(max_length=32)
+    size = models.PositiveBigIntegerField()
+    content = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "sha256"], name="blob_once_an_account")]
+
+    def __str__(self) -> str:
+        return f"{self.size} bytes {bytes(self.sha256).hex()[:12]}"

@@ -1,0 +1,40 @@
+"""ConnectionTest: an attempt to reach a mail server, made by a worker while the page watches."""
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Account, Employee
+from mailsync.models.mailbox import Mailbox, Security
+
+
+class ConnectionTest(models.Model):
+    """What the employee typed (secret sealed), what each step said, and the folders that were found.
+
+    `steps` = [{"key": "name"|"connect"|"tls"|"login"|"folders"|"smtp", "text": sentence,
+    "state": "waiting"|"running"|"ok"|"failed"}]; `found` = [{"name": base64 of the exact bytes, "path", "special_use", "selectable",
+    "messages"}]. `mailbox` is set when a broken login is being repaired. Rows are dropped after a day.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, null=True, on_delete=models.CASCADE, related_name="+")
+    address = models.EmailField(max_length=254)
+    imap_host = models.CharField(max_length=253)
+    imap_port = models.PositiveIntegerField(default=993)
+    imap_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    smtp_host = models.CharField(max_length=253, blank=True)
+    smtp_port = models.PositiveIntegerField(default=465)
+    smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    login = models.CharField(max_length=254)
+    secret = models.BinaryField()
+    state = models.CharField(
+        max_length=10,
+        default="waiting",
+        choices=[(s, s) for s in ("waiting", "running", "passed", "failed", "used")],
+    )
+    steps = models.JSONField(default=list)
+    found = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.state}"

@@ -1,0 +1,115 @@
+"""Mailbox (a connected address), who else may use it, and when it is synchronised next."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Employee
+
+
+class Security(models.TextChoices):
+    """How a connection is protected; STARTTLS is refused, not skipped, where the server does not offer it."""
+
+    TLS = "tls", _("TLS")
+    STARTTLS = "starttls", _("STARTTLS")
+    NONE = "none", _("None (not protected)")
+
+
+class MailboxState(models.TextChoices):
+    NEW = "new", _("Connecting")
+    OK = "ok", _("Up to date")
+    REFUSED = "refused", _("Sign-in refused")
+    UNREACHABLE = "unreachable", _("Server unreachable")
+    PAUSED = "paused", _("Paused")
+
+
+class Mailbox(models.Model):
+    """One IMAP/SMTP address. A broken login changes `state` and nothing else: settings and copies stay."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="mailboxes")
+    address = models.EmailField(max_length=254)
+    sender_name = models.CharField(max_length=200, blank=True)
+
+    imap_host = models.CharField(max_length=253)
+    imap_port = models.PositiveIntegerField(default=993)
+    imap_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    smtp_host = models.CharField(max_length=253, blank=True)
+    smtp_port = models.PositiveIntegerField(default=465)
+    smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    login = models.CharField(max_length=254)
+    # MultiFernet token made by secrets.seal(); bound to the account, so it opens nowhere else.
+    secret = models.BinaryField()
+    # Set only by an operator's command: this mailbox may reach a private address.
+    private_host_allowed = models.BooleanField(default=False)
+
+    # How far back the first fetch reaches, chosen at connecting; see plans.limits.window_start.
+    fetch_days = models.PositiveIntegerField()
+    connected_at = models.DateTimeField(default=timezone.now)
+    disconnected_at = models.DateTimeField(null=True)
+
+    state = models.CharField(max_length=20, choices=MailboxState, default=MailboxState.NEW)
+    # A sentence for people about the last trouble; "" when there is none. `troubled_since` goes with it.
+    last_error = models.TextField(blank=True)
+    troubled_since = models.DateTimeField(null=True)
+    first_sync_started_at = models.DateTimeField(null=True)
+    first_synced_at = models.DateTimeField(null=True)
+    synced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "address"], name="mailbox_address_once")]
+        indexes = [models.Index(fields=["account", "owner"], name="mailbox_of_owner")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class GrantLevel(models.TextChoices):
+    """Each level includes the ones before it; the owner has all."""
+
+    READ = "read", _("Read")
+    REPLY = "reply", _("Read and reply")
+    DELETE = "delete", _("Read, reply, sort and delete")
+    MANAGE = "manage", _("Manage")
+
+
+class MailboxGrant(models.Model):
+    """Another employee's right on a mailbox. A mailbox is *shared* iff a grant exists: no flag to drift."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="grants")
+    employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="grants")
+    level = models.CharField(max_length=10, choices=GrantLevel)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "employee"], name="one_grant_each")]
+
+    def __str__(self) -> str:
+        return f"{self.employee_id} {self.level} {self.mailbox_id}"
+
+
+class Schedule(models.Model):
+    """When a mailbox is due and who works on it. Global (ids and times only), so the tick sees every account.
+
+    A worker owns the mailbox while `epoch` is the one it claimed; every transaction of the engine renews the
+    lease by that epoch and rolls back if it is no longer its own.
+    """
+
+    mailbox = models.OneToOneField(
+        Mailbox, primary_key=True, on_delete=models.CASCADE, related_name="schedule"
+    )
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    due_at = models.DateTimeField(null=True)
+    # The tick does not hint again before this moment: a full queue is not filled further.
+    hinted_until = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    epoch = models.PositiveBigIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="schedule_due", condition=models.Q(due_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"mailbox {self.mailbox_id} due {self.due_at}"

@@ -1,0 +1,74 @@
+"""Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
+
+from django.db import models
+
+from accounts.models import Account
+from mailsync.models.blob import Blob
+from mailsync.models.mailbox import Mailbox
+
+
+class Message(models.Model):
+    """header + body.content is the original, byte for byte. Everything else is derived from it for lists.
+
+    `identity` = sha256(header bytes + size): stable under MOVE and COPY, and not forgeable by a Message-ID.
+    Texts are cleaned of NUL, which PostgreSQL cannot hold, and cut to what a list can show.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="messages")
+    identity = models.BinaryField(max_length=32)
+    header = models.BinaryField()
+    body = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    # Bytes of header and body together, as fetched.
+    size = models.PositiveBigIntegerField()
+    message_id = models.TextField(blank=True)
+    subject = models.TextField(blank=True)
+    sender_name = models.TextField(blank=True)
+    sender_address = models.TextField(blank=True)
+    # {"to": [[name, address], …], "cc": […]}; at most 50 each are kept here, the rest is in the header.
+    recipients = models.JSONField(default=dict)
+    # The Date header, if it can be read; shown, never used for age.
+    sent_at = models.DateTimeField(null=True)
+    # INTERNALDATE: the date every rule of age uses.
+    received_at = models.DateTimeField()
+    snippet = models.TextField(blank=True)
+    has_attachments = models.BooleanField(default=False)
+    # Why the MIME structure could not be read; "" for nearly all mail. The original is kept anyway.
+    parse_problem = models.TextField(blank=True)
+    # Since when no folder holds it; NULL while placed. The discard of unplaced mail waits a grace period,
+    # because a move by another program is gone here before it is new there.
+    unplaced_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "identity"], name="message_once_a_mailbox")]
+        indexes = [
+            models.Index(fields=["mailbox", "received_at"], name="message_by_date"),
+            models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
+            models.Index(
+                fields=["mailbox", "unplaced_since"],
+                name="message_unplaced",
+                condition=models.Q(unplaced_since__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject or f"message {self.pk}"
+
+
+class Attachment(models.Model):
+    """A part that is a file. `part` is its number in the order of the MIME walk (mime.parse), from 0."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
+    part = models.PositiveIntegerField()
+    name = models.TextField()
+    type = models.CharField(max_length=200)
+    # Decoded bytes.
+    size = models.PositiveBigIntegerField()
+    content_id = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "part"], name="attachment_once")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,81 @@
+"""Operation: what an employee wants done on the server."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Account, Employee
+from mailsync.models.folder import Folder
+from mailsync.models.mailbox import Mailbox
+from mailsync.models.placement import Placement
+
+
+class OperationKind(models.TextChoices):
+    FLAG = "flag"
+    MOVE = "move"
+    EXPUNGE = "expunge"
+
+
+class OperationState(models.TextChoices):
+    PENDING = "pending"  # may still be changed or taken back
+    SENDING = "sending"  # a worker has it; its effect on the server is unknown until it says so
+    DONE = "done"
+    FAILED = "failed"  # rolled back on screen, with a notice
+    VOID = "void"  # taken back by the employee, or its UID died with the UIDVALIDITY
+
+
+class Operation(models.Model):
+    """An intention with the server's coordinates (folder, uidvalidity, uid): it replays harmlessly.
+
+    `uid` is empty while the placement itself waits for its UID (moved here a moment ago): the engine fills
+    the coordinates in when it is known.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="operations")
+    kind = models.CharField(max_length=10, choices=OperationKind)
+    state = models.CharField(max_length=10, choices=OperationState, default=OperationState.PENDING)
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="+")
+    uidvalidity = models.BigIntegerField(null=True)
+    uid = models.BigIntegerField(null=True)
+    add = ArrayField(models.TextField(), default=list)
+    remove = ArrayField(models.TextField(), default=list)
+    target = models.ForeignKey(Folder, null=True, on_delete=models.CASCADE, related_name="+")
+    placement = models.ForeignKey(Placement, null=True, on_delete=models.SET_NULL, related_name="operations")
+    by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
+    tries = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    # A failed operation is shown to `by` until they have seen it.
+    noticed_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["folder", "uid", "kind"],
+                name="one_pending_operation",
+                condition=Q(state="pending", uid__isnull=False),
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="move", target__isnull=False) | (~Q(kind="move") & Q(target__isnull=True)),
+                name="a_move_has_a_target",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["mailbox", "id"], name="operation_open", condition=Q(state__in=["pending", "sending"])
+            ),
+            models.Index(
+                fields=["placement"],
+                name="operation_of_placement",
+                condition=Q(state__in=["pending", "sending"]),
+            ),
+            models.Index(
+                fields=["by"], name="operation_failed", condition=Q(state="failed", noticed_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state} uid {self.uid}"

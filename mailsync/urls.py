@@ -1,0 +1,3 @@
+"""URLs of mail."""
+
+urlpatterns: list = []

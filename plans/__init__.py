@@ -1,0 +1,1 @@
+"""What an account may do on a given day: dated limits and dated subscriptions, derived on each question."""
