@@ -1,0 +1,1 @@
+"""Their side: everything that speaks IMAP. No Django, no models; values in, values out."""

@@ -2,7 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import ExpressionWrapper, F, Q
 
 from accounts.models import Account
 from mailsync.models.folder import Folder
@@ -23,10 +23,14 @@ class Placement(models.Model):
     # Columns the database derives, so that indexes stay usable under row-level security (plain booleans
     # are leakproof, array operators are not).
     seen = models.GeneratedField(
-        expression=Q(flags__contains=["\\Seen"]), output_field=models.BooleanField(), db_persist=True
+        expression=ExpressionWrapper(Q(flags__contains=["\\Seen"]), models.BooleanField()),
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
     starred = models.GeneratedField(
-        expression=Q(flags__contains=["\\Flagged"]), output_field=models.BooleanField(), db_persist=True
+        expression=ExpressionWrapper(Q(flags__contains=["\\Flagged"]), models.BooleanField()),
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
 
     class Meta:

@@ -1,0 +1,346 @@
+"""One authenticated connection to an IMAP server: the only place that puts text into a command.
+
+Built on IMAPClient 3.1 / imaplib. Every argument passes `quoted`, `uid_set` or `flag_list`, and those refuse
+CR, LF and NUL: Message-IDs, folder names and flags come from strangers (SYNC_CASES finding 1).
+"""
+
+import contextlib
+import imaplib
+import re
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError
+
+from mailsync import netguard
+from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
+
+READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
+CONNECT_TIMEOUT = 20.0
+RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
+TRANSIENT_CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN", "THROTTLED")
+FLAG = re.compile(r'^\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+$')
+ATOM_NAME = re.compile(rb'^[^\x00-\x1f\x7f"\\]*$')
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where and as whom to sign in. `password` stays out of the repr."""
+
+    host: str
+    port: int
+    security: str  # "tls", "starttls" or "none"
+    login: str
+    password: str = field(repr=False)
+    allow_private: bool = False
+    ca_file: str = ""
+    max_literal: int = 64 * 1024 * 1024
+
+
+def connect(credentials: Credentials) -> "Session":
+    """Connect, protect and sign in.
+
+    Raises Unreachable (name, connect, tls), Refused (login), Busy, or Broken; each says at which step.
+    """
+    session = Session(open_client(credentials), credentials.host)
+    try:
+        session.sign_in(credentials)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def open_client(credentials: Credentials) -> "_Client":
+    """The connection before the login: checked address, TLS as asked. STARTTLS is never skipped."""
+    context = tls_context(credentials.ca_file)
+    sock = _reach(credentials)
+    try:
+        if credentials.security == "tls":
+            sock = _wrap(sock, context, credentials.host)
+        client = _Client(sock, credentials)
+        if credentials.security == "starttls":
+            _start_tls(client, context, credentials.host)
+    except BaseException:
+        sock.close()
+        raise
+    return client
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """System authorities plus the operator's own CA file; TLS 1.2 at least (RFC 8996)."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+class Session:
+    """A signed-in connection. Any Broken or Unreachable means: close it and start over."""
+
+    def __init__(self, client: "_Client", host: str) -> None:
+        self.client = client
+        self.host = host
+        self.imap = client._imap
+        self.capabilities: frozenset[str] = frozenset()
+
+    def sign_in(self, credentials: Credentials) -> None:
+        """PLAIN where offered (any characters), else LOGIN. Raises Refused or Busy."""
+        offered = {name.upper() for name in self.imap.capabilities}
+        with translated("login"):
+            try:
+                if "AUTH=PLAIN" in offered:
+                    answer = f"\0{credentials.login}\0{credentials.password}".encode()
+                    self.imap.authenticate("PLAIN", lambda _challenge: answer)
+                elif "LOGINDISABLED" in offered:
+                    raise Refused(
+                        "The server accepts no password over this connection (LOGINDISABLED).", step="login"
+                    )
+                else:
+                    self._login(credentials)
+            except (imaplib.IMAP4.error, IMAPClientError) as error:
+                if isinstance(error, imaplib.IMAP4.abort):
+                    raise
+                raise _login_refused(error) from None
+        self.refresh_capabilities()
+
+    def _login(self, credentials: Credentials) -> None:
+        try:
+            login, password = (
+                quoted(text.encode("ascii")) for text in (credentials.login, credentials.password)
+            )
+        except UnicodeEncodeError:
+            raise Refused(
+                "This server cannot take a login or password with such letters.", step="login"
+            ) from None
+        kind, data = self.imap._simple_command("LOGIN", login, password)
+        if kind != "OK":
+            raise imaplib.IMAP4.error(data[-1])
+        self.imap.state = "AUTH"
+
+    def refresh_capabilities(self) -> None:
+        """Ask again: the list changes with TLS and with the login (G15)."""
+        lines = self.command("CAPABILITY", answer="CAPABILITY")
+        words = b" ".join(line for line in lines if isinstance(line, bytes))
+        self.capabilities = frozenset(words.decode("ascii", "replace").upper().split())
+
+    def can(self, capability: str) -> bool:
+        return capability in self.capabilities
+
+    def command(self, name: str, *arguments: bytes, answer: str | None = None) -> list[Any]:
+        """Send one command and return the untagged answers of a kind (lines, or (line, literal) pairs).
+
+        Raises CommandRefused for NO and BAD, Broken when the connection dies.
+        """
+        return self.receive(self.send(name, *arguments), answer)
+
+    def send(self, name: str, *arguments: bytes) -> tuple[str, bytes]:
+        """Put a command on the wire without waiting, so that commands can be pipelined (RFC 9051 5.5)."""
+        _refuse_line_breaks(*arguments)
+        with translated():
+            self.imap.untagged_responses.pop("READ-ONLY", None)
+            return name, self.imap._command(name, *arguments)
+
+    def receive(self, sent: tuple[str, bytes], answer: str | None = None) -> list[Any]:
+        """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
+        name, tag = sent
+        with translated():
+            kind, data = self.imap._command_complete(name, tag)
+            if kind != "OK":
+                raise refusal(data)
+            if answer is None:
+                return list(data)
+            found = self.imap.untagged_responses.pop(answer, [])
+        return list(found)
+
+    def select(self, name: bytes, *, condstore: bool) -> dict[str, Any]:
+        """Open a folder; the untagged answers by name. Raises FolderGone when it does not open."""
+        self.imap.untagged_responses = {}
+        self.imap.is_readonly = True  # imaplib would raise on READ-ONLY; we look ourselves
+        options = [b"(CONDSTORE)"] if condstore else []
+        try:
+            self.command("SELECT", quoted(name), *options)
+        except CommandRefused as error:
+            self.imap.state = "AUTH"
+            raise FolderGone(f"The server does not open this folder: {error.sentence}") from None
+        self.imap.state = "SELECTED"
+        answers = dict(self.imap.untagged_responses)
+        self.imap.untagged_responses = {}
+        return answers
+
+    def close(self) -> None:
+        """Say goodbye if the server still listens; never raises."""
+        with contextlib.suppress(Exception):
+            self.imap.sock.settimeout(2)
+            self.imap.logout()
+        with contextlib.suppress(Exception):
+            self.imap.shutdown()
+
+
+def quoted(text: bytes) -> bytes:
+    """A quoted string (RFC 9051 4.3). Bytes above 127 pass: that is how such servers named the folder."""
+    _refuse_line_breaks(text)
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def uid_set(uids: Iterable[int]) -> bytes:
+    """Sorted and joined into ranges, so that a command stays short: 1:4,9."""
+    ranges: list[list[int]] = []
+    for uid in sorted(set(uids)):
+        if ranges and uid == ranges[-1][1] + 1:
+            ranges[-1][1] = uid
+        else:
+            ranges.append([uid, uid])
+    return b",".join(b"%d" % a if a == b else b"%d:%d" % (a, b) for a, b in ranges)
+
+
+def flag_list(flags: Iterable[str]) -> bytes:
+    """A parenthesised list of flags; raises ForbiddenText for one that is no flag (RFC 9051 9, flag)."""
+    checked = sorted(set(flags))
+    for flag in checked:
+        if not FLAG.match(flag):
+            raise ForbiddenText(f"not a flag: {flag!r}")
+    return ("(" + " ".join(checked) + ")").encode("ascii")
+
+
+def refusal(data: list[Any]) -> CommandRefused:
+    """The server's NO or BAD as a sentence; final unless it says that it is only for now."""
+    text = data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given"
+    code = re.match(r"\[([A-Z-]+)", text)
+    transient = bool(code and code.group(1) in TRANSIENT_CODES)
+    return CommandRefused(f"“{text[:300]}”", final=not transient)
+
+
+@contextlib.contextmanager
+def translated(step: str = "session") -> Iterator[None]:
+    """Turn imaplib's and the socket's exceptions into ours."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unreachable("The server stopped answering.", step=step) from error
+    except imaplib.IMAP4.abort as error:
+        raise Broken(f"The connection broke: {_safe(error)}.", step=step) from None
+    except (imaplib.IMAP4.error, IMAPClientError) as error:
+        raise Broken(f"The server's answer makes no sense: {_safe(error)}.", step=step) from None
+    except (OSError, EOFError, ValueError) as error:
+        if isinstance(error, ForbiddenText):
+            raise
+        raise Broken("The connection to the server was lost.", step=step) from error
+
+
+class _Connection(imaplib.IMAP4):
+    """imaplib over a socket that netguard has opened, with a limit on announced literals (I07)."""
+
+    def __init__(self, sock: socket.socket, max_literal: int) -> None:
+        self._given = sock
+        self._max_literal = max_literal
+        super().__init__()
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
+        self.host, self.port, self.sock = host, port, self._given
+        self.file: Any = self.sock.makefile("rb", buffering=1 << 18)
+
+    def read(self, size: int) -> bytes:
+        if size > self._max_literal:
+            raise self.abort(f"a literal of {size} bytes was announced")
+        data: bytes = self.file.read(size)
+        if len(data) < size:
+            raise self.abort("the connection ended inside a literal")
+        return data
+
+
+class _Client(IMAPClient):  # type: ignore[misc]
+    """IMAPClient on our connection: bytes for names, aware dates, no debug copy of the traffic."""
+
+    def __init__(self, sock: socket.socket, credentials: Credentials) -> None:
+        self._sock_given = sock
+        self._max_literal = credentials.max_literal
+        with translated("connect"):
+            super().__init__(credentials.host, credentials.port, ssl=False, timeout=READ_TIMEOUT)
+        self._imap.debug = 0
+        self.folder_encode = False
+        self.normalise_times = False
+
+    def _create_IMAP4(self) -> _Connection:  # noqa: N802 (IMAPClient's name)
+        return _Connection(self._sock_given, self._max_literal)
+
+
+def _reach(credentials: Credentials) -> socket.socket:
+    try:
+        sock = netguard.connect(
+            credentials.host,
+            credentials.port,
+            allow_private=credentials.allow_private,
+            timeout=CONNECT_TIMEOUT,
+        )
+    except netguard.UnknownHost:
+        raise Unreachable(f"No server is known by the name {credentials.host}.", step="name") from None
+    except netguard.ForbiddenAddress:
+        raise Unreachable(
+            f"{credentials.host} is not a public address; only the operator can allow it.", step="name"
+        ) from None
+    except TimeoutError:
+        raise Unreachable(
+            f"{credentials.host} does not answer on port {credentials.port}.", step="connect"
+        ) from None
+    except OSError:
+        raise Unreachable(
+            f"{credentials.host} refuses connections on port {credentials.port}.", step="connect"
+        ) from None
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.settimeout(CONNECT_TIMEOUT)
+    return sock
+
+
+def _wrap(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(
+            f"The certificate of {host} is not trusted: {error.verify_message}.", step="tls"
+        ) from None
+    except TimeoutError:
+        raise Unreachable(f"{host} does not start TLS; is the port right?", step="tls") from None
+    except (ssl.SSLError, OSError):
+        raise Unreachable(f"{host} does not speak TLS on this port.", step="tls") from None
+
+
+def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
+    """Refuse to go on in clear text when STARTTLS is not offered or not obeyed (L01, L02)."""
+    imap = client._imap
+    if "STARTTLS" not in {name.upper() for name in imap.capabilities}:
+        raise Unreachable(f"{host} does not offer STARTTLS; nothing was sent.", step="tls")
+    with translated("tls"):
+        kind, _data = imap._simple_command("STARTTLS")
+    if kind != "OK":
+        raise Unreachable(f"{host} refuses STARTTLS; nothing was sent.", step="tls")
+    imap.sock = _wrap(imap.sock, context, host)
+    imap.file = imap.sock.makefile("rb", buffering=1 << 18)  # drops what was injected before TLS (L03)
+    with translated("tls"):
+        imap._get_capabilities()
+
+
+def _login_refused(error: Exception) -> Refused | Busy:
+    text = _safe(error)
+    if any(f"[{code}" in text.upper() for code in TRANSIENT_CODES):
+        return Busy(f"The server asks to try later: “{text}”.", step="login")
+    return Refused(f"The server refuses this login and password: “{text}”.", step="login")
+
+
+def _safe(error: Exception) -> str:
+    """The server's words, cut; imaplib puts no argument of ours into them but may hand over bytes."""
+    first = error.args[0] if error.args else ""
+    text = first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text)[:300]
+
+
+def _refuse_line_breaks(*texts: bytes) -> None:
+    for text in texts:
+        if b"\r" in text or b"\n" in text or b"\0" in text:
+            raise ForbiddenText("CR, LF or NUL in a command")

@@ -1,0 +1,121 @@
+"""When mailboxes are due: waking, claiming and keeping the lease. The database is the queue.
+
+Redis only carries hints; a lost hint is repeated by the tick, a doubled one finds nothing to claim.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from mailsync.models import Schedule
+
+HINT_SECONDS = 60
+
+
+class LeaseLost(Exception):
+    """Another worker claimed the mailbox, or ours ran out: nothing of this transaction may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a mailbox while `epoch` is the current one."""
+
+    mailbox_id: int
+    account_id: int
+    epoch: int
+
+
+def wake(mailbox_id: int) -> None:
+    """Make the mailbox due now and, once the running transaction is committed, hint a worker."""
+    account_id = Schedule.objects.values_list("account_id", flat=True).get(mailbox_id=mailbox_id)
+    Schedule.objects.filter(mailbox_id=mailbox_id).update(due_at=timezone.now())
+    transaction.on_commit(lambda: _hint(account_id, mailbox_id, "interactive"))
+
+
+def hint_due(now: datetime, limit: int = 500) -> int:
+    """Send one hint for each mailbox that is due and in nobody's hands; returns how many."""
+    due = (
+        _claimable(now)
+        .filter(Q(hinted_until=None) | Q(hinted_until__lt=now))
+        .order_by("due_at")
+        .values_list("mailbox_id", "account_id")[:limit]
+    )
+    sent = 0
+    for mailbox_id, account_id in list(due):
+        hinted = (
+            _claimable(now)
+            .filter(mailbox_id=mailbox_id)
+            .update(hinted_until=now + timedelta(seconds=HINT_SECONDS))
+        )
+        if hinted and _hint(account_id, mailbox_id, "sync"):
+            sent += 1
+    return sent
+
+
+def claim(mailbox_id: int, now: datetime, *, even_if_not_due: bool = False) -> Lease | None:
+    """Take the mailbox by one conditional UPDATE; None if it is not due or another worker has it."""
+    free = _unleased(now) if even_if_not_due else _claimable(now)
+    # due_at is empty while we work: a wake() that comes meanwhile sets it again and is not lost.
+    claimed = free.filter(mailbox_id=mailbox_id).update(
+        epoch=F("epoch") + 1, leased_until=_lease_end(now), due_at=None, hinted_until=None
+    )
+    if not claimed:
+        return None
+    row = Schedule.objects.get(mailbox_id=mailbox_id)
+    return Lease(mailbox_id=mailbox_id, account_id=row.account_id, epoch=row.epoch)
+
+
+def renew(lease: Lease) -> None:
+    """Prolong the lease in the running transaction; raises LeaseLost if the epoch is no longer ours.
+
+    The row stays locked until the commit, so no other worker can claim between our check and our write.
+    """
+    ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)
+    if not ours.update(leased_until=_lease_end(timezone.now())):
+        raise LeaseLost(f"mailbox {lease.mailbox_id}: epoch {lease.epoch} is over")
+
+
+def release(lease: Lease, *, due_at: datetime, failures: int) -> None:
+    """Give the mailbox back and say when it is due; an earlier wake() that came meanwhile wins."""
+    ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)
+    ours.filter(Q(due_at=None) | Q(due_at__gt=due_at)).update(due_at=due_at)
+    ours.update(leased_until=None, failures=failures)
+
+
+def failures_of(lease: Lease) -> int:
+    """How many runs in a row have failed before this one."""
+    return Schedule.objects.values_list("failures", flat=True).get(mailbox_id=lease.mailbox_id)
+
+
+def _unleased(now: datetime) -> QuerySet[Schedule]:
+    return Schedule.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now))
+
+
+def _claimable(now: datetime) -> QuerySet[Schedule]:
+    """Due and in nobody's hands, or left behind by a worker that died: its lease ran out."""
+    return _unleased(now).filter(Q(due_at__lte=now) | Q(due_at=None, leased_until__lt=now))
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.MAIL_LEASE_SECONDS)
+
+
+def _hint(account_id: int, mailbox_id: int, queue: str) -> bool:
+    """Redis down is no error here: the tick comes again."""
+    try:
+        current_app.send_task(
+            "mailsync.sync_mailbox",
+            args=[account_id, mailbox_id],
+            queue=queue,
+            retry=False,
+            expires=HINT_SECONDS,
+        )
+    except OperationalError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""PURE: compare what the server has with what we have; see the case table in the package's docstring."""
+
+from collections.abc import Iterable
+
+from mailsync.sync.state import (
+    Action,
+    Advance,
+    Flags,
+    Forget,
+    Import,
+    LocalFolder,
+    LocalPlacement,
+    Place,
+    Reflag,
+    RemoteFolder,
+    RemoteMessage,
+    Vanish,
+)
+
+
+def plan_folder(remote: RemoteFolder, local: LocalFolder) -> list[Action]:
+    """Everything to do so that our side of one folder equals the server's, in order."""
+    if remote.uidvalidity != local.uidvalidity:
+        return [Forget(remote.uidvalidity)]
+    return [
+        *plan_arrivals(remote, local),
+        *plan_flags(remote, local),
+        *plan_vanished(remote, local),
+        Advance(max(remote.last_uid, local.uid_seen)),
+    ]
+
+
+def plan_arrivals(remote: RemoteFolder, local: LocalFolder) -> list[Place | Import]:
+    """What to do about UIDs above the cursor, newest first."""
+    have = {placement.uid for placement in local.placements} | local.leaving
+    waiting = _waiting_by_message(local.placements)
+    new = [m for m in remote.arrivals if m.uid > local.uid_seen and m.uid not in have]
+    actions: list[Place | Import] = []
+    for message in sorted(new, key=lambda m: m.uid, reverse=True):
+        action = _plan_arrival(message, local, waiting)
+        if action:
+            actions.append(action)
+    return actions
+
+
+def _plan_arrival(
+    message: RemoteMessage, local: LocalFolder, waiting: dict[int, list[LocalPlacement]]
+) -> Place | Import | None:
+    if message.identity in local.tombstones:
+        return None
+    known = local.known.get(message.identity) if message.identity else None
+    if known is None:
+        return Import(message) if message.received_at >= local.window_start else None
+    candidates = waiting.get(known)
+    if not candidates:
+        return Place(message.uid, known, message.flags)
+    placement = candidates.pop()
+    return Place(message.uid, known, rebase(message.flags, placement), placement.id)
+
+
+def plan_flags(remote: RemoteFolder, local: LocalFolder) -> list[Reflag]:
+    """The server's flags with our open operations on top, where that differs from what we show."""
+    arrived = {message.uid: message.flags for message in remote.arrivals}
+    actions = []
+    for placement in local.placements:
+        if placement.uid is None:
+            continue
+        flags = remote.flags.get(placement.uid, arrived.get(placement.uid))
+        if flags is not None and rebase(flags, placement) != placement.flags:
+            actions.append(Reflag(placement.id, rebase(flags, placement)))
+    return actions
+
+
+def plan_vanished(remote: RemoteFolder, local: LocalFolder) -> list[Vanish]:
+    """Placements whose UID is gone, and those that wait for a UID which no move will bring any more."""
+    if remote.present is None:
+        return []
+    placed = _placed_waiting(remote, local)
+    return [
+        Vanish(placement.id)
+        for placement in local.placements
+        if (placement.uid is not None and placement.uid not in remote.present)
+        or (placement.uid is None and not placement.moving and placement.id not in placed)
+    ]
+
+
+def rebase(flags: Flags, placement: LocalPlacement) -> Flags:
+    """What to show: the server's flags, with what the employee did and the server has not heard of."""
+    return (flags - placement.remove) | placement.add
+
+
+def _waiting_by_message(placements: Iterable[LocalPlacement]) -> dict[int, list[LocalPlacement]]:
+    waiting: dict[int, list[LocalPlacement]] = {}
+    for placement in placements:
+        if placement.uid is None and not placement.moving:
+            waiting.setdefault(placement.message_id, []).append(placement)
+    return waiting
+
+
+def _placed_waiting(remote: RemoteFolder, local: LocalFolder) -> set[int]:
+    """Waiting placements that plan_arrivals gives a UID in the same plan."""
+    return {
+        action.placement_id
+        for action in plan_arrivals(remote, local)
+        if isinstance(action, Place) and action.placement_id is not None
+    }
