@@ -1,0 +1,127 @@
+"""Real servers for the tests, each started once, when the first test asks for it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from django.apps import apps
+from django.core.management import call_command, get_commands
+from django.db import connections
+from django.db.models.signals import post_migrate
+from pytest_django import DjangoDbBlocker
+
+from demo import services
+from demo.supervisor import Supervisor
+from tests.rigs.mailserver import MailServer, certificate_of
+from tests.settings import HOME, RUN
+
+# Playwright's synchronous API runs an event loop in the test's thread, where Django refuses its ORM.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that began the run removes what all of its processes left."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(RUN, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def supervisor() -> Iterator[Supervisor]:
+    with Supervisor(HOME) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_url(supervisor: Supervisor) -> str:
+    """A Redis (Valkey) of this process, empty at the start of each test."""
+    return services.start_redis(supervisor, HOME, keep=False)
+
+
+@pytest.fixture(scope="session")
+def postgres(supervisor: Supervisor) -> services.Postgres:
+    """The database of this process: `app_url` is the product's, `owner_url` sees every tenant's rows."""
+    settings = {**services.BULK, **services.THROWAWAY}
+    return services.start_postgres(supervisor, HOME, database="test_mailbound", settings=settings)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    postgres: services.Postgres,
+    redis_url: str,
+    django_test_environment: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """Tables made by the owner's role; every test then runs as the product does, under row-level security.
+
+    The app's role may TRUNCATE here and nowhere else: that is how a transactional test cleans up.
+    """
+    with django_db_blocker.unblock():
+        call_command("migrate", database="owner", verbosity=0, interactive=False)
+        connections["owner"].close()
+    with psycopg2.connect(postgres.owner_url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {services.APP}")
+    connection.close()
+    post_migrate.connect(load_catalogue, sender=apps.get_app_config("plans"))
+    with django_db_blocker.unblock():
+        load_catalogue(using="default")
+    yield
+    with django_db_blocker.unblock():
+        for each in connections.all(initialized_only=True):
+            each.close()
+
+
+def load_catalogue(using: str, **_: object) -> None:
+    """The published plans are part of every database: a flush ends with them (it sends post_migrate)."""
+    if using == "default" and "load_plans" in get_commands():
+        call_command("load_plans", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(request: pytest.FixtureRequest) -> None:
+    """Rate limits and hints of one test do not reach the next."""
+    if "django_db_setup" in request.fixturenames or "redis_url" in request.fixturenames:
+        client = redis.Redis.from_url(request.getfixturevalue("redis_url"))
+        client.flushall()
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def dovecot(supervisor: Supervisor) -> MailServer:
+    """A mail server without TLS, shared by the tests of this process: make a login of your own on it."""
+    return MailServer.start(supervisor, HOME / "dovecot", first_port=_ports())
+
+
+@pytest.fixture(scope="session")
+def dovecot_tls(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> MailServer:
+    """The same with TLS on `tls_port` and STARTTLS on `port`; only who trusts `ca_file` accepts it."""
+    certificate, ca_file = certificate_of(tmp_path_factory.mktemp("ca"), "localhost", services.LOOPBACK)
+    return MailServer.start(
+        supervisor, HOME / "dovecot-tls", first_port=_ports() + 200, certificate=certificate, ca_file=ca_file
+    )
+
+
+@pytest.fixture(scope="session")
+def smtp_sink(supervisor: Supervisor, dovecot: MailServer) -> services.Sink:
+    """An SMTP server that takes mail from the logins of `dovecot` and keeps it in the Maildir `kept`."""
+    port = services.free_port(_ports() + 400)
+    return services.start_sink(supervisor, HOME, port=port, users=dovecot.server.users)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Real mail of other projects, kept outside of the repository."""
+    default = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus"
+    folder = Path(os.environ.get("MAIL_CORPUS", default))
+    if not folder.is_dir():
+        pytest.skip("The corpus of real mail is not here; MAIL_CORPUS names its folder.")
+    return folder
+
+
+def _ports() -> int:
+    """Far apart for the processes of one run, so that two never try the same port at once."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")
+    return 21000 + int(worker) * 600 + os.getpid() % 97
