@@ -1,0 +1,168 @@
+"""Finding the servers of an address that no preset knows: what its domain publishes, then the usual names.
+
+Only a worker may ask the network; `guesses` and `parse` are pure. DNS SRV records (RFC 6186) are not read:
+the standard library has no resolver for them.
+"""
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+from mailsync import netguard
+from mailsync.models import Security
+from mailsync.presets import Server
+
+_SECONDS = 5.0
+_MAX_BYTES = 64 * 1024
+_MAX_REDIRECTS = 3
+_SECURITY = {"SSL": Security.TLS, "STARTTLS": Security.STARTTLS}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a domain says about its mail, in Mozilla's format."""
+
+    imap: Server
+    smtp: Server | None
+    login: str
+
+
+def guesses(domain: str) -> Iterator[Server]:
+    """IMAP servers by habit, likeliest first. Never without protection: a guess must not leak a password."""
+    hosts = (f"imap.{domain}", f"mail.{domain}", domain)
+    for host in hosts:
+        yield Server(host, 993, Security.TLS)
+    for host in hosts:
+        yield Server(host, 143, Security.STARTTLS)
+
+
+def smtp_guesses(domain: str, imap_host: str) -> Iterator[Server]:
+    """SMTP servers by habit, beginning beside the IMAP server that was found."""
+    neighbour = f"smtp.{imap_host.removeprefix('imap.')}" if imap_host.startswith("imap.") else imap_host
+    for host in dict.fromkeys((neighbour, f"smtp.{domain}", f"mail.{domain}", imap_host)):
+        yield Server(host, 465, Security.TLS)
+        yield Server(host, 587, Security.STARTTLS)
+
+
+def ask(address: str, *, allow_private: bool, tls: ssl.SSLContext) -> Published | None:
+    """What the domain itself publishes, over verified HTTPS only; None when it says nothing usable."""
+    domain = address.rpartition("@")[2]
+    # Only the domain is told, never the person.
+    query = urlencode({"emailaddress": f"mail@{domain}"})
+    places = (
+        f"https://autoconfig.{domain}/mail/config-v1.1.xml?{query}",
+        f"https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml",
+    )
+    for url in places:
+        text = _download(url, allow_private=allow_private, tls=tls)
+        found = parse(text, address) if text else None
+        if found:
+            return found
+    return None
+
+
+def parse(text: bytes, address: str) -> Published | None:
+    """Read Mozilla's clientConfig; None when it is something else or names no protected IMAP server."""
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        return None  # the format needs neither, a decompression attack does
+    try:
+        root = ET.fromstring(text)  # noqa: S314 (entities refused above, size bounded by _download)
+    except ET.ParseError:
+        return None
+    provider = root.find("emailProvider")
+    if provider is None:
+        return None
+    imap = _first(provider.findall("incomingServer[@type='imap']"), address)
+    if imap is None:
+        return None
+    smtp = _first(provider.findall("outgoingServer[@type='smtp']"), address)
+    return Published(imap[0], smtp[0] if smtp else None, imap[1])
+
+
+def _first(entries: list[ET.Element], address: str) -> tuple[Server, str] | None:
+    """The first protected server of a list (the publisher's order is their preference), with its login."""
+    for entry in entries:
+        security = _SECURITY.get((entry.findtext("socketType") or "").strip())
+        host = _fill(entry.findtext("hostname") or "", address)
+        port = (entry.findtext("port") or "").strip()
+        if security and host and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536:
+            return Server(host, int(port), security), _fill(
+                entry.findtext("username") or "", address
+            ) or address
+    return None
+
+
+def _fill(text: str, address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    for name, value in (
+        ("%EMAILADDRESS%", address),
+        ("%EMAILLOCALPART%", local),
+        ("%EMAILDOMAIN%", domain),
+    ):
+        text = text.replace(name, value)
+    return text.strip()[:253]
+
+
+def _download(url: str, *, allow_private: bool, tls: ssl.SSLContext) -> bytes | None:
+    """The body of an HTTPS page, at most _MAX_BYTES; None on any trouble: most domains publish nothing."""
+    for _hop in range(_MAX_REDIRECTS):
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            return None
+        try:
+            answer = _get(
+                parts.hostname, parts.port or 443, _target(url), allow_private=allow_private, tls=tls
+            )
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
+        if isinstance(answer, bytes | None):
+            return answer
+        url = answer
+    return None
+
+
+def _target(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _get(
+    host: str, port: int, target: str, *, allow_private: bool, tls: ssl.SSLContext
+) -> bytes | str | None:
+    """One GET: the body, or the address of a redirect, or None."""
+    plain = netguard.connect(host, port, allow_private=allow_private, timeout=_SECONDS)
+    with tls.wrap_socket(plain, server_hostname=host) as secure, _bounded(secure):
+        connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        # http.client would resolve the name again: it gets the checked connection instead.
+        connection.sock = secure
+        connection.request(
+            "GET", target, headers={"Accept": "application/xml, text/xml", "Connection": "close"}
+        )
+        response = connection.getresponse()
+        if response.status in (301, 302, 303, 307, 308):
+            return response.getheader("Location")
+        body = response.read(_MAX_BYTES + 1)
+        return body if response.status == 200 and len(body) <= _MAX_BYTES else None
+
+
+@contextmanager
+def _bounded(connection: socket.socket) -> Iterator[None]:
+    """Cut the connection after a while: a timeout of the socket alone lets a server drip for hours."""
+    timer = threading.Timer(2 * _SECONDS, _cut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,540 @@
+"""Connecting an address, repairing its login, choosing its folders, sharing it, letting it go.
+
+Nothing here speaks to a mail server: `start_test` asks a worker (probing.py) and the page watches the row.
+The plan's limits are asked on every call, inside the transaction that writes, so two tabs cannot pass both.
+"""
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from celery import current_app
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from kombu.exceptions import OperationalError
+
+from accounts import audit, tenancy
+from accounts.models import Account, Employee
+from mailsync import roles, schedule, secrets
+from mailsync.models import (
+    ConnectionTest,
+    Folder,
+    GrantLevel,
+    Mailbox,
+    MailboxGrant,
+    MailboxState,
+    Message,
+    Schedule,
+    Security,
+)
+from mailsync.presets import Server
+from mailsync.roles import FoundFolder
+from plans.limits import FREE, Limits, in_force
+from plans.models import PlanLimits
+from plans.subscriptions import limits_for
+
+TEST_LIVES = timedelta(days=1)
+NO_SERVER = Server("", 465, Security.TLS)
+
+
+class CannotConnect(Exception):
+    """The plan, a rule or another mailbox is in the way; `sentence` tells a person which and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where and as whom. An empty `smtp.host` means: reading only; an empty `imap.host`: find it."""
+
+    imap: Server
+    login: str
+    smtp: Server = NO_SERVER
+
+    def columns(self) -> dict[str, object]:
+        """As Mailbox and ConnectionTest keep them."""
+        return {
+            "imap_host": self.imap.host,
+            "imap_port": self.imap.port,
+            "imap_security": self.imap.security,
+            "smtp_host": self.smtp.host,
+            "smtp_port": self.smtp.port,
+            "smtp_security": self.smtp.security,
+            "login": self.login,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the employee wants: names of folders to sync, and a folder name by role (roles.CHOOSABLE)."""
+
+    folders: Collection[bytes]
+    roles: Mapping[str, bytes]
+
+
+def settings_of(row: ConnectionTest | Mailbox) -> ServerSettings:
+    """The servers of a test or of a mailbox."""
+    return ServerSettings(
+        imap=Server(row.imap_host, row.imap_port, row.imap_security),
+        smtp=Server(row.smtp_host, row.smtp_port, row.smtp_security),
+        login=row.login,
+    )
+
+
+# Limits
+
+
+def owned(owner: Employee) -> int:
+    """How many of the plan's mailboxes the employee uses. What others share does not count."""
+    return Mailbox.objects.filter(owner=owner, disconnected_at=None).count()
+
+
+def why_not(owner: Employee, on: date) -> str:
+    """Why the employee may not connect one more mailbox today, as a sentence; "" when they may."""
+    limits = limits_for(owner.account, on)
+    if not limits.sync_enabled:
+        return _("Your plan %(plan)s does not include mail. %(offer)s") % {
+            "plan": plan_name(limits.plan),
+            "offer": _offer(_better(limits, on)),
+        }
+    room, have = limits.mailboxes_per_employee, owned(owner)
+    if room is None or have < room:
+        return ""
+    return ngettext(
+        "Your plan %(plan)s has room for %(room)d mailbox per employee, and it is taken. %(offer)s",
+        "Your plan %(plan)s has room for %(room)d mailboxes per employee, and all are taken. %(offer)s",
+        room,
+    ) % {"plan": plan_name(limits.plan), "room": room, "offer": _offer_or_leave(_better(limits, on))}
+
+
+def plan_name(plan: str) -> str:
+    """A plan's key for people: crm-plus -> Crm plus."""
+    return plan.replace("-", " ").capitalize()
+
+
+def _offer(plans: Sequence[str]) -> str:
+    if not plans:
+        return _("Ask an admin of your company.")
+    return _("These plans do: %(plans)s. Ask an admin of your company to change it.") % {
+        "plans": ", ".join(plans)
+    }
+
+
+def _offer_or_leave(plans: Sequence[str]) -> str:
+    if not plans:
+        return _("Disconnect one first.")
+    return _("Disconnect one first, or ask an admin for a plan with more room: %(plans)s.") % {
+        "plans": ", ".join(plans)
+    }
+
+
+def _better(limits: Limits, on: date) -> list[str]:
+    """Plans on sale with more room, smallest first. On sale: published no earlier than today's Free."""
+    rows = [row.as_limits() for row in PlanLimits.objects.filter(effective_from__lte=on)]
+    free = in_force(rows, FREE, on)
+    held = [found for plan in {row.plan for row in rows} if (found := in_force(rows, plan, on))]
+    offered = [
+        row
+        for row in held
+        if row.sync_enabled
+        and row.plan != "trial"
+        and (not free or row.effective_from >= free.effective_from)
+    ]
+    room = _room(limits) if limits.sync_enabled else 0
+    more = [row for row in offered if _room(row) > room]
+    return [
+        plan_name(row.plan) for row in sorted(more, key=lambda row: (_room(row), row.storage_days, row.plan))
+    ]
+
+
+def _room(limits: Limits) -> float:
+    return float("inf") if limits.mailboxes_per_employee is None else limits.mailboxes_per_employee
+
+
+# Testing
+
+
+def start_test(
+    *, by: Employee, address: str, settings: ServerSettings, secret: str, mailbox: Mailbox | None = None
+) -> ConnectionTest:
+    """Seal the password, write the test down and hand it to a worker once the transaction is committed."""
+    return _begin(
+        by=by,
+        address=address,
+        settings=settings,
+        sealed=secrets.seal(secret, account_id=by.account_id),
+        mailbox=mailbox,
+    )
+
+
+def test_again(test: ConnectionTest, *, by: Employee) -> ConnectionTest:
+    """The same servers, login and password once more: nothing a person typed can change in between."""
+    return _begin(
+        by=by,
+        address=test.address,
+        settings=settings_of(test),
+        sealed=bytes(test.secret),
+        mailbox=test.mailbox,
+    )
+
+
+def test_as_it_is(mailbox: Mailbox, *, by: Employee) -> ConnectionTest:
+    """A test of a mailbox with what it has: the server may have come back by itself."""
+    return _begin(
+        by=by,
+        address=mailbox.address,
+        settings=settings_of(mailbox),
+        sealed=bytes(mailbox.secret),
+        mailbox=mailbox,
+    )
+
+
+def _begin(
+    *, by: Employee, address: str, settings: ServerSettings, sealed: bytes, mailbox: Mailbox | None
+) -> ConnectionTest:
+    ConnectionTest.objects.filter(created_at__lt=timezone.now() - TEST_LIVES).delete()
+    test = ConnectionTest.objects.create(
+        account_id=by.account_id,
+        by=by,
+        mailbox=mailbox,
+        address=address,
+        secret=sealed,
+        **settings.columns(),
+    )
+    transaction.on_commit(lambda: _hand_to_worker(test.account_id, test.pk))
+    return test
+
+
+def _hand_to_worker(account_id: int, test_id: int) -> None:
+    try:
+        current_app.send_task(
+            "mailsync.test_connection", args=[account_id, test_id], queue="interactive", retry=False
+        )
+    except OperationalError:
+        with tenancy.acting_for(account_id):
+            fail_test(test_id, "name", _("The background service cannot be reached. Try again in a minute."))
+
+
+def fail_test(test_id: int, key: str, sentence: str) -> None:
+    """End a test before any step was made."""
+    ConnectionTest.objects.filter(pk=test_id).update(
+        state="failed", steps=[{"key": key, "text": sentence, "state": "failed"}]
+    )
+
+
+# Connecting
+
+
+def connect(
+    *,
+    owner: Employee,
+    address: str,
+    settings: ServerSettings,
+    sealed: bytes,
+    found: Sequence[FoundFolder],
+    choice: Choice,
+    fetch_days: int,
+    by: Employee | None,
+    sender_name: str = "",
+    as_operator: bool = False,
+    private_host_allowed: bool = False,
+) -> Mailbox:
+    """Create the mailbox with its folders and wake it; a mailbox its owner had disconnected comes back.
+
+    `sealed` is secrets.seal(password); `as_operator` lets `fetch_days` exceed the plan's.
+    Raises CannotConnect.
+    """
+    with transaction.atomic():
+        account = _lock(owner.account_id)
+        today = timezone.localdate()
+        _refuse_if(why_not(owner, today))
+        _refuse_if(why_not_address(account, owner, address))
+        if not as_operator:
+            _refuse_if(_why_not_days(limits_for(account, today), fetch_days))
+        chosen = set(choice.folders)
+        if not chosen & {folder.name for folder in found if folder.selectable}:
+            raise CannotConnect(_("Choose at least one folder."))
+        mailbox, created = Mailbox.objects.update_or_create(
+            account=account,
+            address=address,
+            defaults={
+                **settings.columns(),
+                "owner": owner,
+                "sender_name": sender_name or owner.name,
+                "secret": sealed,
+                "private_host_allowed": private_host_allowed,
+                "fetch_days": fetch_days,
+                "connected_at": timezone.now(),
+                "disconnected_at": None,
+                "state": MailboxState.NEW,
+                "last_error": "",
+                "troubled_since": None,
+                "first_sync_started_at": None,
+                "first_synced_at": None,
+                "synced_at": None,
+            },
+        )
+        _write_folders(mailbox, found, choice)
+        Schedule.objects.update_or_create(mailbox=mailbox, defaults={"account": account, "failures": 0})
+        schedule.wake(mailbox.pk)
+        audit.record(
+            "mailbox.connected" if created else "mailbox.reconnected",
+            address,
+            account_id=account.pk,
+            by=by,
+            owner=owner.email,
+            imap=f"{settings.imap.host}:{settings.imap.port}",
+            folders=len(chosen),
+            fetch_days=fetch_days,
+        )
+    return mailbox
+
+
+def why_not_address(account: Account, owner: Employee, address: str) -> str:
+    """Why this address is not free, as a sentence; "" when it is, or is the owner's own that was let go."""
+    there = Mailbox.objects.filter(account=account, address=address).select_related("owner").first()
+    if there is None or (there.disconnected_at and there.owner_id == owner.pk):
+        return ""
+    if there.owner_id == owner.pk:
+        return _("You have connected %(address)s already.") % {"address": address}
+    return _("%(address)s is connected already, by %(owner)s. Ask to have it shared with you.") % {
+        "address": address,
+        "owner": there.owner,
+    }
+
+
+def _why_not_days(limits: Limits, fetch_days: int) -> str:
+    if 0 <= fetch_days <= limits.fetch_days:
+        return ""
+    return ngettext(
+        "Your plan %(plan)s fetches mail of the last %(days)d day at most.",
+        "Your plan %(plan)s fetches mail of the last %(days)d days at most.",
+        limits.fetch_days,
+    ) % {"plan": plan_name(limits.plan), "days": limits.fetch_days}
+
+
+def _refuse_if(reason: str) -> None:
+    if reason:
+        raise CannotConnect(reason)
+
+
+def _lock(account_id: int) -> Account:
+    """Connectings and sharings of one account happen one after another, so that counts hold."""
+    return Account.objects.select_for_update(no_key=True).get(pk=account_id)
+
+
+def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choice) -> None:
+    role_of = {name: role for role, name in _all_roles(found, choice.roles).items()}
+    # One folder a role is a constraint: give all back before they are dealt anew.
+    mailbox.folders.update(special_use="")
+    for folder in found:
+        Folder.objects.update_or_create(
+            mailbox=mailbox,
+            name=folder.name,
+            defaults={
+                "account_id": mailbox.account_id,
+                "path": folder.path,
+                "delimiter": folder.delimiter,
+                "special_use": role_of.get(folder.name, ""),
+                "selectable": folder.selectable,
+                "syncing": folder.selectable and folder.name in choice.folders,
+                "error": "",
+                "errors_in_row": 0,
+                **_no_cursors(),
+            },
+        )
+
+
+def _all_roles(found: Sequence[FoundFolder], chosen: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What the server says about INBOX and the virtual folders, what the employee says about the others."""
+    said = roles.guess(found)
+    taken = {role: name for role, name in said.items() if role not in roles.CHOOSABLE}
+    _refuse_if(why_not_roles(chosen, taken.values()))
+    return taken | {role: name for role, name in chosen.items() if role in roles.CHOOSABLE}
+
+
+def why_not_roles(chosen: Mapping[str, Hashable], taken: Collection[Hashable]) -> str:
+    """Why a choice of roles makes no sense, as a sentence: one folder cannot be two things."""
+    picked = list(chosen.values())
+    if len(set(picked)) != len(picked) or set(picked) & set(taken):
+        return _("A folder can have one role only; the inbox keeps its own.")
+    return ""
+
+
+def _no_cursors() -> dict[str, object]:
+    """Columns of a folder about which nothing is known yet."""
+    return {
+        "uidvalidity": None,
+        "uid_seen": 0,
+        "modseq": None,
+        "server_messages": 0,
+        "server_uidnext": 0,
+        "full_at": None,
+        "wanted": 0,
+        "fetched": 0,
+    }
+
+
+# Afterwards
+
+
+@transaction.atomic
+def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> None:
+    """Take servers, login and password from a passed test. Folders, copies and links stay as they are."""
+    if test.state != "passed" or test.mailbox_id != mailbox.pk or test.address != mailbox.address:
+        raise CannotConnect(_("Test the connection first."))
+    hosts = (mailbox.imap_host, mailbox.smtp_host)
+    for field, value in settings_of(test).columns().items():
+        setattr(mailbox, field, value)
+    mailbox.secret = bytes(test.secret)
+    # The operator allowed those hosts, not whatever is typed later.
+    if (mailbox.imap_host, mailbox.smtp_host) != hosts:
+        mailbox.private_host_allowed = False
+    mailbox.state = MailboxState.OK if mailbox.synced_at else MailboxState.NEW
+    mailbox.last_error = ""
+    mailbox.troubled_since = None
+    mailbox.save()
+    use_up(test)
+    Schedule.objects.filter(mailbox=mailbox).update(failures=0)
+    schedule.wake(mailbox.pk)
+    audit.record(
+        "mailbox.repaired",
+        mailbox.address,
+        account_id=mailbox.account_id,
+        by=by,
+        imap=f"{mailbox.imap_host}:{mailbox.imap_port}",
+    )
+
+
+def use_up(test: ConnectionTest) -> None:
+    """A test serves once; its copy of the password goes."""
+    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"")
+
+
+@transaction.atomic
+def set_folders(
+    mailbox: Mailbox, chosen: Collection[int], role_ids: Mapping[str, int], *, by: Employee
+) -> None:
+    """Choose folders (by id) to sync and their roles. The copies of a folder switched off leave by a job."""
+    folders = {folder.pk: folder for folder in mailbox.folders.select_for_update()}
+    fixed = [f.pk for f in folders.values() if f.special_use and f.special_use not in roles.CHOOSABLE]
+    _refuse_if(why_not_roles(role_ids, fixed))
+    wanted = {pk for pk in chosen if pk in folders and folders[pk].selectable}
+    if not wanted:
+        raise CannotConnect(_("Choose at least one folder."))
+    off = [pk for pk, folder in folders.items() if folder.syncing and pk not in wanted]
+    mailbox.folders.filter(pk__in=off).update(syncing=False, **_no_cursors())
+    mailbox.folders.filter(pk__in=wanted).update(syncing=True)
+    mailbox.folders.filter(special_use__in=roles.CHOOSABLE).update(special_use="")
+    for role, pk in role_ids.items():
+        if role in roles.CHOOSABLE and pk in folders:
+            mailbox.folders.filter(pk=pk).update(special_use=role)
+    if off:
+        _let_go(mailbox)
+    schedule.wake(mailbox.pk)
+    audit.record(
+        "mailbox.folders_chosen",
+        mailbox.address,
+        account_id=mailbox.account_id,
+        by=by,
+        folders=len(wanted),
+        switched_off=[folders[pk].path for pk in off],
+    )
+
+
+@transaction.atomic
+def rename_sender(mailbox: Mailbox, name: str, *, by: Employee) -> None:
+    """The name that recipients see."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(sender_name=name)
+    audit.record("mailbox.sender_renamed", mailbox.address, account_id=mailbox.account_id, by=by, name=name)
+
+
+@transaction.atomic
+def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
+    """Stop the sync, forget the password, let a job remove the copies; returns how many messages leave.
+
+    Settings, folders and grants stay for a return. The mail server is not touched.
+    """
+    leaving = Message.objects.filter(mailbox=mailbox).count()
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        disconnected_at=timezone.now(),
+        state=MailboxState.PAUSED,
+        secret=b"",
+        last_error="",
+        troubled_since=None,
+    )
+    mailbox.folders.update(**_no_cursors())
+    Schedule.objects.filter(mailbox=mailbox).update(due_at=None)
+    _let_go(mailbox)
+    audit.record(
+        "mailbox.disconnected", mailbox.address, account_id=mailbox.account_id, by=by, messages=leaving
+    )
+    return leaving
+
+
+def _let_go(mailbox: Mailbox) -> None:
+    """End a sync that runs now (it would store into what is leaving) and send the job that discards."""
+    Schedule.objects.filter(mailbox=mailbox).update(epoch=F("epoch") + 1, leased_until=None)
+    account_id, mailbox_id = mailbox.account_id, mailbox.pk
+
+    def send() -> None:
+        with suppress(OperationalError):
+            current_app.send_task(
+                "mailsync.discard_copies", args=[account_id, mailbox_id], queue="bulk", retry=False
+            )
+
+    transaction.on_commit(send)
+
+
+# Sharing
+
+
+@transaction.atomic
+def share(mailbox: Mailbox, employee: Employee, level: str, *, by: Employee) -> MailboxGrant:
+    """Give a colleague a right on the mailbox, or change it. Raises CannotConnect at the plan's limit."""
+    account = _lock(mailbox.account_id)
+    if employee.account_id != account.pk or employee.pk == mailbox.owner_id or not employee.is_active:
+        raise CannotConnect(_("Choose a colleague of your company."))
+    if level not in GrantLevel.values:
+        raise CannotConnect(_("Choose what they may do."))
+    if not mailbox.grants.exists():
+        _refuse_if(why_not_share(account, timezone.localdate()))
+    grant, _created = MailboxGrant.objects.update_or_create(
+        mailbox=mailbox, employee=employee, defaults={"account": account, "level": level}
+    )
+    audit.record(
+        "mailbox.shared", mailbox.address, account_id=account.pk, by=by, to=employee.email, level=level
+    )
+    return grant
+
+
+def why_not_share(account: Account, on: date) -> str:
+    """Why the account may not share one more mailbox, as a sentence; "" when it may."""
+    limits = limits_for(account, on)
+    room = limits.shared_mailboxes
+    if room is None:
+        return ""
+    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
+    if used.values("mailbox").distinct().count() < room:
+        return ""
+    return ngettext(
+        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and it is taken.",
+        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and all are taken.",
+        room,
+    ) % {"plan": plan_name(limits.plan), "room": room}
+
+
+@transaction.atomic
+def unshare(mailbox: Mailbox, employee: Employee, *, by: Employee) -> None:
+    """Take the right back; nothing happens if there was none."""
+    gone, _tables = MailboxGrant.objects.filter(mailbox=mailbox, employee=employee).delete()
+    if gone:
+        audit.record(
+            "mailbox.unshared", mailbox.address, account_id=mailbox.account_id, by=by, to=employee.email
+        )
