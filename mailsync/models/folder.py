@@ -45,7 +45,9 @@ class Folder(models.Model):
     server_messages = models.BigIntegerField(default=0)
     server_uidnext = models.BigIntegerField(default=0)
     full_at = models.DateTimeField(null=True)
-    # First-fetch progress: messages of the window and how many of them are here.
+    # How many placements the last plan would have dropped and the brake held back; see sync.brake.
+    held_back = models.PositiveIntegerField(default=0)
+    # Progress of a fetch: messages on the server and how many of them were looked through.
     wanted = models.PositiveIntegerField(default=0)
     fetched = models.PositiveIntegerField(default=0)
 

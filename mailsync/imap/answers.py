@@ -1,0 +1,168 @@
+"""Reading the server's answers: FETCH, STATUS and response codes into values. Pure; tested as data.
+
+Only what we asked for is looked for, by name and never by position (H08); text in literals is never searched.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from mailsync.sync.state import Flags
+
+_START = re.compile(rb"^\d+ \(")
+_UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
+_FLAGS = re.compile(rb"\bFLAGS \(([^()]*)\)", re.IGNORECASE)
+_DATE = re.compile(
+    rb'INTERNALDATE "\s*(\d{1,2})-([A-Za-z]{3})-(\d{4,9}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"',
+    re.IGNORECASE,
+)
+_SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
+_BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
+_BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
+_STATUS = re.compile(rb"\(([^()]*)\)\s*$")
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), 1
+    )
+}
+_NO_FLAGS: Flags = frozenset()
+_KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message."""
+
+    uid: int
+    flags: Flags | None
+    received_at: datetime | None
+    size: int | None
+    body: bytes | None
+
+
+def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
+    """imaplib's FETCH items to answers; those without a UID (unasked flag news by number) are left out."""
+    for text, literal in _responses(items):
+        uid = _UID.search(_FLAGS.sub(b"", text))
+        if uid:
+            yield Answer(int(uid[1]), _flags(text), internal_date(text), _size(text), _body(text, literal))
+
+
+def status_items(lines: Iterable[Any]) -> dict[str, int]:
+    """The items of a STATUS answer, upper case; numbers only."""
+    found: dict[str, int] = {}
+    for line in lines:
+        text = line[1] if isinstance(line, tuple) else line
+        match = _STATUS.search(text)
+        words = match[1].split() if match else []
+        for name, value in zip(words[::2], words[1::2], strict=False):
+            if value.isdigit():
+                found[name.decode("ascii", "replace").upper()] = int(value)
+    return found
+
+
+def internal_date(text: bytes) -> datetime | None:
+    """INTERNALDATE, aware; None where the server wrote none or an impossible one (K05)."""
+    match = _DATE.search(text)
+    if not match:
+        return None
+    day, month, year, hour, minute, second, sign, zone_h, zone_m = match.groups()
+    offset = timedelta(hours=int(zone_h), minutes=int(zone_m)) * (-1 if sign == b"-" else 1)
+    try:
+        moment = datetime(
+            int(year),
+            _MONTHS[month.lower()],
+            int(day),
+            int(hour),
+            int(minute),
+            int(second),
+            tzinfo=timezone(offset),
+        )
+        return moment.astimezone(UTC)
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def number(values: Iterable[Any] | None) -> int | None:
+    """The first number of an untagged answer or response code, None if there is none."""
+    for value in values or ():
+        if isinstance(value, bytes) and value.strip().isdigit():
+            return int(value)
+    return None
+
+
+def copied_uids(values: Iterable[Any] | None) -> dict[int, int]:
+    """COPYUID (RFC 4315 3): source UID to target UID; {} where it is absent or does not add up."""
+    pairs: dict[int, int] = {}
+    for value in values or ():
+        parts = value.split() if isinstance(value, bytes) else []
+        if len(parts) == 3:
+            source, target = list(expand(parts[1])), list(expand(parts[2]))
+            if len(source) == len(target):
+                pairs.update(zip(source, target, strict=True))
+    return pairs
+
+
+def expand(uids: bytes, limit: int = 100_000) -> Iterator[int]:
+    """A UID set as numbers, at most `limit` of them: a lying server must not fill our memory."""
+    left = limit
+    for part in uids.split(b","):
+        first, _, last = part.partition(b":")
+        if not first.isdigit() or (last and not last.isdigit()):
+            return
+        low, high = sorted((int(first), int(last or first)))
+        for uid in range(low, min(high, low + left - 1) + 1):
+            left -= 1
+            yield uid
+
+
+def parse_flags(words: bytes) -> Flags:
+    """Flags as text; system flags in RFC spelling whatever the server's case; \\Recent is nobody's (F10)."""
+    if not words:
+        return _NO_FLAGS
+    names = (word.decode("utf-8", "replace") for word in words.split())
+    return frozenset(
+        _KNOWN_FLAGS.get(name.lower(), name)
+        for name in names
+        if name.lower() != "\\recent" and "\0" not in name
+    )
+
+
+def _responses(items: Iterable[Any]) -> Iterator[tuple[bytes, bytes | None]]:
+    """Join the pieces of each answer: its text without literals, and the literal of its BODY, if any."""
+    text, body = b"", None
+    for item in items:
+        line, literal = item if isinstance(item, tuple) else (item, None)
+        if line is None:
+            continue
+        if _START.match(line):
+            if text:
+                yield text, body
+            text, body = b"", None
+        text += line
+        if literal is not None and _BODY_LITERAL.search(line):
+            body = literal
+    if text:
+        yield text, body
+
+
+def _flags(text: bytes) -> Flags | None:
+    match = _FLAGS.search(text)
+    return parse_flags(match[1]) if match else None
+
+
+def _size(text: bytes) -> int | None:
+    match = _SIZE.search(text)
+    return int(match[1]) if match else None
+
+
+def _body(text: bytes, literal: bytes | None) -> bytes | None:
+    if literal is not None:
+        return literal
+    match = _BODY.search(text)
+    if not match or match[2]:
+        return None
+    return re.sub(rb"\\(.)", rb"\1", match[1])

@@ -1,0 +1,267 @@
+"""ImapServer: what the engine may ask and tell a mail server, in values. Correct without any extension."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mailsync.imap.answers import copied_uids, fetch_answers, number, parse_flags, status_items
+from mailsync.imap.errors import CommandRefused
+from mailsync.imap.session import Session, flag_list, quoted, translated, uid_set
+from mailsync.sync.state import Flags, RemoteMessage
+
+LINE_BYTES = 7_000  # command lines stay under 8 kB
+COMMAND_UIDS = 5_000
+SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteName:
+    """A folder in LIST; `name` is what the server said, byte for byte."""
+
+    name: bytes
+    delimiter: str
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """STATUS of a folder; `modseq` is None where the server keeps none (or says 0: C10)."""
+
+    uidvalidity: int
+    uidnext: int
+    messages: int
+    unseen: int
+    modseq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A selected folder. `permanent` is None where the server did not say which flags it keeps."""
+
+    uidvalidity: int
+    uidnext: int
+    exists: int
+    modseq: int | None
+    writable: bool
+    permanent: Flags | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole message as the server gave it."""
+
+    uid: int
+    flags: Flags
+    received_at: datetime
+    raw: bytes
+
+
+class ImapServer:
+    """One session, one open folder at a time. Raises the errors of imap.errors and nothing of imaplib."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.opened_name: bytes | None = None
+
+    @property
+    def condstore(self) -> bool:
+        return self.session.can("CONDSTORE") or self.session.can("QRESYNC")
+
+    def folders(self) -> list[RemoteName]:
+        """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13)."""
+        with translated():
+            listed = self.session.client.list_folders()
+        found: dict[bytes, RemoteName] = {}
+        for attributes, delimiter, name in listed:
+            raw = name if isinstance(name, bytes) else str(name).encode()
+            found[raw] = RemoteName(
+                raw,
+                delimiter.decode("ascii", "replace") if delimiter else "",
+                frozenset(a.decode("ascii", "replace").lower() for a in attributes),
+            )
+        return list(found.values())
+
+    def statuses(self, names: Sequence[bytes]) -> dict[bytes, Status]:
+        """STATUS of many folders, pipelined; a folder that refuses is left out."""
+        items = b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + (b" HIGHESTMODSEQ)" if self.condstore else b")")
+        sent = [(name, self.session.send("STATUS", quoted(name), items)) for name in names]
+        found = {}
+        for name, tag in sent:
+            try:
+                said = status_items(self.session.receive(tag, "STATUS"))
+            except CommandRefused:
+                continue
+            if "UIDVALIDITY" in said and "MESSAGES" in said:
+                found[name] = Status(
+                    said["UIDVALIDITY"],
+                    said.get("UIDNEXT", 0),
+                    said["MESSAGES"],
+                    said.get("UNSEEN", 0),
+                    said.get("HIGHESTMODSEQ") or None,
+                )
+        return found
+
+    def open(self, name: bytes) -> Opened:
+        """SELECT. Raises FolderGone when it does not open."""
+        self.opened_name = None
+        said = self.session.select(name, condstore=self.condstore)
+        self.opened_name = name
+        permanent = said.get("PERMANENTFLAGS")
+        return Opened(
+            uidvalidity=number(said.get("UIDVALIDITY")) or 0,
+            uidnext=number(said.get("UIDNEXT")) or 0,
+            exists=number(said.get("EXISTS")) or 0,
+            modseq=number(said.get("HIGHESTMODSEQ")) or None,
+            writable="READ-ONLY" not in said,
+            permanent=parse_flags(permanent[-1].strip(b"()")) if permanent else None,
+        )
+
+    def list_messages(self, first: int, last: int) -> list[RemoteMessage]:
+        """UID, flags, date and size of a range of sequence numbers, ascending by UID.
+
+        Numbers are only used inside one FETCH, where the server may not renumber (RFC 9051 7.5.1).
+        """
+        sent = self.session.send("FETCH", b"%d:%d" % (first, last), b"(UID FLAGS INTERNALDATE RFC822.SIZE)")
+        return self._remote_messages(self.session.receive(sent, "FETCH"))
+
+    def flags_of(self, low: int, high: int) -> dict[int, Flags]:
+        """Flags of the UIDs in a range that exist."""
+        sent = self.session.send("UID", b"FETCH", b"%d:%d" % (low, high), b"(UID FLAGS)")
+        return self._flags(self.session.receive(sent, "FETCH"), low, high)
+
+    def changed_since(self, modseq: int, high: int) -> dict[int, Flags]:
+        """Flags that changed after a mod-sequence, for UIDs up to `high` (RFC 7162 3.1.4.1)."""
+        sent = self.session.send(
+            "UID", b"FETCH", b"1:%d" % high, b"(UID FLAGS)", b"(CHANGEDSINCE %d)" % modseq
+        )
+        return self._flags(self.session.receive(sent, "FETCH"), 1, high)
+
+    def headers(self, uids: Iterable[int]) -> dict[int, bytes]:
+        """The header of each UID that still exists, blank line included, as BODY[] would begin."""
+        wanted = set(uids)
+        sent = [
+            self.session.send("UID", b"FETCH", chunk, b"(UID BODY.PEEK[HEADER])")
+            for chunk in uid_chunks(wanted)
+        ]
+        found: dict[int, bytes] = {}
+        for tag in sent:
+            for answer in fetch_answers(self.session.receive(tag, "FETCH")):
+                if answer.body is not None and answer.uid in wanted:
+                    found[answer.uid] = answer.body
+        return found
+
+    def ask_messages(self, uids: Iterable[int]) -> list[tuple[str, bytes]]:
+        """Ask for whole messages without waiting; the answer is read by `take_messages`."""
+        return [
+            self.session.send("UID", b"FETCH", chunk, b"(UID FLAGS INTERNALDATE BODY.PEEK[])")
+            for chunk in uid_chunks(uids)
+        ]
+
+    def take_messages(
+        self, asked: list[tuple[str, bytes]], wanted: Mapping[int, RemoteMessage]
+    ) -> list[Fetched]:
+        """Read what `ask_messages` asked for. Bodies nobody wanted are ignored (K09); absent ones are absent."""
+        found: dict[int, Fetched] = {}
+        for tag in asked:
+            for answer in fetch_answers(self.session.receive(tag, "FETCH")):
+                remote = wanted.get(answer.uid)
+                if remote is not None and answer.body is not None:
+                    flags = remote.flags if answer.flags is None else answer.flags
+                    found[answer.uid] = Fetched(
+                        answer.uid, flags, answer.received_at or remote.received_at, answer.body
+                    )
+        return list(found.values())
+
+    def store(self, uids: Iterable[int], *, add: Iterable[str], remove: Iterable[str]) -> None:
+        """+FLAGS and -FLAGS, never a replacement (F02); a UID that is gone is answered OK (RFC 9051 6.4.9)."""
+        sent = []
+        for chunk in uid_chunks(uids):
+            for sign, flags in ((b"+", sorted(add)), (b"-", sorted(remove))):
+                if flags:
+                    sent.append(
+                        self.session.send("UID", b"STORE", chunk, sign + b"FLAGS.SILENT", flag_list(flags))
+                    )
+        self._settle(sent)
+
+    def move(self, uids: Sequence[int], target: bytes) -> dict[int, int]:
+        """Move to another folder; the new UIDs where the server tells them (COPYUID).
+
+        MOVE, else COPY + \\Deleted + UID EXPUNGE, else \\Deleted only: never a folder-wide EXPUNGE, which would
+        remove what other programs marked (D13).
+        """
+        new: dict[int, int] = {}
+        for chunk in uid_chunks(uids):
+            if self.session.can("MOVE"):
+                new |= self._copying(b"MOVE", chunk, target)
+            else:
+                new |= self._copying(b"COPY", chunk, target)
+                self._delete(chunk)
+        return new
+
+    def delete_copied(self, uids: Iterable[int]) -> None:
+        """The second half of a move without MOVE, when the copy is known to be there."""
+        for chunk in uid_chunks(uids):
+            self._delete(chunk)
+
+    def expunge(self, uids: Iterable[int]) -> None:
+        """Remove for good: \\Deleted and UID EXPUNGE of exactly these; without UIDPLUS only \\Deleted."""
+        self.delete_copied(uids)
+
+    def _delete(self, chunk: bytes) -> None:
+        sent = [self.session.send("UID", b"STORE", chunk, b"+FLAGS.SILENT", b"(\\Deleted)")]
+        if self.session.can("UIDPLUS"):
+            sent.append(self.session.send("UID", b"EXPUNGE", chunk))
+        self._settle(sent)
+
+    def _copying(self, verb: bytes, chunk: bytes, target: bytes) -> dict[int, int]:
+        self.session.imap.untagged_responses.pop("COPYUID", None)
+        self.session.receive(self.session.send("UID", verb, chunk, quoted(target)))
+        return copied_uids(self.session.imap.untagged_responses.pop("COPYUID", None))
+
+    def _settle(self, sent: Iterable[tuple[str, bytes]]) -> None:
+        """Read every answer, then raise the first refusal: nothing of ours is left on the wire."""
+        refused: CommandRefused | None = None
+        for tag in sent:
+            try:
+                self.session.receive(tag)
+            except CommandRefused as error:
+                refused = refused or error
+        self.session.imap.untagged_responses.pop("FETCH", None)
+        if refused:
+            raise refused
+
+    def _remote_messages(self, items: list[Any]) -> list[RemoteMessage]:
+        now = datetime.now(UTC)
+        found = {
+            answer.uid: RemoteMessage(
+                uid=answer.uid,
+                flags=answer.flags or frozenset(),
+                received_at=answer.received_at or now,
+                size=answer.size or 0,
+            )
+            for answer in fetch_answers(items)
+        }
+        return [found[uid] for uid in sorted(found)]
+
+    def _flags(self, items: list[Any], low: int, high: int) -> dict[int, Flags]:
+        # RFC 9051 6.4.9: "n:*" and swapped ranges answer messages outside the range; filter again.
+        return {
+            answer.uid: answer.flags
+            for answer in fetch_answers(items)
+            if answer.flags is not None and low <= answer.uid <= high
+        }
+
+
+def uid_chunks(uids: Iterable[int]) -> Iterator[bytes]:
+    """UID sets of at most 5 000 UIDs and 7 kB each (I02: longer lines are refused)."""
+    ordered = sorted(set(uids))
+    start = 0
+    while start < len(ordered):
+        size = min(COMMAND_UIDS, len(ordered) - start)
+        chunk = uid_set(ordered[start : start + size])
+        while len(chunk) > LINE_BYTES:
+            size = size * LINE_BYTES // (len(chunk) + 1)
+            chunk = uid_set(ordered[start : start + size])
+        yield chunk
+        start += size
