@@ -6,10 +6,13 @@ One file, no variants: development, tests and production differ only in their en
 import sys
 from pathlib import Path
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as messages
 from django.core.exceptions import ImproperlyConfigured
+
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -193,8 +196,8 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# Not the middleware's own look at request.user, which comes before the tenant is known and would make everybody
-# anonymous: accounts.middleware binds account and employee.
+# Not the middleware's own look at request.user, which comes before the tenant is known and would make
+# everybody anonymous: accounts.middleware binds account and employee.
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""
 LOGGING = {
     "version": 1,
