@@ -1,8 +1,10 @@
 """PURE: which folder is Sent, Trash and so on, where the server does not say so (RFC 6154 SPECIAL-USE)."""
 
+import base64
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 INBOX = "inbox"
 # What a person may choose; `inbox`, `all` and `flagged` are what the server says and nothing else.
@@ -29,6 +31,14 @@ class FoundFolder:
     @property
     def worth_syncing(self) -> bool:
         return self.selectable and not self.is_virtual
+
+    def as_json(self) -> dict[str, Any]:
+        """As ConnectionTest.found keeps it: the name's exact bytes in base64."""
+        return {**asdict(self), "name": base64.b64encode(self.name).decode()}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "FoundFolder":
+        return cls(**{**kept, "name": base64.b64decode(kept["name"])})
 
 
 # Names that mail programs and providers give, by role; the languages of their commonest translations.
