@@ -6,7 +6,7 @@ CURRENT = "NULLIF(current_setting('app.account', true), '')::bigint"
 
 
 def tenant_tables(*tables: str, column: str = "account_id") -> migrations.RunSQL:
-    """Force the tenant policy on these tables: reading and writing are limited to the transaction's account."""
+    """Force the tenant policy on these tables: reading and writing are limited to the acting account."""
     return migrations.RunSQL(
         [statement for table in tables for statement in _policy(table, column)],
         [

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-# Also the policy of the sign-in: one employee may be seen by whoever names the exact address.
 _SWITCH = "SELECT current_setting('app.account', true), set_config('app.account', %s, true)"
+_NOBODY = ""
 
 
 @contextmanager
@@ -19,12 +19,15 @@ def acting_for(account_id: int | None) -> Iterator[None]:
     """Open one transaction in which exactly this account's rows exist (None: no tenant's).
 
     Nested calls are savepoints; the outer account is back afterwards. Raises whatever the block
-    raises, after rolling back.
+    raises, after rolling back. A generator that is read after the block (a streamed response) is
+    outside: it must open its own.
     """
     with transaction.atomic():
-        before = _switch("" if account_id is None else str(account_id))
+        before = _switch(_NOBODY if account_id is None else str(account_id))
         yield
-        _switch(before)
+        # A rollback takes the setting back by itself, and a broken transaction obeys no further statement.
+        if not connection.needs_rollback:
+            _switch(before)
 
 
 def enter(account_id: int) -> None:
@@ -32,14 +35,26 @@ def enter(account_id: int) -> None:
     _switch(str(account_id))
 
 
-def allow_sign_in(email: str) -> None:
-    """Let the running transaction see the one employee with this address, before any account is set."""
+def leave() -> None:
+    """Let the running transaction act for nobody: sign-in failed, or the session's person may not work."""
+    _switch(_NOBODY)
+
+
+def account_of_address(email: str) -> int | None:
+    """The account of the employee who signs in with this exact address; the only look across the wall.
+
+    Its policy (accounts.0002) shows the one row whose address was named, and only until this returns.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.sign_in', %s, true)", [email.lower()])
+        cursor.execute("SELECT set_config('app.sign_in', %s, true)", [email])
+        cursor.execute("SELECT account_id FROM accounts_employee WHERE email = %s", [email])
+        row = cursor.fetchone()
+        cursor.execute("SELECT set_config('app.sign_in', '', true)")
+    return row[0] if row else None
 
 
 def _switch(account: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(_SWITCH, [account])
         row = cursor.fetchone()
-    return row[0] or "" if row else ""
+    return row[0] or _NOBODY if row else _NOBODY

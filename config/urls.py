@@ -1,9 +1,14 @@
 """Every URL of the product, by app."""
 
+from allauth.account import views as allauth
 from django.urls import include, path
 
 urlpatterns = [
-    path("account/", include("allauth.account.urls")),
+    # Only what we use of allauth: nobody signs up here, and a forgotten password is renewed by an admin.
+    path("account/login/", allauth.login, name="account_login"),
+    path("account/logout/", allauth.logout, name="account_logout"),
+    path("account/inactive/", allauth.account_inactive, name="account_inactive"),
+    path("account/password/", allauth.password_change, name="account_change_password"),
     path("", include("accounts.urls")),
     path("", include("mailsync.urls")),
 ]

@@ -32,7 +32,7 @@ def limits_for(account: Account, on: date) -> Limits:
     """What the account may do on a day.
 
     A plan that has no row in force (the day is before its first, or it never existed) falls back to Free.
-    Raises UnknownPlanError where not even Free has a row: before the first day of the catalogue, or not loaded.
+    Raises UnknownPlanError where not even Free has a row: a day before the catalogue, or not loaded.
     """
     plan = plan_of(account, on)
     rows = [row.as_limits() for row in PlanLimits.objects.filter(plan__in=[plan, FREE])]
@@ -52,7 +52,7 @@ def change_plan(account: Account, plan: str, *, on: date, by: Employee | None) -
     if in_force([row.as_limits() for row in PlanLimits.objects.filter(plan=plan)], plan, on) is None:
         raise UnknownPlanError(f"There is no plan {plan!r} on {on}.")
     # Two changes at once: the second waits here and then sees what the first did.
-    Account.objects.select_for_update().get(pk=account.pk)
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     before = plan_of(account, on)
     Subscription.objects.filter(account=account, starts_on__gte=on).delete()
     Subscription.objects.filter(_open_after(on), account=account).update(ends_on=on)

@@ -16,8 +16,12 @@ from pytest_django import DjangoDbBlocker
 
 from demo import services
 from demo.supervisor import Supervisor
+from tests.consistency import sound_accounts
 from tests.rigs.mailserver import MailServer, certificate_of
 from tests.settings import HOME, RUN
+from tests.world import world
+
+__all__ = ["sound_accounts", "world"]  # fixtures
 
 # Playwright's synchronous API runs an event loop in the test's thread, where Django refuses its ORM.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"

@@ -1,0 +1,168 @@
+"""What must be true of every account's rows at any moment, in one place: the tests and check_account ask here.
+
+Each invariant is one statement, so it sees one moment even while workers write. A row that belongs to
+another account is invisible under row-level security: a foreign key that leads nowhere is a breach.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import connection, models
+
+from accounts import tenancy
+from accounts.models import Account
+
+SHOWN = 20  # breaches named of each invariant; the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """`breaches` selects one text per row that breaks the rule; `%(account)s` is the account."""
+
+    rule: str
+    breaches: str
+
+
+INVARIANTS = (
+    Invariant(
+        "a placement's folder and message share a mailbox",
+        """SELECT format('placement %%s: folder %%s is of mailbox %%s, message %%s of %%s',
+                         p.id, f.id, f.mailbox_id, m.id, m.mailbox_id)
+           FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+           JOIN mailsync_message m ON m.id = p.message_id
+           WHERE p.account_id = %(account)s AND f.mailbox_id <> m.mailbox_id""",
+    ),
+    Invariant(
+        "a placement carries its message's date",
+        """SELECT format('placement %%s: %%s, message %%s: %%s', p.id, p.received_at, m.id, m.received_at)
+           FROM mailsync_placement p JOIN mailsync_message m ON m.id = p.message_id
+           WHERE p.account_id = %(account)s AND p.received_at <> m.received_at""",
+    ),
+    Invariant(
+        "a message is unplaced since a moment if and only if no folder holds it",
+        """SELECT format('message %%s: unplaced since %%s, %%s', m.id, coalesce(m.unplaced_since::text, 'never'),
+                         CASE WHEN m.unplaced_since IS NULL THEN 'but in no folder' ELSE 'but in a folder' END)
+           FROM mailsync_message m WHERE m.account_id = %(account)s AND (m.unplaced_since IS NULL)
+           <> EXISTS (SELECT FROM mailsync_placement p WHERE p.message_id = m.id)""",
+    ),
+    Invariant(
+        "no identity is both stored and tombstoned",
+        """SELECT format('message %%s, tombstone %%s', m.id, t.id)
+           FROM mailsync_tombstone t
+           JOIN mailsync_message m ON m.mailbox_id = t.mailbox_id AND m.identity = t.identity
+           WHERE t.account_id = %(account)s""",
+    ),
+    Invariant(
+        "kept counters equal what is counted",
+        """SELECT format('folder %%s %%s: kept %%s / %%s unseen, counted %%s / %%s unseen',
+                         f.id, f.path, f.total, f.unseen, c.total, c.unseen)
+           FROM mailsync_folder f CROSS JOIN LATERAL (
+               SELECT count(*) AS total, count(*) FILTER (WHERE NOT p.seen) AS unseen
+               FROM mailsync_placement p WHERE p.folder_id = f.id) c
+           WHERE f.account_id = %(account)s AND (f.total, f.unseen) IS DISTINCT FROM (c.total, c.unseen)""",
+    ),
+    # A move that the server has answered leaves the UID empty until the next pull of the target folder.
+    Invariant(
+        "a placement without a UID waits for a move that is open or just done",
+        """SELECT format('placement %%s: message %%s in folder %%s', p.id, p.message_id, p.folder_id)
+           FROM mailsync_placement p WHERE p.account_id = %(account)s AND p.uid IS NULL AND NOT EXISTS (
+               SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
+               AND (o.state IN ('pending', 'sending')
+                    OR o.state = 'done' AND o.finished_at > now() - interval '1 hour'))""",
+    ),
+    Invariant(
+        "a UID is above 0 and belongs to a known UIDVALIDITY",
+        """SELECT format('placement %%s: uid %%s in folder %%s, uidvalidity %%s', p.id, p.uid, f.id,
+                         coalesce(f.uidvalidity::text, 'unknown'))
+           FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+           WHERE p.account_id = %(account)s AND p.uid IS NOT NULL AND (p.uid <= 0 OR f.uidvalidity IS NULL)""",
+    ),
+    Invariant(
+        "flags are sorted, each once, never \\Recent",
+        """SELECT format('placement %%s: %%s', p.id, p.flags) FROM mailsync_placement p
+           WHERE p.account_id = %(account)s AND p.flags <> '{}' AND (p.flags @> ARRAY['\\Recent'] OR p.flags
+           <> (SELECT array_agg(DISTINCT flag COLLATE "C" ORDER BY flag COLLATE "C") FROM unnest(p.flags) flag))""",
+    ),
+    Invariant(
+        "an open operation stays in its mailbox",
+        """SELECT format('operation %%s (%%s) of mailbox %%s: folder of %%s, target of %%s', o.id, o.kind,
+                         o.mailbox_id, f.mailbox_id, t.mailbox_id)
+           FROM mailsync_operation o JOIN mailsync_folder f ON f.id = o.folder_id
+           LEFT JOIN mailsync_folder t ON t.id = o.target_id
+           WHERE o.account_id = %(account)s AND o.state IN ('pending', 'sending')
+           AND (f.mailbox_id <> o.mailbox_id OR t.mailbox_id <> o.mailbox_id)""",
+    ),
+    Invariant(
+        "a message's identity is the hash of its header and size",
+        """SELECT format('message %%s', m.id) FROM mailsync_message m WHERE m.account_id = %(account)s
+           AND m.identity <> sha256(m.header || convert_to(m.size::text, 'UTF8'))""",
+    ),
+    Invariant(
+        "header and body together have the message's size",
+        """SELECT format('message %%s: %%s bytes, header %%s + body %%s', m.id, m.size, length(m.header), b.size)
+           FROM mailsync_message m JOIN mailsync_blob b ON b.id = m.body_id
+           WHERE m.account_id = %(account)s AND m.size <> length(m.header) + b.size""",
+    ),
+    Invariant(
+        "a blob's bytes have the hash and size it is known by",
+        """SELECT format('blob %%s', b.id) FROM mailsync_blob b WHERE b.account_id = %(account)s
+           AND (b.size <> length(b.content) OR b.sha256 <> sha256(b.content))""",
+    ),
+    Invariant(
+        "a trouble has a sentence and a beginning, or neither",
+        """SELECT format('mailbox %%s %%s: since %%s', b.id, b.address, coalesce(b.troubled_since::text, 'never'))
+           FROM mailsync_mailbox b WHERE b.account_id = %(account)s
+           AND (b.last_error = '') <> (b.troubled_since IS NULL)""",
+    ),
+    Invariant(
+        "a connected mailbox has its place in the schedule",
+        """SELECT format('mailbox %%s %%s', b.id, b.address) FROM mailsync_mailbox b
+           WHERE b.account_id = %(account)s AND b.disconnected_at IS NULL AND NOT EXISTS (
+               SELECT FROM mailsync_schedule s WHERE s.mailbox_id = b.id AND s.account_id = b.account_id)""",
+    ),
+)
+
+
+def violations(account: Account) -> list[str]:
+    """Every breach as a sentence, "rule: row"; an empty list for a sound account."""
+    with tenancy.acting_for(account.pk):
+        return [
+            line for invariant in (*INVARIANTS, *_accounts_agree()) for line in _breaches(invariant, account)
+        ]
+
+
+def _breaches(invariant: Invariant, account: Account) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(invariant.breaches, {"account": account.pk})
+        rows = [text for (text,) in cursor.fetchmany(SHOWN)]
+        more = cursor.rowcount - len(rows)
+    yield from (f"{invariant.rule}: {row}" for row in rows)
+    if more:
+        yield f"{invariant.rule}: and {more} more"
+
+
+def _accounts_agree() -> Iterator[Invariant]:
+    """Foreign keys between tenants' rows, found in the models, so that a new table is checked unasked."""
+    tenants = {model for model in apps.get_models() if _is_tenants(model)}
+    for model in tenants:
+        for field in model._meta.concrete_fields:
+            if isinstance(field, models.ForeignKey) and field.related_model in tenants:
+                yield _agreement(model, field.column, field.related_model)
+
+
+def _agreement(model: type[models.Model], column: str, target: type[models.Model]) -> Invariant:
+    table, key = model._meta.db_table, model._meta.pk.column
+    other, other_key = target._meta.db_table, target._meta.pk.column
+    return Invariant(
+        "a foreign key stays inside the account",
+        f"""SELECT format('{table} %%s: {column} %%s', a.{key}, a.{column}) FROM {table} a
+            LEFT JOIN {other} b ON b.{other_key} = a.{column} AND b.account_id = a.account_id
+            WHERE a.account_id = %(account)s AND a.{column} IS NOT NULL
+            AND b.{other_key} IS NULL""",  # noqa: S608 (names from the models)
+    )
+
+
+def _is_tenants(model: type[models.Model]) -> bool:
+    """Whether each row belongs to one account."""
+    return any(field.column == "account_id" for field in model._meta.concrete_fields)
