@@ -4,7 +4,6 @@ Acme: Ann owns ann@ and team@, Bob has a grant on team@, Cyd has none, Adm is th
 Other: Eve, its admin, owns eve@. She is the stranger.
 """
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -23,16 +22,13 @@ from accounts import tenancy
 from accounts.middleware import ACCOUNT_KEY
 from accounts.models import Account, Employee, Role
 from mailsync import secrets
-from mailsync.mime import parse
+from mailsync.importing import prepare, store
 from mailsync.models import (
-    Attachment,
-    Blob,
     Folder,
     GrantLevel,
     Mailbox,
     MailboxGrant,
     MailboxState,
-    Message,
     Placement,
     Schedule,
     SpecialUse,
@@ -201,16 +197,9 @@ def place(
     """Store the bytes as a message of the folder's mailbox; the same bytes twice are one message."""
     if uid is None:
         uid = (folder.placements.aggregate(last=Max("uid"))["last"] or 0) + 1
-    message = _message(folder, raw, received_at)
+    store(folder, [prepare(uid, frozenset(flags), received_at, raw)])
     Folder.objects.filter(pk=folder.pk, uid_seen__lt=uid).update(uid_seen=uid, server_uidnext=uid + 1)
-    return Placement.objects.create(
-        account_id=folder.account_id,
-        folder=folder,
-        message=message,
-        uid=uid,
-        flags=sorted(flags),
-        received_at=message.received_at,
-    )
+    return Placement.objects.select_related("message").get(folder=folder, uid=uid)
 
 
 def sign_in(client: Client, who: Employee) -> Client:
@@ -247,46 +236,3 @@ def _other() -> tuple[Account, Employee]:
     other = account("Other")
     with tenancy.acting_for(other.pk):
         return other, employee(other, "Eve Evans", "eve@other.example", role=Role.ADMIN)
-
-
-def _message(folder: Folder, raw: bytes, received_at: datetime) -> Message:
-    header, body = parse.split(raw)
-    known = hashlib.sha256(header + str(len(raw)).encode()).digest()
-    stored = Message.objects.filter(mailbox_id=folder.mailbox_id, identity=known).first()
-    if stored is not None:
-        return stored
-    blob, _ = Blob.objects.get_or_create(
-        account_id=folder.account_id,
-        sha256=hashlib.sha256(body).digest(),
-        defaults={"size": len(body), "content": body},
-    )
-    summary = parse.summarize(header, body)
-    message = Message.objects.create(
-        account_id=folder.account_id,
-        mailbox_id=folder.mailbox_id,
-        identity=known,
-        header=header,
-        body=blob,
-        size=len(raw),
-        message_id=summary.message_id,
-        subject=summary.subject,
-        sender_name=summary.sender.name if summary.sender else "",
-        sender_address=summary.sender.address if summary.sender else "",
-        recipients=summary.recipients,
-        sent_at=summary.sent_at,
-        received_at=received_at,
-        snippet=summary.snippet,
-        has_attachments=any(not part.inline for part in summary.attachments),
-        parse_problem=summary.problem,
-    )
-    for part in summary.attachments:
-        Attachment.objects.create(
-            account_id=folder.account_id,
-            message=message,
-            part=part.part,
-            name=part.name,
-            type=part.type,
-            size=part.size,
-            content_id=part.content_id,
-        )
-    return message
