@@ -227,7 +227,7 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
     except ServerError as error:
         raise ProbeFailed("folders", _explained(error)) from None
     found = tuple(
-        _found(remote, statuses[remote.name].messages if remote.name in statuses else None)
+        found_folder(remote, statuses[remote.name].messages if remote.name in statuses else None)
         for remote in names
     )
     if not any(folder.name.upper() == b"INBOX" and folder.selectable for folder in found):
@@ -244,7 +244,7 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
     return found
 
 
-def _found(remote: RemoteName, messages: int | None) -> FoundFolder:
+def found_folder(remote: RemoteName, messages: int | None) -> FoundFolder:
     return FoundFolder(
         name=remote.name,
         path=path_of(remote.name),

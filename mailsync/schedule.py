@@ -81,10 +81,11 @@ def renew(lease: Lease) -> None:
         raise LeaseLost(f"mailbox {lease.mailbox_id}: epoch {lease.epoch} is over")
 
 
-def release(lease: Lease, *, due_at: datetime, failures: int) -> None:
-    """Give the mailbox back and say when it is due; an earlier wake() that came meanwhile wins."""
+def release(lease: Lease, *, due_at: datetime | None, failures: int) -> None:
+    """Give the mailbox back and say when it is due (None: not by itself); an earlier wake() wins."""
     ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)
-    ours.filter(Q(due_at=None) | Q(due_at__gt=due_at)).update(due_at=due_at)
+    if due_at is not None:
+        ours.filter(Q(due_at=None) | Q(due_at__gt=due_at)).update(due_at=due_at)
     ours.update(leased_until=None, failures=failures)
 
 

@@ -1,0 +1,257 @@
+"""The engine: one run of one mailbox. Connect, push, list the folders, pull each, note how it went.
+
+Whoever calls holds the lease (schedule.claim); the engine renews it with every transaction and stops when it is
+lost. Nothing here decides: sync.plan and sync.ladder do.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import tenancy
+from mailsync import pulling, pushing, replica, schedule, secrets
+from mailsync.actions import remove_placements
+from mailsync.imap.errors import FolderGone, Refused, ServerError
+from mailsync.imap.server import ImapServer, Status
+from mailsync.imap.session import Credentials, connect
+from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
+from mailsync.probing import found_folder
+from mailsync.roles import FoundFolder
+from mailsync.run import OutOfTime, Run
+from mailsync.schedule import Lease
+from plans.limits import window_start
+from plans.subscriptions import limits_for
+
+log = structlog.get_logger(__name__)
+
+SYNC_OFF_AGAIN = timedelta(minutes=10)  # a plan may have changed: asking costs one query
+MOST_BACK_OFF = timedelta(minutes=15)
+REFUSED_TRIES = 3  # then only a repair or an employee's act tries again: providers lock accounts
+FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
+MOST_FOLDER_ERRORS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `again` asks for another at once; `error` is the sentence that the page shows."""
+
+    state: str
+    error: str = ""
+    again: bool = False
+    imported: int = 0
+    changed: int = 0
+
+
+def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outcome:
+    """One run of at most about `seconds`, then give the lease back. Raises LeaseLost and nothing of the server's."""
+    started = timezone.now()
+    try:
+        outcome = _run(lease, seconds=seconds, thorough=thorough)
+    except ServerError as error:
+        state = MailboxState.REFUSED if isinstance(error, Refused) else MailboxState.UNREACHABLE
+        outcome = Outcome(state, error=error.sentence)
+    except secrets.WrongKeyError:
+        outcome = Outcome(
+            MailboxState.REFUSED, error="The stored password cannot be opened any more; enter it again."
+        )
+    _note(lease, outcome, started)
+    return outcome
+
+
+def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
+    with tenancy.acting_for(lease.account_id):
+        mailbox = Mailbox.objects.select_related("account").get(pk=lease.mailbox_id)
+        limits = limits_for(mailbox.account, timezone.now().date())
+        if not limits.sync_enabled or mailbox.disconnected_at:
+            return Outcome(MailboxState.PAUSED)
+        if mailbox.first_sync_started_at is None:
+            Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
+        credentials = credentials_of(mailbox)
+    with _server(credentials) as server, ThreadPoolExecutor(1, "fetch") as ahead:
+        run = Run(
+            lease=lease,
+            mailbox_id=mailbox.pk,
+            server=server,
+            window_start=window_start(
+                limits,
+                connected_at=mailbox.connected_at,
+                fetch_days=mailbox.fetch_days,
+                now=timezone.now(),
+            ),
+            deadline=time.monotonic() + seconds,
+            thorough=thorough,
+            max_message_bytes=settings.MAIL_MAX_MESSAGE_BYTES,
+            ahead=ahead,
+        )
+        again = _work(run)
+    return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
+
+
+def credentials_of(mailbox: Mailbox) -> Credentials:
+    """The mailbox's IMAP login, opened. Raises secrets.WrongKeyError."""
+    return Credentials(
+        host=mailbox.imap_host,
+        port=mailbox.imap_port,
+        security=mailbox.imap_security,
+        login=mailbox.login,
+        password=secrets.unseal(bytes(mailbox.secret), account_id=mailbox.account_id).reveal(),
+        allow_private=mailbox.private_host_allowed or settings.MAIL_ALLOW_PRIVATE_HOSTS,
+        ca_file=settings.MAIL_CA_FILE,
+        max_literal=settings.MAIL_MAX_MESSAGE_BYTES + 1024 * 1024,
+    )
+
+
+@contextmanager
+def _server(credentials: Credentials) -> Iterator[ImapServer]:
+    session = connect(credentials)
+    try:
+        yield ImapServer(session)
+    finally:
+        session.close()
+
+
+def _work(run: Run) -> bool:
+    """Push, then pull folder by folder; whether another run is wanted at once."""
+    pushing.revive(run)
+    pushing.push(run)
+    folders = refresh_folders(run)
+    statuses = run.server.statuses([bytes(folder.name) for folder in folders])
+    again = False
+    try:
+        for folder in folders:
+            if folder.full_at is None:
+                _guarded(run, folder, None, top_only=True)
+        for folder in folders:
+            again |= _guarded(run, folder, statuses.get(bytes(folder.name)), top_only=False)
+            if pushing.waiting(run):
+                pushing.push(run)
+    except OutOfTime:
+        return True
+    with replica.writing(run.lease):
+        replica.discard_unplaced(run.mailbox_id, timezone.now())
+    return again
+
+
+def _guarded(run: Run, folder: Folder, status: Status | None, *, top_only: bool) -> bool:
+    """One folder; its trouble is noted on it and the rest goes on. True if it must be looked at again at once."""
+    try:
+        if top_only:
+            pulling.pull_top(run, folder)
+            return False
+        return pulling.pull(run, folder, status)
+    except FolderGone as error:
+        run.failed_folders += 1
+        with replica.writing(run.lease, folder.pk) as locked:
+            assert locked is not None
+            locked.error, locked.errors_in_row = error.sentence, locked.errors_in_row + 1
+            locked.save(update_fields=["error", "errors_in_row"])
+        return False
+
+
+def refresh_folders(run: Run) -> list[Folder]:
+    """Bring our folders in line with LIST and return those to synchronise, INBOX first.
+
+    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13).
+    """
+    listed = [found_folder(remote, None) for remote in run.server.folders()]
+    names = {folder.name for folder in listed}
+    with replica.writing(run.lease):
+        ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
+    absent = [name for name in ours if listed and name not in names]
+    gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
+    with replica.writing(run.lease):
+        for name in gone:
+            _remove_folder(ours.pop(name))
+        for found in listed:
+            if found.name not in ours:
+                ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
+            elif ours[found.name].selectable != found.selectable:
+                Folder.objects.filter(pk=ours[found.name].pk).update(selectable=found.selectable)
+    due = [
+        folder for folder in ours.values() if folder.syncing and folder.selectable and _worth_trying(folder)
+    ]
+    return sorted(due, key=_order)
+
+
+def _worth_trying(folder: Folder) -> bool:
+    """A folder that failed again and again is tried in one run of ten: a phantom must not be hammered (J10)."""
+    return folder.errors_in_row < MOST_FOLDER_ERRORS or random.random() < 0.1  # noqa: S311
+
+
+def _order(folder: Folder) -> tuple[int, str]:
+    rank = (
+        FIRST_FOLDERS.index(folder.special_use) if folder.special_use in FIRST_FOLDERS else len(FIRST_FOLDERS)
+    )
+    return rank, folder.path
+
+
+def _remove_folder(folder: Folder) -> None:
+    placements = folder.placements.values_list("pk", flat=True)
+    remove_placements(list(placements))
+    folder.delete()
+
+
+def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:
+    role = SpecialUse.INBOX if found.name.upper() == b"INBOX" else found.special_use
+    return Folder.objects.create(
+        account_id=run.lease.account_id,
+        mailbox_id=run.mailbox_id,
+        name=found.name,
+        path=found.path,
+        delimiter=found.delimiter,
+        special_use=role if role in SpecialUse.values and role not in taken else "",
+        selectable=found.selectable,
+        syncing=found.worth_syncing,
+    )
+
+
+def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
+    """Write how it went and when the mailbox is due again, and give the lease back."""
+    now = timezone.now()
+    with tenancy.acting_for(lease.account_id):
+        failures = schedule.failures_of(lease) + 1 if outcome.error else 0
+        mailbox = Mailbox.objects.filter(pk=lease.mailbox_id)
+        if outcome.error:
+            mailbox.filter(troubled_since=None).update(troubled_since=now)
+            mailbox.update(state=outcome.state, last_error=outcome.error)
+        elif outcome.state == MailboxState.OK:
+            mailbox.update(state=outcome.state, last_error="", troubled_since=None, synced_at=now)
+            if not outcome.again:
+                mailbox.filter(first_synced_at=None).update(first_synced_at=now)
+        else:
+            mailbox.update(state=outcome.state)
+        schedule.release(lease, due_at=_due(outcome, failures, now), failures=failures)
+    log.info(
+        "mailbox_synchronised",
+        mailbox=lease.mailbox_id,
+        state=outcome.state,
+        imported=outcome.imported,
+        changed=outcome.changed,
+        seconds=round((now - started).total_seconds(), 3),
+    )
+
+
+def _due(outcome: Outcome, failures: int, now: datetime) -> datetime | None:
+    """The next time; None where only a person's act should try again."""
+    if outcome.state == MailboxState.PAUSED:
+        return now + SYNC_OFF_AGAIN
+    if outcome.state == MailboxState.REFUSED and failures >= REFUSED_TRIES:
+        return None
+    if outcome.error:
+        wait: timedelta = min(timedelta(seconds=15) * 2 ** min(failures, 10), MOST_BACK_OFF)
+        return now + wait * random.uniform(0.8, 1.2)  # noqa: S311 (spread, not secrecy)
+    return now if outcome.again else now + timedelta(seconds=settings.MAIL_POLL_SECONDS)
+
+
+def pending_operations(mailbox_id: int) -> int:
+    """How many intentions the server has not heard of; inside a transaction of the account."""
+    open_states = [OperationState.PENDING, OperationState.SENDING]
+    return Operation.objects.filter(mailbox=mailbox_id, state__in=open_states).count()

@@ -1,0 +1,176 @@
+"""From fetched bytes to rows: blob, message, attachments, placement, in one transaction a batch.
+
+`prepare` is pure and may run in another thread; `store` writes. Both are safe to repeat: the same message is
+known by its identity, the same bytes by their hash, the same place by its UID.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from mailsync.copying import stage
+from mailsync.mime.parse import Summary, split, summarize
+from mailsync.models import Folder
+from mailsync.sync.state import Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One message ready to be stored."""
+
+    uid: int
+    flags: Flags
+    received_at: datetime
+    header: bytes
+    body: bytes
+    identity: bytes
+    sha256: bytes
+    summary: Summary
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + len(self.body)
+
+
+def identity(header: bytes, size: int) -> bytes:
+    """How a message is known again after a move or a new UIDVALIDITY: sha256(header bytes, whole size)."""
+    digest = hashlib.sha256(header)
+    digest.update(str(size).encode())
+    return digest.digest()
+
+
+def prepare(uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepared:
+    """Hash and parse one message. Never raises for what is in the message (mime.parse guards each field)."""
+    header, body = split(raw)
+    return Prepared(
+        uid=uid,
+        flags=flags,
+        received_at=received_at,
+        header=header,
+        body=body,
+        identity=identity(header, len(raw)),
+        sha256=hashlib.sha256(body).digest(),
+        summary=summarize(header, body),
+    )
+
+
+def store(folder: Folder, batch: Sequence[Prepared]) -> int:
+    """Write a batch into the running transaction; returns how many placements are new.
+
+    The caller holds the folder's row lock and the lease.
+    """
+    if not batch:
+        return 0
+    _store_blobs(folder, batch)
+    _store_messages(folder, batch)
+    return _store_placements(folder, batch)
+
+
+def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
+    rows = {item.sha256: (item.sha256, len(item.body), item.body) for item in batch}
+    columns = [("sha256", "bytea"), ("size", "int8"), ("content", "bytea")]
+    stage("incoming_blob", columns, rows.values())
+    _run(
+        """INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
+           SELECT %s, i.sha256, i.size, i.content, now() FROM incoming_blob i
+           WHERE NOT EXISTS (SELECT FROM mailsync_blob b WHERE b.account_id = %s AND b.sha256 = i.sha256)
+           ON CONFLICT (account_id, sha256) DO NOTHING""",
+        folder.account_id,
+        folder.account_id,
+    )
+
+
+def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
+    columns = [
+        ("identity", "bytea"), ("sha256", "bytea"), ("header", "bytea"), ("size", "int8"), ("message_id", "text"),
+        ("subject", "text"), ("sender_name", "text"), ("sender_address", "text"), ("recipients", "jsonb"),
+        ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
+        ("has_attachments", "bool"), ("parse_problem", "text"),
+    ]  # fmt: skip
+    stage("incoming_message", columns, {item.identity: _message_row(item) for item in batch}.values())
+    _run(
+        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header, body_id, size, message_id,
+               subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
+               has_attachments, parse_problem)
+           SELECT %s, %s, i.identity, i.header, b.id, i.size, i.message_id, i.subject, i.sender_name,
+               i.sender_address, i.recipients, i.sent_at, i.received_at, i.snippet, i.has_attachments,
+               i.parse_problem
+           FROM incoming_message i JOIN mailsync_blob b ON b.account_id = %s AND b.sha256 = i.sha256
+           ON CONFLICT (mailbox_id, identity) DO NOTHING""",
+        folder.account_id,
+        folder.mailbox_id,
+        folder.account_id,
+    )
+    rows = [
+        (item.identity, part.part, part.name, part.type[:200], part.size, part.content_id)
+        for item in batch
+        for part in item.summary.attachments
+    ]
+    if rows:
+        columns = [("identity", "bytea"), ("part", "int4"), ("name", "text"), ("type", "text"), ("size", "int8"),
+                   ("content_id", "text")]  # fmt: skip
+        stage("incoming_attachment", columns, rows)
+        _run(
+            """INSERT INTO mailsync_attachment (account_id, message_id, part, name, type, size, content_id)
+               SELECT %s, m.id, i.part, i.name, i.type, i.size, i.content_id
+               FROM incoming_attachment i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
+               ON CONFLICT (message_id, part) DO NOTHING""",
+            folder.account_id,
+            folder.mailbox_id,
+        )
+
+
+def _message_row(item: Prepared) -> tuple[object, ...]:
+    summary = item.summary
+    sender = summary.sender
+    return (
+        item.identity, item.sha256, item.header, item.size, summary.message_id, summary.subject,
+        sender.name if sender else "", sender.address if sender else "", summary.recipients, summary.sent_at,
+        item.received_at, summary.snippet, any(not part.inline for part in summary.attachments), summary.problem,
+    )  # fmt: skip
+
+
+def _store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
+    columns = [("identity", "bytea"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
+    stage(
+        "incoming_placement",
+        columns,
+        [(item.identity, item.uid, sorted(item.flags), item.received_at) for item in batch],
+    )
+    # A message that waits here for its UID (moved by us, its date changed by the server) takes it.
+    waiting = _run(
+        """UPDATE mailsync_placement p SET uid = w.uid
+           FROM (SELECT DISTINCT ON (p.id) p.id, i.uid
+                 FROM incoming_placement i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
+                 JOIN mailsync_placement p ON p.message_id = m.id AND p.folder_id = %s AND p.uid IS NULL
+                 WHERE NOT EXISTS (SELECT FROM mailsync_operation o WHERE o.placement_id = p.id
+                                   AND o.kind = 'move' AND o.state IN ('pending', 'sending'))
+                 ORDER BY p.id, i.uid) w
+           WHERE p.id = w.id""",
+        folder.mailbox_id,
+        folder.pk,
+    )
+    new = _run(
+        """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
+           SELECT %s, %s, m.id, i.uid, i.flags, m.received_at
+           FROM incoming_placement i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
+           ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING""",
+        folder.account_id,
+        folder.pk,
+        folder.mailbox_id,
+    )
+    _run(
+        """UPDATE mailsync_message m SET unplaced_since = NULL FROM incoming_placement i
+           WHERE m.mailbox_id = %s AND m.identity = i.identity AND m.unplaced_since IS NOT NULL""",
+        folder.mailbox_id,
+    )
+    return waiting + new
+
+
+def _run(sql: str, *params: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)

@@ -1,0 +1,36 @@
+"""Celery's jobs: three lines each; ids come in, the truth is in rows."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounts import tenancy
+from mailsync import discarding, engine, probing, schedule
+
+RUN_SECONDS = 200  # a longer sync goes on in the next run; below Celery's soft limit
+
+
+@shared_task(name="mailsync.tick")
+def tick() -> int:
+    """Hint workers at every mailbox that is due (beat, every few seconds)."""
+    return schedule.hint_due(timezone.now())
+
+
+@shared_task(name="mailsync.sync_mailbox")
+def sync_mailbox(account_id: int, mailbox_id: int) -> None:
+    """One run of a mailbox, if it is due and nobody else has it."""
+    with tenancy.acting_for(account_id):
+        lease = schedule.claim(mailbox_id, timezone.now())
+    if lease:
+        engine.synchronise(lease, seconds=RUN_SECONDS)
+
+
+@shared_task(name="mailsync.test_connection")
+def test_connection(account_id: int, test_id: int) -> None:
+    """Try a mail server while the page watches (queue interactive)."""
+    probing.probe(account_id, test_id)
+
+
+@shared_task(name="mailsync.discard_copies")
+def discard_copies(account_id: int, mailbox_id: int) -> None:
+    """Remove our copies of what a person let go (queue bulk)."""
+    discarding.discard_let_go(account_id, mailbox_id)

@@ -1,0 +1,264 @@
+"""Push: carry the employees' operations to the server, flags before moves before removals, in order.
+
+An operation is taken by a conditional UPDATE (pending → sending), sent, and settled. A worker that dies in
+between leaves it "sending"; the next run sends it again, which is harmless: flags are added and removed, never
+replaced, a UID that has moved is no longer there, and a repeated COPY first looks into the target.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from mailsync import replica, schedule
+from mailsync.actions import remove_placements
+from mailsync.imap.errors import CommandRefused, FolderGone
+from mailsync.importing import identity
+from mailsync.models import Folder, Message, Operation, OperationKind, OperationState, Placement
+from mailsync.run import Run
+
+MOST_TRIES = 20
+MOST_AGE = timedelta(days=7)
+GROUP = 5_000
+ORDER = (OperationKind.FLAG, OperationKind.MOVE, OperationKind.EXPUNGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Operations that one command can carry: same kind, folder, flags or target."""
+
+    kind: str
+    folder: Folder
+    target: Folder | None
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    operations: tuple[Operation, ...]
+
+    @property
+    def ids(self) -> list[int]:
+        return [operation.pk for operation in self.operations]
+
+    @property
+    def uids(self) -> list[int]:
+        return [operation.uid for operation in self.operations if operation.uid is not None]
+
+
+def revive(run: Run) -> None:
+    """What a worker left half sent is pending again; where the employee acted meanwhile, the newer one stands."""
+    with replica.writing(run.lease):
+        _make_pending(Operation.objects.filter(mailbox=run.mailbox_id, state=OperationState.SENDING))
+
+
+def push(run: Run) -> int:
+    """Send everything that is pending; returns how many operations the server has taken.
+
+    A refusal rolls its effect back on screen, with a notice. Raises what ends a session (Broken, Unreachable),
+    with the operations pending again.
+    """
+    _fill_coordinates(run)
+    done = 0
+    while group := _take(run):
+        run.tried.update(group.ids)
+        try:
+            new_uids = _send(run, group)
+        except (CommandRefused, FolderGone) as error:
+            _refused(run, group, error)
+        except Exception:
+            _put_back(run, group)
+            raise
+        else:
+            _settle(run, group, new_uids)
+            done += len(group.operations)
+    return done
+
+
+def waiting(run: Run) -> bool:
+    """Whether an employee has asked for something since the last push."""
+    with replica.writing(run.lease):
+        open_now = Operation.objects.filter(
+            mailbox=run.mailbox_id, state=OperationState.PENDING, uid__isnull=False
+        )
+        return open_now.exclude(pk__in=run.tried).exists()
+
+
+def _make_pending(sending: QuerySet[Operation], error: str = "") -> None:
+    for old in sending.order_by("id"):
+        newer = Operation.objects.filter(
+            folder=old.folder_id, uid=old.uid, kind=old.kind, state=OperationState.PENDING, uid__isnull=False
+        ).first()
+        if newer is None:
+            Operation.objects.filter(pk=old.pk).update(state=OperationState.PENDING, error=error)
+            continue
+        newer.add = sorted(set(newer.add) | (set(old.add) - set(newer.remove)))
+        newer.remove = sorted(set(newer.remove) | (set(old.remove) - set(newer.add)))
+        newer.save(update_fields=["add", "remove"])
+        Operation.objects.filter(pk=old.pk).update(state=OperationState.VOID, finished_at=timezone.now())
+
+
+def _fill_coordinates(run: Run) -> None:
+    """Operations on a message that waited for its UID: the placement has it now."""
+    with replica.writing(run.lease):
+        waiting_ones = Operation.objects.filter(
+            mailbox=run.mailbox_id, state=OperationState.PENDING, uid=None, placement__uid__isnull=False
+        )
+        for operation in waiting_ones.select_related("placement__folder"):
+            placement = operation.placement
+            assert placement is not None
+            same = Operation.objects.filter(
+                folder=placement.folder, uid=placement.uid, kind=operation.kind, state=OperationState.PENDING
+            ).first()
+            if same:
+                same.add = sorted((set(same.add) - set(operation.remove)) | set(operation.add))
+                same.remove = sorted((set(same.remove) - set(operation.add)) | set(operation.remove))
+                same.save(update_fields=["add", "remove"])
+                operation.delete()
+            else:
+                operation.folder, operation.uid = placement.folder, placement.uid
+                operation.uidvalidity = placement.folder.uidvalidity
+                operation.save(update_fields=["folder", "uid", "uidvalidity"])
+
+
+def _take(run: Run) -> Group | None:
+    with replica.writing(run.lease):
+        pending = Operation.objects.filter(
+            mailbox=run.mailbox_id, state=OperationState.PENDING, uid__isnull=False
+        ).exclude(pk__in=run.tried)
+        first = next((op for kind in ORDER if (op := pending.filter(kind=kind).order_by("id").first())), None)
+        if first is None:
+            return None
+        folder = Folder.objects.select_for_update().get(pk=first.folder_id)
+        alike = pending.filter(
+            kind=first.kind,
+            folder=folder,
+            target=first.target_id,
+            add=first.add,
+            remove=first.remove,
+            uidvalidity=first.uidvalidity,
+        )
+        rows = list(alike.select_for_update(of=("self",)).order_by("id")[:GROUP])
+        Operation.objects.filter(pk__in=[op.pk for op in rows]).update(
+            state=OperationState.SENDING, tries=F("tries") + 1
+        )
+        target = Folder.objects.get(pk=first.target_id) if first.target_id else None
+    return Group(first.kind, folder, target, tuple(first.add), tuple(first.remove), tuple(rows))
+
+
+def _send(run: Run, group: Group) -> dict[int, int]:
+    """Do it on the server; new UIDs of moved messages, where told."""
+    opened = run.server.open(bytes(group.folder.name))
+    if opened.uidvalidity != group.operations[0].uidvalidity:
+        raise CommandRefused("The folder was rebuilt on the server.", final=False)
+    if not opened.writable:
+        raise CommandRefused("The server lets us only read this folder.", final=True)
+    if group.kind == OperationKind.FLAG:
+        run.server.store(group.uids, add=group.add, remove=group.remove)
+        return {}
+    if group.kind == OperationKind.EXPUNGE:
+        run.server.expunge(group.uids)
+        return {}
+    return _move(run, group)
+
+
+def _move(run: Run, group: Group) -> dict[int, int]:
+    assert group.target is not None
+    target = bytes(group.target.name)
+    repeated = [operation for operation in group.operations if operation.tries]
+    if run.server.session.can("MOVE") or not repeated:
+        return run.server.move(group.uids, target)
+    there = _copied_before(run, group.target, repeated)
+    run.server.open(bytes(group.folder.name))
+    run.server.delete_copied([uid for uid in group.uids if uid in there])
+    rest = [uid for uid in group.uids if uid not in there]
+    return {**there, **(run.server.move(rest, target) if rest else {})}
+
+
+def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[int, int]:
+    """Source UIDs whose COPY has arrived although its answer was lost, with their UIDs in the target."""
+    with replica.writing(run.lease):
+        rows = Message.objects.filter(placements__operations__in=repeated)
+        wanted: dict[bytes, int] = {
+            bytes(identity): uid
+            for identity, uid in rows.values_list("identity", "placements__operations__uid")
+        }
+    opened = run.server.open(bytes(target.name))
+    newest = (
+        run.server.list_messages(max(1, opened.exists - GROUP + 1), opened.exists) if opened.exists else []
+    )
+    arrived = {message.uid: message.size for message in newest if message.uid > target.uid_seen}
+    headers = run.server.headers(arrived)
+    found = {identity(header, arrived[uid]): uid for uid, header in headers.items()}
+    return {wanted[key]: uid for key, uid in found.items() if key in wanted}
+
+
+def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:
+    with replica.writing(run.lease):
+        Operation.objects.filter(pk__in=group.ids).update(
+            state=OperationState.DONE, error="", finished_at=timezone.now()
+        )
+        if group.target is None:
+            return
+        Folder.objects.select_for_update().get(pk=group.target.pk)
+        moved: dict[int, int | None] = {
+            op.placement_id: new_uids.get(op.uid or 0) for op in group.operations if op.placement_id
+        }
+        here = Placement.objects.filter(pk__in=moved, folder=group.target, uid=None)
+        if not group.target.syncing:
+            remove_placements(list(here.values_list("pk", flat=True)))
+            return
+        taken = set(
+            Placement.objects.filter(
+                folder=group.target, uid__in=[u for u in moved.values() if u]
+            ).values_list("uid", flat=True)
+        )
+        for placement in here:
+            uid = moved[placement.pk]
+            if uid and uid not in taken:
+                Placement.objects.filter(pk=placement.pk).update(uid=uid)
+
+
+def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:
+    """For now: try again in a later run. For good, too often or too long: roll back and tell."""
+    final = isinstance(error, CommandRefused) and error.final
+    now = timezone.now()
+    failed = [
+        operation
+        for operation in group.operations
+        if final or operation.tries + 1 >= MOST_TRIES or now - operation.created_at > MOST_AGE
+    ]
+    with replica.writing(run.lease, group.folder.pk):
+        Operation.objects.filter(pk__in=[op.pk for op in failed]).update(
+            state=OperationState.FAILED, error=error.sentence, finished_at=now
+        )
+        _make_pending(
+            Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
+        )
+        for operation in failed:
+            _roll_back(operation)
+        if failed:
+            # Let the next pull read the folder whole: whatever the server did, we show it.
+            Folder.objects.filter(pk=group.folder.pk).update(full_at=None)
+
+
+def _roll_back(operation: Operation) -> None:
+    """Undo on our side what the server refused."""
+    placement = operation.placement
+    if operation.kind == OperationKind.FLAG and placement:
+        flags = (set(placement.flags) - set(operation.add)) | set(operation.remove)
+        Placement.objects.filter(pk=placement.pk).update(flags=sorted(flags))
+    elif operation.kind == OperationKind.MOVE and placement and placement.folder_id == operation.target_id:
+        Placement.objects.filter(pk=placement.pk).update(folder=operation.folder_id, uid=operation.uid)
+    elif operation.kind == OperationKind.EXPUNGE and operation.uid is not None:
+        # Below the cursor nothing is looked at: step back so that the message is placed again.
+        Folder.objects.filter(pk=operation.folder_id, uid_seen__gte=operation.uid).update(
+            uid_seen=operation.uid - 1
+        )
+
+
+def _put_back(run: Run, group: Group) -> None:
+    """The session ended in the middle; whether the server has it is unknown, and asking again is harmless."""
+    try:
+        with replica.writing(run.lease):
+            _make_pending(Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING))
+    except schedule.LeaseLost:
+        return  # whoever has the mailbox now revives it

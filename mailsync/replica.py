@@ -1,0 +1,201 @@
+"""Our side of a folder: read it as values for the planner, and carry out what the planner decided.
+
+Every function runs inside the caller's transaction, which holds the folder's row lock and has renewed the lease.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import tenancy
+from mailsync import schedule
+from mailsync.actions import remove_placements
+from mailsync.models import (
+    Folder,
+    Message,
+    Operation,
+    OperationKind,
+    OperationState,
+    Placement,
+    Tombstone,
+)
+from mailsync.schedule import Lease
+from mailsync.sync.state import LocalFolder, LocalPlacement, Place, Reflag, RemoteMessage, Vanish
+
+OPEN = (OperationState.PENDING, OperationState.SENDING)
+# A move by another program is gone here before it is new there: how long a message may be nowhere.
+UNPLACED_GRACE = timedelta(hours=1)
+
+
+@contextmanager
+def writing(lease: Lease, folder_id: int | None = None) -> Iterator[Folder | None]:
+    """One transaction of the engine: tenant, lease renewed, folder locked (before its placements, as actions do).
+
+    Raises schedule.LeaseLost, and then nothing of the block is kept.
+    """
+    with tenancy.acting_for(lease.account_id):
+        schedule.renew(lease)
+        yield Folder.objects.select_for_update().get(pk=folder_id) if folder_id else None
+
+
+def load(
+    folder: Folder,
+    *,
+    window_start: datetime,
+    uids: tuple[int, int] | None = None,
+    identities: Collection[bytes] = (),
+) -> LocalFolder:
+    """Our side as the planner sees it; `uids` = (low, high) limits the placements, the waiting ones always come."""
+    rows = Placement.objects.filter(folder=folder)
+    if uids is not None:
+        rows = rows.filter(Q(uid__isnull=True) | Q(uid__range=uids))
+    flags, moving, leaving = _open_operations(folder)
+    placements = tuple(
+        LocalPlacement(
+            id=pk,
+            message_id=message_id,
+            uid=uid,
+            flags=frozenset(shown),
+            moving=pk in moving,
+            add=frozenset(flags[pk][0]) if pk in flags else frozenset(),
+            remove=frozenset(flags[pk][1]) if pk in flags else frozenset(),
+        )
+        for pk, message_id, uid, shown in rows.values_list("id", "message_id", "uid", "flags")
+    )
+    return LocalFolder(
+        uidvalidity=folder.uidvalidity,
+        uid_seen=folder.uid_seen,
+        window_start=window_start,
+        placements=placements,
+        known=_known(folder, identities),
+        tombstones=_tombstones(folder, identities),
+        leaving=leaving,
+    )
+
+
+def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[int]:
+    """UIDs whose date and size we have already seen in this mailbox: their header is read before their body.
+
+    COPY and MOVE keep the INTERNALDATE (RFC 9051 6.4.7), so this finds every message that merely changed place,
+    without asking for a header of each new mail.
+    """
+    dates = {message.received_at for message in arrivals}
+    stored = set(
+        Message.objects.filter(mailbox=folder.mailbox_id, received_at__in=dates).values_list(
+            "received_at", "size"
+        )
+    )
+    return [message.uid for message in arrivals if (message.received_at, message.size) in stored]
+
+
+def place(folder: Folder, actions: Iterable[Place]) -> None:
+    """Give known messages their place here: the placement that waits for the UID, or a new one."""
+    fresh = []
+    dates = dict(
+        Message.objects.filter(pk__in=[a.message_id for a in actions]).values_list("pk", "received_at")
+    )
+    for action in actions:
+        if action.placement_id is not None:
+            Placement.objects.filter(pk=action.placement_id).update(
+                uid=action.uid, flags=sorted(action.flags)
+            )
+        else:
+            fresh.append(
+                Placement(
+                    account_id=folder.account_id,
+                    folder=folder,
+                    message_id=action.message_id,
+                    uid=action.uid,
+                    flags=sorted(action.flags),
+                    received_at=dates[action.message_id],
+                )
+            )
+    Placement.objects.bulk_create(fresh, ignore_conflicts=True)
+    Message.objects.filter(pk__in=dates, unplaced_since__isnull=False).update(unplaced_since=None)
+
+
+def reflag(actions: Iterable[Reflag]) -> None:
+    """Show the server's flags; one UPDATE for each set of flags."""
+    groups: dict[frozenset[str], list[int]] = defaultdict(list)
+    for action in actions:
+        groups[action.flags].append(action.placement_id)
+    for flags, ids in groups.items():
+        Placement.objects.filter(pk__in=ids).update(flags=sorted(flags))
+
+
+def vanish(actions: Iterable[Vanish]) -> None:
+    """The server no longer has them here; a message that is nowhere else waits for the grace to pass."""
+    ids = [action.placement_id for action in actions]
+    for start in range(0, len(ids), 5_000):
+        remove_placements(ids[start : start + 5_000])
+
+
+def forget(folder: Folder, uidvalidity: int) -> None:
+    """Every UID is void. Messages stay on screen; flags wait for the new UID; moves and removals are taken back.
+
+    A move cannot be matched to a new UID safely (C05), so its message returns to this folder and waits here.
+    """
+    now = timezone.now()
+    taken_back = Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.MOVE)
+    Placement.objects.filter(pk__in=taken_back.values("placement_id")).update(folder=folder, uid=None)
+    reason = "The server rebuilt the folder before it heard of this; it was taken back."
+    Operation.objects.filter(
+        folder=folder, state__in=OPEN, kind__in=[OperationKind.MOVE, OperationKind.EXPUNGE]
+    ).update(state=OperationState.FAILED, error=reason, finished_at=now)
+    Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG).update(
+        uid=None, uidvalidity=None, state=OperationState.PENDING
+    )
+    Placement.objects.filter(folder=folder).update(uid=None)
+    folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
+    folder.server_messages = folder.server_uidnext = 0
+    folder.full_at = None
+    folder.save()
+
+
+def discard_unplaced(mailbox_id: int, now: datetime, limit: int = 500) -> int:
+    """Drop our copies of messages that no folder of the server has held for the grace time."""
+    gone = Message.objects.filter(
+        mailbox=mailbox_id, unplaced_since__lt=now - UNPLACED_GRACE, placements=None
+    )
+    deleted, _by_model = Message.objects.filter(pk__in=gone.values("pk")[:limit]).delete()
+    return deleted
+
+
+def _open_operations(
+    folder: Folder,
+) -> tuple[dict[int, tuple[list[str], list[str]]], set[int], set[int]]:
+    """Open flag changes by placement, placements whose move is not over, and UIDs that are leaving this folder."""
+    flags: dict[int, tuple[list[str], list[str]]] = {}
+    moving: set[int] = set()
+    leaving: set[int] = set()
+    operations = Operation.objects.filter(mailbox=folder.mailbox_id, state__in=OPEN).order_by("id")
+    for kind, placement, source, target, uid, add, remove in operations.values_list(
+        "kind", "placement_id", "folder_id", "target_id", "uid", "add", "remove"
+    ):
+        if kind == OperationKind.FLAG:
+            if placement is not None:
+                earlier = flags.get(placement, ([], []))
+                flags[placement] = (
+                    [*(set(earlier[0]) - set(remove)), *add],
+                    [*(set(earlier[1]) - set(add)), *remove],
+                )
+            continue
+        if source == folder.pk and uid is not None:
+            leaving.add(uid)
+        if target == folder.pk and placement is not None:
+            moving.add(placement)
+    return flags, moving, leaving
+
+
+def _known(folder: Folder, identities: Collection[bytes]) -> dict[bytes, int]:
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, identity__in=list(identities))
+    return {bytes(identity): pk for identity, pk in rows.values_list("identity", "pk")}
+
+
+def _tombstones(folder: Folder, identities: Collection[bytes]) -> frozenset[bytes]:
+    rows = Tombstone.objects.filter(mailbox=folder.mailbox_id, identity__in=list(identities))
+    return frozenset(bytes(identity) for identity in rows.values_list("identity", flat=True))

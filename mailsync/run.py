@@ -1,0 +1,37 @@
+"""Run: one synchronisation of one mailbox by one worker, and what its parts share."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailsync.imap.server import ImapServer
+from mailsync.schedule import Lease
+
+
+class OutOfTime(Exception):
+    """The run's share of time is over; everything written so far holds, the rest comes in the next run."""
+
+
+@dataclass(slots=True)
+class Run:
+    """`deadline` is time.monotonic() at which to stop between two batches; `thorough` reads all there is to read."""
+
+    lease: Lease
+    mailbox_id: int
+    server: ImapServer
+    window_start: datetime
+    deadline: float
+    thorough: bool
+    max_message_bytes: int
+    # Fetches and parses the next batch while this one is stored; touches the server, never the database.
+    ahead: ThreadPoolExecutor
+    imported: int = 0
+    changed: int = 0
+    failed_folders: int = 0
+    tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
+
+    def check_time(self) -> None:
+        """Raises OutOfTime."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
