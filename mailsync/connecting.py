@@ -161,43 +161,13 @@ def _room(limits: Limits) -> float:
 
 
 def start_test(
-    *, by: Employee, address: str, settings: ServerSettings, secret: str, mailbox: Mailbox | None = None
+    *, by: Employee, address: str, settings: ServerSettings, sealed: bytes, mailbox: Mailbox | None = None
 ) -> ConnectionTest:
-    """Seal the password, write the test down and hand it to a worker once the transaction is committed."""
-    return _begin(
-        by=by,
-        address=address,
-        settings=settings,
-        sealed=secrets.seal(secret, account_id=by.account_id),
-        mailbox=mailbox,
-    )
+    """Write the test down and hand it to a worker once the transaction is committed.
 
-
-def test_again(test: ConnectionTest, *, by: Employee) -> ConnectionTest:
-    """The same servers, login and password once more: nothing a person typed can change in between."""
-    return _begin(
-        by=by,
-        address=test.address,
-        settings=settings_of(test),
-        sealed=bytes(test.secret),
-        mailbox=test.mailbox,
-    )
-
-
-def test_as_it_is(mailbox: Mailbox, *, by: Employee) -> ConnectionTest:
-    """A test of a mailbox with what it has: the server may have come back by itself."""
-    return _begin(
-        by=by,
-        address=mailbox.address,
-        settings=settings_of(mailbox),
-        sealed=bytes(mailbox.secret),
-        mailbox=mailbox,
-    )
-
-
-def _begin(
-    *, by: Employee, address: str, settings: ServerSettings, sealed: bytes, mailbox: Mailbox | None
-) -> ConnectionTest:
+    `sealed` is secrets.seal(password): the plain text goes no further than the form. With `mailbox` it is the
+    test of a repair. Tests of yesterday are dropped, and their secrets with them.
+    """
     ConnectionTest.objects.filter(created_at__lt=timezone.now() - TEST_LIVES).delete()
     test = ConnectionTest.objects.create(
         account_id=by.account_id,
@@ -209,6 +179,28 @@ def _begin(
     )
     transaction.on_commit(lambda: _hand_to_worker(test.account_id, test.pk))
     return test
+
+
+def test_again(test: ConnectionTest, *, by: Employee) -> ConnectionTest:
+    """The same servers, login and password once more: nothing a person typed can change in between."""
+    return start_test(
+        by=by,
+        address=test.address,
+        settings=settings_of(test),
+        sealed=bytes(test.secret),
+        mailbox=test.mailbox,
+    )
+
+
+def test_as_it_is(mailbox: Mailbox, *, by: Employee) -> ConnectionTest:
+    """A test of a mailbox with what it has: the server may have come back by itself."""
+    return start_test(
+        by=by,
+        address=mailbox.address,
+        settings=settings_of(mailbox),
+        sealed=bytes(mailbox.secret),
+        mailbox=mailbox,
+    )
 
 
 def _hand_to_worker(account_id: int, test_id: int) -> None:
