@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from accounts import audit, tenancy
 from accounts.models import Account, Employee
-from mailsync import roles, schedule, secrets
+from mailsync import roles, schedule
 from mailsync.models import (
     ConnectionTest,
     Folder,
@@ -339,6 +339,8 @@ def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choic
                 "error": "",
                 "errors_in_row": 0,
                 **_no_cursors(),
+                # What the test counted, so that the progress knows its total from the first second.
+                "wanted": folder.messages or 0,
             },
         )
 
@@ -381,18 +383,36 @@ def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> No
     """Take servers, login and password from a passed test. Folders, copies and links stay as they are."""
     if test.state != "passed" or test.mailbox_id != mailbox.pk or test.address != mailbox.address:
         raise CannotConnect(_("Test the connection first."))
-    hosts = (mailbox.imap_host, mailbox.smtp_host)
-    for field, value in settings_of(test).columns().items():
-        setattr(mailbox, field, value)
-    mailbox.secret = bytes(test.secret)
     # The operator allowed those hosts, not whatever is typed later.
-    if (mailbox.imap_host, mailbox.smtp_host) != hosts:
-        mailbox.private_host_allowed = False
-    mailbox.state = MailboxState.OK if mailbox.synced_at else MailboxState.NEW
-    mailbox.last_error = ""
-    mailbox.troubled_since = None
-    mailbox.save()
+    same = (mailbox.imap_host, mailbox.smtp_host) == (test.imap_host, test.smtp_host)
+    replace_login(
+        mailbox,
+        settings_of(test),
+        bytes(test.secret),
+        by=by,
+        private_host_allowed=mailbox.private_host_allowed and same,
+    )
     use_up(test)
+
+
+@transaction.atomic
+def replace_login(
+    mailbox: Mailbox,
+    settings: ServerSettings,
+    sealed: bytes,
+    *,
+    by: Employee | None,
+    private_host_allowed: bool,
+) -> None:
+    """Other servers, login or password, proven to work; the trouble is over and the mailbox awake."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        **settings.columns(),
+        secret=sealed,
+        private_host_allowed=private_host_allowed,
+        state=MailboxState.OK if mailbox.synced_at else MailboxState.NEW,
+        last_error="",
+        troubled_since=None,
+    )
     Schedule.objects.filter(mailbox=mailbox).update(failures=0)
     schedule.wake(mailbox.pk)
     audit.record(
@@ -400,7 +420,7 @@ def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> No
         mailbox.address,
         account_id=mailbox.account_id,
         by=by,
-        imap=f"{mailbox.imap_host}:{mailbox.imap_port}",
+        imap=f"{settings.imap.host}:{settings.imap.port}",
     )
 
 
