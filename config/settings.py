@@ -177,7 +177,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
-SECURE_REFERRER_POLICY = "no-referrer"
+# Not no-referrer: with it browsers send "Origin: null" on every form, which the CSRF check must refuse.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"  # mail bodies are framed by our own pages
 CONTENT_SECURITY_POLICY = {
