@@ -2,6 +2,7 @@
 
 from allauth.account import views as allauth
 from django.urls import include, path
+from django.utils.module_loading import import_string
 
 urlpatterns = [
     # Only what we use of allauth: nobody signs up here, and a forgotten password is renewed by an admin.
@@ -9,6 +10,7 @@ urlpatterns = [
     path("account/logout/", allauth.logout, name="account_logout"),
     path("account/inactive/", allauth.account_inactive, name="account_inactive"),
     path("account/password/", allauth.password_change, name="account_change_password"),
+    path("healthz", import_string("accounts.health.healthz"), name="healthz"),
     path("", include("accounts.urls")),
     path("", include("mailsync.urls")),
 ]

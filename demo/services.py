@@ -234,7 +234,8 @@ def start_dovecot(
     name: str = "dovecot",
 ) -> Dovecot:
     """Dovecot 2.3 without root on loopback; with a certificate also IMAPS on the next port, and STARTTLS."""
-    if shutil.which("dovecot", path=_SBIN) is None:
+    program = dovecot_program()
+    if program is None:
         raise NotInstalledError("Dovecot is missing: apt-get install dovecot-imapd dovecot-lmtpd")
     server = Dovecot(home, LOOPBACK, port, port + 1 if certificate else None)
     base = short_folder(home)
@@ -242,14 +243,16 @@ def start_dovecot(
     (home / "dovecot.conf").write_text(_dovecot_conf(server, base, certificate))
     supervisor.spawn(
         name,
-        [str(shutil.which("dovecot", path=_SBIN)), "-F", "-c", home / "dovecot.conf"],
+        [program, "-F", "-c", home / "dovecot.conf"],
         ready=functools.partial(_greets, LOOPBACK, port),
         prefix=unprivileged.prefix(),
     )
     return server
 
 
-_SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+def dovecot_program() -> str | None:
+    """Where dovecot is, which is often not on a normal user's PATH."""
+    return shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _greets(host: str, port: int) -> bool:
@@ -297,7 +300,7 @@ def start_sink(supervisor: Supervisor, home: Path, *, port: int, users: Path) ->
         "smtp-sink",
         [sys.executable, "-m", "demo.sink", str(port), sink.kept, users],
         ready=functools.partial(_says_ehlo, LOOPBACK, port),
-        env={"PYTHONPATH": str(ROLES.parent.parent)},
+        cwd=ROLES.parent.parent,
     )
     return sink
 

@@ -24,6 +24,7 @@ class Child:
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals
     log: Path
+    is_server: bool
 
 
 class Supervisor:
@@ -45,13 +46,14 @@ class Supervisor:
         name: str,
         command: Sequence[str | Path],
         *,
-        ready: Callable[[], bool],
+        ready: Callable[[], bool] | None,
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         wait: float = 30,
     ) -> subprocess.Popen[bytes]:
-        """Start a child and return once `ready` is true of it; raise NotStartedError otherwise.
+        """Start a child and return once `ready` is true of it (None: at once); raise NotStartedError otherwise.
 
         Must be called from a thread that lives as long as the child should: the kernel sends `stop_signal`
         to the child when that thread is gone, which is what ends it after a `kill -9` of ours.
@@ -66,11 +68,13 @@ class Supervisor:
                 stderr=output,
                 start_new_session=True,
                 env={**os.environ, **(env or {})},
+                cwd=cwd,
             )
-        child = Child(name, process, stop_signal, log)
+        child = Child(name, process, stop_signal, log, is_server=ready is not None)
         self.children.append(child)
         (self.home / f"{name}.pid").write_text(str(process.pid))
-        _wait_until_ready(child, ready, wait)
+        if ready:
+            _wait_until_ready(child, ready, wait)
         return process
 
     def ended(self) -> Child | None:
@@ -78,7 +82,13 @@ class Supervisor:
         return next((child for child in self.children if child.process.poll() is not None), None)
 
     def stop(self) -> None:
-        """End all children, the last started first; each gets its own signal, time, then SIGKILL."""
+        """End all children, the last started first; each gets its own signal, time, then SIGKILL.
+
+        Those without a readiness probe are nobody's server: they are asked all at once.
+        """
+        for child in self.children:
+            if not child.is_server:
+                _ask_to_end(child)
         while self.children:
             child = self.children.pop()
             _end(child)
@@ -118,9 +128,15 @@ def _wait_until_ready(child: Child, ready: Callable[[], bool], wait: float) -> N
     raise NotStartedError(f"{child.name} did not start; its log ends with:\n" + "\n".join(lines))
 
 
-def _end(child: Child) -> None:
+def _ask_to_end(child: Child) -> None:
     if child.process.poll() is None:
         child.process.send_signal(child.stop_signal)
+
+
+def _end(child: Child) -> None:
+    if child.is_server:
+        _ask_to_end(child)
+    if child.process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.process.wait(STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
