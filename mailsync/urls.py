@@ -1,3 +1,6 @@
 """URLs of mail."""
 
-urlpatterns: list = []
+from mailsync.views import acting, reading
+
+app_name = "mail"
+urlpatterns = [*reading.urls, *acting.urls]

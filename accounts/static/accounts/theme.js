@@ -1,6 +1,7 @@
 // Light or dark before the first paint. "" follows the system; the choice stays in this browser.
 (() => {
   const root = document.documentElement;
+  root.classList.add("js");
   const read = () => { try { return localStorage.getItem("theme") || ""; } catch { return ""; } };
   const apply = (theme) => {
     if (theme) root.dataset.theme = theme; else delete root.dataset.theme;

@@ -1,0 +1,63 @@
+"""{% load mail %}: what mail's templates need beyond Django's own."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import dateformat, formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from accounts.templatetags.icons import icon
+from mailsync.models import SpecialUse
+
+register = template.Library()
+
+ICONS = {
+    SpecialUse.INBOX: "inbox",
+    SpecialUse.DRAFTS: "file-pen",
+    SpecialUse.SENT: "send",
+    SpecialUse.ARCHIVE: "archive",
+    SpecialUse.JUNK: "octagon-alert",
+    SpecialUse.TRASH: "trash-2",
+    SpecialUse.ALL: "mails",
+    SpecialUse.FLAGGED: "star",
+}
+
+
+@register.simple_tag
+def role_icon(role: str) -> SafeString:
+    """The icon of a folder by its role."""
+    return icon(ICONS.get(SpecialUse(role), "folder") if role else "folder")
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """12 408, with a space that does not break."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+@register.filter
+def initials(name: str) -> str:
+    """One or two letters that stand for a person; "?" when nothing in the name is a letter."""
+    words = [word for word in name.replace("@", " ").split() if word[0].isalnum()]
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
+
+
+@register.simple_tag
+def moment(at: datetime) -> SafeString:
+    """A date in the employee's zone, with zone and year on hover."""
+    local = timezone.localtime(at)
+    shown = formats.date_format(local, "DATETIME_FORMAT") if _old(local) else _near(local)
+    full = f"{formats.date_format(local, 'DATETIME_FORMAT')} {dateformat.format(local, 'T (O)')}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), full, shown)
+
+
+def _old(local: datetime) -> bool:
+    return abs((timezone.localtime() - local).days) >= 6
+
+
+def _near(local: datetime) -> str:
+    today = timezone.localdate()
+    day = _("Today") if local.date() == today else dateformat.format(local, "l")
+    return f"{day}, {local:%H:%M}"

@@ -1,0 +1,184 @@
+"""What people do to mail from a list or an opened message: one door, one verb, one answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from accounts.models import Employee
+from accounts.views import RequestOfEmployee
+from mailsync import access, actions, reading
+from mailsync.models import Act, GrantLevel
+from mailsync.reading import Key
+from mailsync.views import listing as lists
+from mailsync.views.reading import fresh, live, tree_for
+
+SEEN, FLAGGED = "\\Seen", "\\Flagged"
+Verb = Callable[..., Act]
+
+
+def _read(placements: actions.Placements, *, by: Employee) -> Act:
+    return actions.set_flags(placements, add=[SEEN], by=by)
+
+
+def _unread(placements: actions.Placements, *, by: Employee) -> Act:
+    return actions.set_flags(placements, remove=[SEEN], by=by)
+
+
+def _star(placements: actions.Placements, *, by: Employee) -> Act:
+    return actions.set_flags(placements, add=[FLAGGED], by=by)
+
+
+def _unstar(placements: actions.Placements, *, by: Employee) -> Act:
+    return actions.set_flags(placements, remove=[FLAGGED], by=by)
+
+
+FLAGS: dict[str, Verb] = {"read": _read, "unread": _unread, "star": _star, "unstar": _unstar}
+MOVES: dict[str, Verb] = {
+    "archive": actions.archive,
+    "trash": actions.trash,
+    "spam": actions.spam,
+    "not-spam": actions.not_spam,
+    "expunge": actions.expunge,
+}
+
+
+@login_required
+@require_POST
+def act(request: RequestOfEmployee) -> HttpResponse:
+    """`verb` on `ids`, or with `all` on all that the list holds from its row `top` down.
+
+    `one` ("star:17") is a button in a row: its verb and its row, whatever is ticked.
+    """
+    verb, _colon, argument = request.POST.get("verb", "").partition(":")
+    ids = request.POST.getlist("ids")
+    if request.POST.get("one"):
+        verb, _colon, only = request.POST["one"].partition(":")
+        ids = [only]
+    placements = _chosen(request, ids, verb)
+    if verb == "expunge" and request.POST.get("confirmed") != "1":
+        return _ask_first(request, placements.count())
+    try:
+        done = _do(verb, argument, placements, request.user)
+    except actions.CannotMove as refusal:
+        return _refused(request, str(refusal))
+    return _answer(request, done, said(verb, done, argument, request.user))
+
+
+@login_required
+@require_POST
+def undo(request: RequestOfEmployee) -> HttpResponse:
+    earlier = get_object_or_404(Act, pk=_number(request.POST.get("act")), by=request.user)
+    try:
+        actions.undo(earlier, by=request.user)
+    except actions.CannotMove as refusal:
+        return _refused(request, str(refusal))
+    return _answer(request, None, _("Undone."))
+
+
+def _chosen(request: RequestOfEmployee, ids: list[str], verb: str) -> actions.Placements:
+    """The placements meant, as far as the employee has the right; reading alone changes nothing."""
+    if verb not in FLAGS and verb not in MOVES and verb != "move":
+        raise Http404
+    level = GrantLevel.REPLY if verb in FLAGS else GrantLevel.DELETE
+    if request.POST.get("all") == "1" and not request.POST.get("one"):
+        return _all_that_match(request, level)
+    return access.placements_for(request.user, [_number(text) for text in ids], level)
+
+
+def _all_that_match(request: RequestOfEmployee, level: str) -> actions.Placements:
+    listed = lists.listing(tree_for(request.user), request.POST.get("list", ""), request.POST.get("show", ""))
+    top = Key.parse(request.POST.get("top", ""))
+    allowed = [f.id for f in listed.folders if listed.tree.mailbox(f.mailbox_id).may(level)]
+    return reading.matching(allowed, show=listed.show, down_from=top)
+
+
+def _do(verb: str, argument: str, placements: actions.Placements, by: Employee) -> Act:
+    if verb == "move":
+        target = access.get_folder(by, _number(argument), GrantLevel.DELETE)
+        return actions.move(placements, target, by=by)
+    return (FLAGS | MOVES)[verb](placements, by=by)
+
+
+def _number(text: str | None) -> int:
+    """An id as a browser sends it; Http404 for anything else."""
+    if not text or not text.isdecimal() or len(text) > 18:
+        raise Http404
+    return int(text)
+
+
+# What is said afterwards
+
+
+def said(verb: str, done: Act, argument: str, by: Employee) -> str:
+    """The sentence of the toast; "" for what is seen anyway (one message read, unread or starred)."""
+    n = done.count
+    if not n:
+        return (
+            _("Nothing to change: these messages are elsewhere or are so already.") if verb in MOVES else ""
+        )
+    if verb in FLAGS and n == 1:
+        return ""
+    if verb == "move":
+        folder = access.get_folder(by, _number(argument), GrantLevel.READ)
+        text = ngettext("%(n)s moved to %(folder)s", "%(n)s moved to %(folder)s", n)
+        return text % {"n": n, "folder": folder.path}
+    return _sentence(verb, n) % {"n": n}
+
+
+def _sentence(verb: str, n: int) -> str:
+    return {
+        "read": ngettext("%(n)s marked as read", "%(n)s marked as read", n),
+        "unread": ngettext("%(n)s marked as unread", "%(n)s marked as unread", n),
+        "star": ngettext("%(n)s starred", "%(n)s starred", n),
+        "unstar": ngettext("%(n)s no longer starred", "%(n)s no longer starred", n),
+        "archive": ngettext("%(n)s archived", "%(n)s archived", n),
+        "trash": ngettext("%(n)s moved to Trash", "%(n)s moved to Trash", n),
+        "spam": ngettext("%(n)s moved to Spam", "%(n)s moved to Spam", n),
+        "not-spam": ngettext("%(n)s moved to the Inbox", "%(n)s moved to the Inbox", n),
+        "expunge": ngettext("%(n)s removed for good", "%(n)s removed for good", n),
+    }[verb]
+
+
+def _answer(request: RequestOfEmployee, done: Act | None, text: str) -> HttpResponse:
+    act_id = done.pk if done and done.undo else None
+    if not request.headers.get("HX-Request"):
+        if text:
+            messages.success(request, text, extra_tags=f"undo-{act_id}" if act_id else "")
+        return redirect(_next(request))
+    context: dict[str, Any] = {"toast": text, "undo": act_id, **fresh(request, request.POST)}
+    return live(request, context)
+
+
+def _refused(request: RequestOfEmployee, sentence: str) -> HttpResponse:
+    """422 with the sentence: the page takes its row back and says why."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(sentence, status=422, content_type="text/plain; charset=utf-8")
+    messages.error(request, sentence)
+    return redirect(_next(request))
+
+
+def _ask_first(request: RequestOfEmployee, count: int) -> HttpResponse:
+    """What cannot be undone is asked first, with the number."""
+    kept = [(key, value) for key in request.POST for value in request.POST.getlist(key)]
+    carried = [pair for pair in kept if pair[0] != "csrfmiddlewaretoken"]
+    template = "mail/_confirm.html" if request.headers.get("HX-Request") else "mail/confirm.html"
+    context = {"count": count, "carried": carried, "back": _next(request), "section": "mail"}
+    return render(request, template, context)
+
+
+def _next(request: RequestOfEmployee) -> str:
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+    return wanted if safe and wanted.startswith("/") else reverse("mail:inbox")
+
+
+urls = [path("mail/act/", act, name="act"), path("mail/undo/", undo, name="undo")]

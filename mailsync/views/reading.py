@@ -1,0 +1,241 @@
+"""The screens of mail: lists, a message, its parts, and the news that keep an open page fresh."""
+
+import hashlib
+from typing import Any
+from urllib.parse import quote
+
+from csp.decorators import csp_exempt
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils.cache import patch_vary_headers
+from django.utils.text import get_valid_filename
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import Employee
+from accounts.views import RequestOfEmployee
+from mailsync import access, reading
+from mailsync.mime import parse
+from mailsync.models import GrantLevel, Placement
+from mailsync.reading import Key, Tree
+from mailsync.views import listing as lists
+from mailsync.views.pane import Pane, pane
+
+# Shown in the browser; every other type only leaves as a download of unknown bytes.
+RASTER = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"}
+KEEPS_TYPE = RASTER | {"application/pdf", "text/plain", "text/csv", "application/zip"}
+BODY_POLICY = (
+    "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+
+def tree_for(employee: Employee) -> Tree:
+    return reading.tree(access.visible_mailboxes(employee), employee=employee)
+
+
+# Whole screens
+
+
+@login_required
+@require_safe
+@never_cache
+def inbox(request: RequestOfEmployee) -> HttpResponse:
+    return _screen(request, lists.listing(tree_for(request.user), lists.ALL, request.GET.get("show", "")))
+
+
+@login_required
+@require_safe
+@never_cache
+def folder(request: RequestOfEmployee, folder_id: int) -> HttpResponse:
+    return _screen(
+        request, lists.listing(tree_for(request.user), str(folder_id), request.GET.get("show", ""))
+    )
+
+
+@login_required
+@require_safe
+@never_cache
+def message(request: RequestOfEmployee, folder_id: int, placement_id: int) -> HttpResponse:
+    """A message beside its list; htmx asks for the pane alone."""
+    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
+    if placement.folder_id != folder_id:  # it was moved since the link was made
+        return redirect("mail:message", placement.folder_id, placement_id)
+    name = lists.ALL if request.GET.get("in") == lists.ALL else str(folder_id)
+    listed = lists.listing(tree_for(request.user), name, request.GET.get("show", ""))
+    opened = pane(placement, listed)
+    if request.headers.get("HX-Request"):
+        return _varied(render(request, "mail/_message.html", {"pane": opened}))
+    return _screen(request, listed, opened)
+
+
+def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | None = None) -> HttpResponse:
+    before = Key.parse(request.GET.get("before", ""))
+    page = lists.page(listed, before=before)
+    if opened and not any(row.id == opened.placement.pk for row in page.rows):
+        page = lists.page(listed, before=Key(opened.placement.received_at, opened.placement.pk + 1))
+        before = Key.parse(page.top)
+    context = {
+        "section": "mail",
+        "listing": listed,
+        "page": page,
+        "before": before,
+        "pane": opened,
+        "tree": listed.tree,
+        "failed": reading.failed_operations(request.user),
+    }
+    context["token"] = news_token(listed.tree, page, context["failed"])
+    return _varied(render(request, "mail/screen.html", context))
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+# Parts of a screen
+
+
+@login_required
+@require_safe
+@never_cache
+def rows(request: RequestOfEmployee) -> HttpResponse:
+    """The next rows of a list, for the end of the one on screen."""
+    listed = lists.listing(tree_for(request.user), request.GET.get("list", ""), request.GET.get("show", ""))
+    page = lists.page(listed, before=Key.parse(request.GET.get("before", "")))
+    return render(request, "mail/_rows.html", {"page": page})
+
+
+@login_required
+@require_safe
+@never_cache
+def news(request: RequestOfEmployee) -> HttpResponse:
+    """204 while nothing changed since `token`; else the counts and the rows on screen, anew."""
+    context = fresh(request, request.GET)
+    if context["token"] == request.GET.get("token"):
+        return HttpResponse(status=204)
+    return live(request, context)
+
+
+def fresh(request: RequestOfEmployee, asked: Any) -> dict[str, Any]:
+    """What a page that shows the list `asked` for has to show now, down to its last row."""
+    listed = lists.listing(tree_for(request.user), asked.get("list", ""), asked.get("show", ""))
+    page = lists.page(listed, down_to=Key.parse(asked.get("bottom", "")))
+    failed = reading.failed_operations(request.user)
+    return {
+        "listing": listed,
+        "tree": listed.tree,
+        "page": page if asked.get("rows") else None,
+        "failed": failed,
+        "section": "mail",
+        "token": news_token(listed.tree, page, failed),
+    }
+
+
+def live(request: RequestOfEmployee, context: dict[str, Any]) -> HttpResponse:
+    """The changed parts of a screen, each for its own place (htmx's out-of-band swaps)."""
+    response = render(request, "mail/_live.html", context)
+    response.headers["X-News"] = context["token"]
+    return response
+
+
+def news_token(tree: Tree, page: lists.Page, failed: list[Any]) -> str:
+    """Equal as long as nothing that the page shows has changed."""
+    state = (tree, page.state, [operation.id for operation in failed])
+    return hashlib.blake2b(repr(state).encode(), digest_size=12).hexdigest()
+
+
+@login_required
+@require_POST
+def dismiss(request: RequestOfEmployee) -> HttpResponse:
+    """The employee has read what failed."""
+    reading.dismiss_failed(request.user)
+    return HttpResponse() if request.headers.get("HX-Request") else redirect("mail:inbox")
+
+
+# A message's own resources
+
+
+@csp_exempt()
+@login_required
+@require_safe
+def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
+    """The HTML of a message as a document for the sandboxed frame, with a policy of its own."""
+    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
+    html = reading.document(placement.message_id, images=request.GET.get("images") == "1")
+    response = HttpResponse(html)
+    response.headers["Content-Security-Policy"] = BODY_POLICY
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+@login_required
+@require_safe
+def attachment(request: RequestOfEmployee, placement_id: int, part: int) -> HttpResponse:
+    """One file. Only raster images may be shown (`?inline=1`), everything else is a download."""
+    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
+    raw = reading.original(placement.message_id)
+    try:
+        found, content = parse.part_bytes(raw.header, raw.body, part)
+    except LookupError as error:
+        raise Http404 from error
+    kind = found.type.lower()
+    response = HttpResponse(content, content_type=kind if kind in KEEPS_TYPE else "application/octet-stream")
+    shown = request.GET.get("inline") == "1" and kind in RASTER
+    response.headers["Content-Disposition"] = disposition(
+        "inline" if shown else "attachment", found.name or f"part-{part}"
+    )
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+@login_required
+@require_safe
+def original(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
+    """The message byte for byte, as text to look at or (`?download=1`) as a file."""
+    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
+    raw = reading.original(placement.message_id)
+    if request.GET.get("download") != "1":
+        return HttpResponse(raw.header + raw.body, content_type="text/plain; charset=utf-8")
+    response = HttpResponse(raw.header + raw.body, content_type="message/rfc822")
+    response.headers["Content-Disposition"] = disposition("attachment", _file_name(placement))
+    return response
+
+
+@login_required
+@require_safe
+def headers(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
+    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
+    fields = parse.header_fields(reading.original(placement.message_id).header)
+    context = {"section": "mail", "placement": placement, "fields": fields}
+    return render(request, "mail/headers.html", context)
+
+
+def disposition(kind: str, name: str) -> str:
+    """RFC 6266: a plain name for old programs and the exact one in UTF-8; no character ends the header."""
+    name = "".join(character if character.isprintable() else " " for character in name)
+    name = name.replace("/", "-").replace("\\", "-").strip()[-150:] or "file"
+    ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "'")
+    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _file_name(placement: Placement) -> str:
+    subject = get_valid_filename(placement.message.subject[:80] or f"message-{placement.pk}")
+    return f"{subject}.eml"
+
+
+urls = [
+    path("", inbox, name="inbox"),
+    path("mail/<int:folder_id>/", folder, name="folder"),
+    path("mail/<int:folder_id>/<int:placement_id>/", message, name="message"),
+    path("mail/rows/", rows, name="rows"),
+    path("mail/news/", news, name="news"),
+    path("mail/failed/dismiss/", dismiss, name="dismiss-failed"),
+    path("mail/message/<int:placement_id>/body/", body, name="body"),
+    path("mail/message/<int:placement_id>/file/<int:part>/", attachment, name="attachment"),
+    path("mail/message/<int:placement_id>/original/", original, name="original"),
+    path("mail/message/<int:placement_id>/headers/", headers, name="headers"),
+]
