@@ -257,10 +257,12 @@ def found_folder(remote: RemoteName, messages: int | None) -> FoundFolder:
 
 def path_of(name: bytes) -> str:
     """A folder's name for people: modified UTF-7 (RFC 9051 A.1), or what a careless server sent instead."""
+    if not name.isascii():
+        return name.decode("utf-8", "replace").replace("\0", "")
     try:
         decoded: str = imap_utf7.decode(name)
     except (UnicodeDecodeError, ValueError):
-        decoded = name.decode("utf-8", "replace")
+        decoded = name.decode("ascii")
     return decoded.replace("\0", "")
 
 

@@ -59,6 +59,7 @@ def open_client(credentials: Credentials) -> "_Client":
     """The connection before the login: checked address, TLS as asked. STARTTLS is never skipped."""
     context = tls_context(credentials.ca_file)
     sock = _reach(credentials)
+    client: _Client | None = None
     try:
         if credentials.security == "tls":
             sock = _wrap(sock, context, credentials.host)
@@ -66,9 +67,16 @@ def open_client(credentials: Credentials) -> "_Client":
         if credentials.security == "starttls":
             _start_tls(client, context, credentials.host)
     except BaseException:
-        sock.close()
+        _abandon(client._imap.sock if client else sock)
         raise
     return client
+
+
+def _abandon(sock: socket.socket) -> None:
+    """Close now: imaplib's reader would keep the descriptor until the garbage collector comes."""
+    descriptor = sock.detach()
+    if descriptor >= 0:
+        socket.close(descriptor)
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:

@@ -26,7 +26,9 @@ def folder(path: str, use: str = "", *, selectable: bool = True) -> FoundFolder:
 )
 def test_an_address_tells_its_provider(address, imap, smtp):
     preset = presets.for_address(address)
-    assert preset and preset.imap and preset.smtp
+    assert preset
+    assert preset.imap
+    assert preset.smtp
     assert (preset.imap.host, preset.smtp.host) == (imap, smtp)
 
 
@@ -45,12 +47,15 @@ def test_no_preset_sends_a_password_unprotected_and_no_domain_has_two_providers(
 
 def test_gmail_says_that_it_needs_an_app_password():
     preset = presets.for_address("ann@gmail.com")
-    assert preset and "app password" in str(preset.help)
+    assert preset
+    assert "app password" in str(preset.help)
 
 
 def test_proton_has_no_server_but_a_way_out():
     preset = presets.for_address("ann@proton.me")
-    assert preset and preset.imap is None and "Forward" in str(preset.help)
+    assert preset
+    assert preset.imap is None
+    assert "Forward" in str(preset.help)
 
 
 def test_the_servers_word_wins_over_a_folders_name():
