@@ -30,7 +30,8 @@ def stage(table: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequenc
         f"{name} {kind}" + (" STORAGE EXTERNAL" if kind == "bytea" else "") for name, kind in columns
     )
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({declared})")
+        # Emptied by the commit: the wall has no policy for it, and the connection goes on to another tenant.
+        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({declared}) ON COMMIT DELETE ROWS")
         cursor.execute(f"TRUNCATE {table}")
         cursor.copy_expert(
             f"COPY {table} FROM STDIN (FORMAT binary)", _encode([k for _, k in columns], rows), size=1 << 20

@@ -1,0 +1,237 @@
+"""The wall between companies, as the database builds it: every table, every statement, no way around."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.db import DatabaseError, connection, models, transaction
+
+from accounts import audit, tenancy
+from accounts.models import Account, AuditEntry, Employee
+from mailsync.models import Act, ConnectionTest, Operation, SkippedMessage, Tombstone
+from tests.world import World
+
+# No account column, or one that every worker may see: ids, times, names of companies and plans.
+GLOBAL = {"accounts_account", "plans_planlimits", "mailsync_schedule"}
+FRAMEWORK = {
+    "account_emailaddress", "account_emailconfirmation", "auth_group", "auth_group_permissions",
+    "auth_permission", "django_content_type", "django_migrations", "django_session",
+}  # fmt: skip
+TENANT = [
+    model
+    for model in apps.get_models()
+    if model._meta.db_table not in GLOBAL
+    and any(f.column == "account_id" for f in model._meta.concrete_fields)
+]
+NAMES = [model._meta.db_table for model in TENANT]
+
+
+@pytest.fixture
+def furnished(world: World) -> World:
+    """Acme has at least one row in each of its tables."""
+    placement = world.message(world.folder(world.ann_box), attachments=[("a.txt", "text/plain", b"a")])
+    with world.acting():
+        of_ann = {"account": world.acme, "by": world.ann}
+        Act.objects.create(verb="star", count=1, **of_ann)
+        ConnectionTest.objects.create(
+            address="x@acme.example", imap_host="x", login="x", secret=b"", **of_ann
+        )
+        Operation.objects.create(
+            mailbox=world.ann_box, folder=placement.folder, uid=placement.uid, kind="flag", **of_ann
+        )
+        SkippedMessage.objects.create(account=world.acme, folder=placement.folder, uidvalidity=1, uid=9)
+        Tombstone.objects.create(
+            account=world.acme, mailbox=world.ann_box, identity=b"x" * 32, received_at=placement.received_at
+        )
+        audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
+    return world
+
+
+# What the database says of itself
+
+
+@pytest.mark.django_db
+def test_every_table_is_behind_the_wall_or_on_the_short_list() -> None:
+    tables = set(connection.introspection.table_names())
+    assert tables == {*NAMES, *GLOBAL, *FRAMEWORK}
+    assert len(GLOBAL) <= 10
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", NAMES)
+def test_row_level_security_is_on_and_forced(table: str) -> None:
+    assert ask(
+        "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", table
+    ) == [(True, True)]
+
+
+@pytest.mark.django_db
+def test_there_is_one_policy_a_table_and_one_exception_for_signing_in() -> None:
+    policies = ask("SELECT tablename, policyname, cmd, roles::text, qual, with_check FROM pg_policies")
+    tenant = {p[0]: p[2:] for p in policies if p[1] == "tenant"}
+    rule = "(account_id = (NULLIF(current_setting('app.account'::text, true), ''::text))::bigint)"
+    assert tenant == dict.fromkeys(NAMES, ("ALL", "{public}", rule, rule))
+    assert [p[:3] for p in policies if p[1] != "tenant"] == [("accounts_employee", "sign_in", "SELECT")]
+
+
+@pytest.mark.django_db
+def test_the_product_works_as_a_role_that_cannot_climb_over() -> None:
+    asked = "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles"
+    assert ask(f"{asked} WHERE rolname = current_user") == [("mailbound_app", False, False, False, False)]
+    assert ask(
+        "SELECT count(*) FROM pg_tables WHERE tableowner = current_user AND schemaname = 'public'"
+    ) == [(0,)]
+    assert ask("SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole") == [(0,)]
+
+
+@pytest.mark.django_db
+def test_the_product_cannot_take_the_wall_down() -> None:
+    for statement in (
+        "ALTER TABLE mailsync_message DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY tenant ON mailsync_message",
+        "SET LOCAL ROLE mailbound_owner",
+        "SET SESSION AUTHORIZATION mailbound_owner",
+    ):
+        with pytest.raises(DatabaseError, match=r"must be owner|permission denied"), transaction.atomic():
+            ask(statement)
+
+
+# Statement by statement
+
+
+@pytest.fixture(params=["nobody", "stranger"])
+def outside(request: pytest.FixtureRequest, furnished: World) -> Iterator[World]:
+    """The test acts for no account, or for Eve's."""
+    account = None if request.param == "nobody" else furnished.other.pk
+    with tenancy.acting_for(account):
+        yield furnished
+
+
+def test_acme_itself_has_rows_everywhere(furnished: World) -> None:
+    """Otherwise the tests below would prove nothing about the empty table: furnish it."""
+    with furnished.acting():
+        assert [model._meta.db_table for model in TENANT if not rows_of(furnished.acme, model)] == []
+
+
+def test_a_stranger_reads_changes_and_deletes_nothing(outside: World) -> None:
+    for model in TENANT:
+        table = model._meta.db_table
+        assert rows_of(outside.acme, model) == 0, table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET account_id = account_id WHERE account_id = %s", [outside.acme.pk]
+            )
+            assert cursor.rowcount == 0, table
+            cursor.execute(f"DELETE FROM {table} WHERE account_id = %s", [outside.acme.pk])
+            assert cursor.rowcount == 0, table
+
+
+def test_a_stranger_plants_nothing(outside: World) -> None:
+    """Not even a copy of Acme's own row; the wall refuses before any other constraint looks."""
+    for model in TENANT:
+        table = model._meta.db_table
+        fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.GeneratedField)]
+        columns = ", ".join(field.column for field in fields)
+        with outside.acting():
+            [(row,)] = ask(
+                f"SELECT to_jsonb(t)::text FROM {table} t WHERE account_id = %s LIMIT 1", outside.acme.pk
+            )
+        copied = (
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::{table}, %s)"
+        )
+        with pytest.raises(DatabaseError, match=f"row-level security.*{table}"), transaction.atomic():
+            ask(copied, row)
+
+
+def test_nobody_gives_their_rows_away(furnished: World) -> None:
+    """Moving a row into another company's account would plant it there."""
+    for model in TENANT:
+        table = model._meta.db_table
+        given = f"UPDATE {table} SET account_id = %s WHERE account_id = %s"
+        with pytest.raises(DatabaseError, match=r"row-level security|append-only"), furnished.acting():
+            ask(given, furnished.other.pk, furnished.acme.pk)
+
+
+def test_what_was_written_down_stays_written(furnished: World) -> None:
+    for statement in ("UPDATE accounts_auditentry SET verb = 'x'", "DELETE FROM accounts_auditentry"):
+        with pytest.raises(DatabaseError, match="append-only"), furnished.acting():
+            ask(statement)
+    with furnished.acting():
+        assert AuditEntry.objects.filter(verb="test.made").exists()
+
+
+# The setting that says for whom
+
+
+def test_inside_another_account_the_first_is_back_afterwards(world: World) -> None:
+    with world.acting():
+        with world.acting(world.other):
+            assert people() == ["Eve Evans"]
+        assert people() == ["Adm Adams", "Ann Archer", "Bob Brown", "Cyd Cole"]
+
+
+def test_an_error_inside_brings_the_outer_account_back(world: World) -> None:
+    with world.acting():
+        with pytest.raises(ZeroDivisionError), world.acting(world.other):
+            print(1 / 0)
+        assert "Ann Archer" in people()
+        with pytest.raises(DatabaseError), world.acting(world.other):
+            ask("SELECT 1 / 0")
+        assert "Ann Archer" in people()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, DatabaseError])
+def test_a_connection_that_saw_an_error_belongs_to_nobody(error: type[BaseException]) -> None:
+    acme = Account.objects.create(name="Acme")
+    with pytest.raises(error), tenancy.acting_for(acme.pk):
+        fail_after_adding_ann(acme, error)
+    assert ask("SELECT coalesce(current_setting('app.account', true), '')") == [("",)]
+    with tenancy.acting_for(acme.pk):
+        assert people() == []  # rolled back
+    assert not connection.in_atomic_block
+
+
+def fail_after_adding_ann(acme: Account, error: type[BaseException]) -> None:
+    Employee.objects.create_user(account=acme, email="ann@acme.example", password="x", name="Ann")
+    raise error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_finished_job_leaves_a_connection_that_belongs_to_nobody() -> None:
+    acme = Account.objects.create(name="Acme")
+    with tenancy.acting_for(acme.pk):
+        Employee.objects.create_user(account=acme, email="ann@acme.example", password="x", name="Ann")
+    assert ask("SELECT coalesce(current_setting('app.account', true), '')") == [("",)]
+    assert people() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_bytes_of_a_tenant_wait_in_the_connections_temporary_tables(furnished: World) -> None:
+    """Staging tables have no policy: what a job left there the next job of another company could read."""
+    staged = ask("SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'")
+    assert staged, "the world stores its mail through staging tables"
+    for (table,) in staged:
+        assert ask(f"SELECT count(*) FROM {table}") == [(0,)], table
+
+
+def test_signing_in_shows_one_address_and_only_for_a_moment(world: World) -> None:
+    with tenancy.acting_for(None):
+        assert tenancy.account_of_address("ann@acme.example") == world.acme.pk
+        assert tenancy.account_of_address("nobody@acme.example") is None
+        assert people() == []
+        assert ask("SELECT current_setting('app.sign_in', true)") == [("",)]
+
+
+def ask(statement: str, *params: object) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def rows_of(account: Account, model: type[models.Model]) -> int:
+    return model._default_manager.filter(account_id=account.pk).count()
+
+
+def people() -> list[str]:
+    return list(Employee.objects.order_by("name").values_list("name", flat=True))
