@@ -48,9 +48,11 @@ def choose(now_seen: Seen, before: Seen, *, full_at: datetime | None, now: datet
         return EVERYTHING
     # A server without UIDNEXT, or one whose UIDNEXT is nonsense, is asked for news each time (C09).
     news = now_seen.uidnext == 0 or now_seen.uidnext != before.uidnext
+    flags = _flags(now_seen, before, full_at, now, thorough)
     # No arrival, another count: something vanished. With arrivals the engine counts after reading them.
-    whole = not news and now_seen.messages != before.messages
-    return Ask(news, _flags(now_seen, before, full_at, now, thorough), whole)
+    # All flags name all UIDs: reading them is comparing the whole folder, and counts as that.
+    whole = (not news and now_seen.messages != before.messages) or flags is FlagsAsked.ALL
+    return Ask(news, flags, whole)
 
 
 def _flags(now_seen: Seen, before: Seen, full_at: datetime, now: datetime, thorough: bool) -> FlagsAsked:
