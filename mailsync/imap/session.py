@@ -23,8 +23,7 @@ READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging 
 CONNECT_TIMEOUT = 20.0
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
 TRANSIENT_CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN", "THROTTLED")
-FLAG = re.compile(r'^\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+$')
-ATOM_NAME = re.compile(rb'^[^\x00-\x1f\x7f"\\]*$')
+FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +98,9 @@ class Session:
 
     def sign_in(self, credentials: Credentials) -> None:
         """PLAIN where offered (any characters), else LOGIN. Raises Refused or Busy."""
+        _refuse_line_breaks(credentials.login.encode(), credentials.password.encode())
+        if self.imap.state != "NONAUTH":
+            raise Refused("The server lets everybody in without a login (PREAUTH).", step="login")
         offered = {name.upper() for name in self.imap.capabilities}
         with translated("login"):
             try:
@@ -158,13 +160,23 @@ class Session:
         """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
         name, tag = sent
         with translated():
-            kind, data = self.imap._command_complete(name, tag)
+            kind, data = self._complete(name, tag)
             if kind != "OK":
                 raise refusal(data)
             if answer is None:
                 return list(data)
             found = self.imap.untagged_responses.pop(answer, [])
         return list(found)
+
+    def _complete(self, name: str, tag: bytes) -> tuple[str, list[Any]]:
+        """imaplib's way, except that BAD is an answer like NO: the session lives on (G08)."""
+        self.imap._check_bye()
+        try:
+            kind, data = self.imap._get_tagged_response(tag)
+        except imaplib.IMAP4.abort as error:
+            raise imaplib.IMAP4.abort(f"{name}: {_safe(error)}") from None
+        self.imap._check_bye()
+        return kind, data
 
     def select(self, name: bytes, *, condstore: bool) -> dict[str, Any]:
         """Open a folder; the untagged answers by name. Raises FolderGone when it does not open."""
@@ -211,7 +223,7 @@ def flag_list(flags: Iterable[str]) -> bytes:
     """A parenthesised list of flags; raises ForbiddenText for one that is no flag (RFC 9051 9, flag)."""
     checked = sorted(set(flags))
     for flag in checked:
-        if not FLAG.match(flag):
+        if not FLAG.fullmatch(flag):
             raise ForbiddenText(f"not a flag: {flag!r}")
     return ("(" + " ".join(checked) + ")").encode("ascii")
 
@@ -241,6 +253,18 @@ def translated(step: str = "session") -> Iterator[None]:
         raise Broken("The connection to the server was lost.", step=step) from error
 
 
+@contextlib.contextmanager
+def _greeted() -> Iterator[None]:
+    """imaplib hands over a greeting that is no OK as an error; BYE is a server that is full (RFC 9051 7.1.5)."""
+    try:
+        yield
+    except imaplib.IMAP4.error as error:
+        text = _safe(error)
+        if text.upper().startswith("* BYE"):
+            raise Busy(f"The server turns us away: “{text[5:].strip()}”.", step="connect") from None
+        raise
+
+
 class _Connection(imaplib.IMAP4):
     """imaplib over a socket that netguard has opened, with a limit on announced literals (I07)."""
 
@@ -268,7 +292,7 @@ class _Client(IMAPClient):  # type: ignore[misc]
     def __init__(self, sock: socket.socket, credentials: Credentials) -> None:
         self._sock_given = sock
         self._max_literal = credentials.max_literal
-        with translated("connect"):
+        with translated("connect"), _greeted():
             super().__init__(credentials.host, credentials.port, ssl=False, timeout=READ_TIMEOUT)
         self._imap.debug = 0
         self.folder_encode = False
