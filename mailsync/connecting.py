@@ -362,9 +362,8 @@ def why_not_roles(chosen: Mapping[str, Hashable], taken: Collection[Hashable]) -
 
 
 def _no_cursors() -> dict[str, object]:
-    """Columns of a folder about which nothing is known yet."""
+    """Columns of a folder that is read from the beginning. UIDVALIDITY stays: copies may still be leaving."""
     return {
-        "uidvalidity": None,
         "uid_seen": 0,
         "modseq": None,
         "server_messages": 0,
