@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import pulling, pushing, replica, schedule, secrets
-from mailsync.actions import remove_placements
 from mailsync.imap.errors import FolderGone, Refused, ServerError
 from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, connect
@@ -169,7 +168,7 @@ def refresh_folders(run: Run) -> list[Folder]:
     gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
     with replica.writing(run.lease):
         for name in gone:
-            _remove_folder(ours.pop(name))
+            replica.remove_folder(ours.pop(name))
         for found in listed:
             if found.name not in ours:
                 ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
@@ -191,12 +190,6 @@ def _order(folder: Folder) -> tuple[int, str]:
         FIRST_FOLDERS.index(folder.special_use) if folder.special_use in FIRST_FOLDERS else len(FIRST_FOLDERS)
     )
     return rank, folder.path
-
-
-def _remove_folder(folder: Folder) -> None:
-    placements = folder.placements.values_list("pk", flat=True)
-    remove_placements(list(placements))
-    folder.delete()
 
 
 def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:

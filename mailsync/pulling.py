@@ -97,7 +97,7 @@ def _walk(run: Run, folder: Folder, opened: Opened, ask: Ask) -> Walked:
     for first, last in _slices(opened.exists):
         run.check_time()
         _progress(run, folder, opened.exists, opened.exists - last)
-        uids = _take_slice(run, folder, opened, first, last, reflags=ask.flags is FlagsAsked.ALL)
+        uids = _take_slice(run, folder, opened, first, last, reflags=ask.whole)
         walked.present.update(uids)
         walked.arrived += sum(uid >= folder.server_uidnext for uid in uids)
         if not ask.whole and uids and min(uids) <= folder.uid_seen:

@@ -5,6 +5,7 @@ between leaves it "sending"; the next run sends it again, which is harmless: fla
 replaced, a UID that has moved is no longer there, and a repeated COPY first looks into the target.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from mailsync.run import Run
 MOST_TRIES = 20
 MOST_AGE = timedelta(days=7)
 GROUP = 5_000
+LOOK_EVERY = 0.5  # seconds
 ORDER = (OperationKind.FLAG, OperationKind.MOVE, OperationKind.EXPUNGE)
 
 
@@ -74,7 +76,10 @@ def push(run: Run) -> int:
 
 
 def waiting(run: Run) -> bool:
-    """Whether an employee has asked for something since the last push."""
+    """Whether an employee has asked for something since the last push; looks at most twice a second."""
+    if time.monotonic() - run.looked_at < LOOK_EVERY:
+        return False
+    run.looked_at = time.monotonic()
     with replica.writing(run.lease):
         open_now = Operation.objects.filter(
             mailbox=run.mailbox_id, state=OperationState.PENDING, uid__isnull=False

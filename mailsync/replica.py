@@ -156,6 +156,22 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     folder.save()
 
 
+def remove_folder(folder: Folder) -> None:
+    """The server has it no more: what was on its way there goes back, what was in it is nowhere."""
+    coming = Operation.objects.filter(target=folder, state__in=OPEN)
+    for operation in coming.exclude(placement=None):
+        Placement.objects.filter(pk=operation.placement_id, folder=folder).update(
+            folder=operation.folder_id, uid=operation.uid
+        )
+    coming.update(
+        state=OperationState.FAILED,
+        error=f"The folder “{folder.path}” was removed on the server.",
+        finished_at=timezone.now(),
+    )
+    remove_placements(list(folder.placements.values_list("pk", flat=True)))
+    folder.delete()
+
+
 def discard_unplaced(mailbox_id: int, now: datetime, limit: int = 500) -> int:
     """Drop our copies of messages that no folder of the server has held for the grace time."""
     gone = Message.objects.filter(

@@ -30,6 +30,7 @@ class Run:
     changed: int = 0
     failed_folders: int = 0
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
+    looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 
     def check_time(self) -> None:
         """Raises OutOfTime."""

@@ -41,7 +41,7 @@ class Operation(models.Model):
     uid = models.BigIntegerField(null=True)
     add = ArrayField(models.TextField(), default=list)
     remove = ArrayField(models.TextField(), default=list)
-    target = models.ForeignKey(Folder, null=True, on_delete=models.CASCADE, related_name="+")
+    target = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     placement = models.ForeignKey(Placement, null=True, on_delete=models.SET_NULL, related_name="operations")
     by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
     tries = models.PositiveIntegerField(default=0)
@@ -59,7 +59,10 @@ class Operation(models.Model):
                 condition=Q(state="pending", uid__isnull=False),
             ),
             models.CheckConstraint(
-                condition=Q(kind="move", target__isnull=False) | (~Q(kind="move") & Q(target__isnull=True)),
+                # A finished move outlives the folder it went to, with its notice.
+                condition=Q(kind="move", target__isnull=False)
+                | (Q(kind="move") & ~Q(state__in=["pending", "sending"]))
+                | (~Q(kind="move") & Q(target__isnull=True)),
                 name="a_move_has_a_target",
             ),
         ]

@@ -1,0 +1,292 @@
+"""Pull: what happens on the server is soon here, exactly once (SYNC_CASES A, C, D, F)."""
+
+import pytest
+from django.utils import timezone
+
+from mailsync.models import Folder, Message, Placement
+from tests.engine.conftest import Box
+
+
+def test_a01_a_mail_into_an_empty_folder_is_one_row_with_the_same_bytes(box: Box) -> None:
+    box.deliver("First")
+    box.sync()
+    assert box.subjects() == ["First"]
+    box.assert_equal()
+
+
+def test_folders_come_with_their_roles_and_the_mailbox_says_it_is_up_to_date(box: Box) -> None:
+    box.sync()
+    roles = {
+        path: box.folder(path).special_use for path in ("INBOX", "Sent", "Drafts", "Junk", "Trash", "Archive")
+    }
+    assert roles == {
+        "INBOX": "inbox", "Sent": "sent", "Drafts": "drafts", "Junk": "junk", "Trash": "trash", "Archive": "archive",
+    }  # fmt: skip
+    mailbox = box.reload()
+    assert (mailbox.state, mailbox.last_error) == ("ok", "")
+    assert mailbox.first_synced_at is not None
+
+
+def test_a13_fetching_never_marks_as_read(box: Box) -> None:
+    box.deliver("Unread")
+    box.sync()
+    assert box.dovecot.uids(box.login) == {1: set()}
+    assert (box.folder().total, box.folder().unseen) == (1, 1)
+
+
+def test_a02_three_hundred_mails_come_all_and_in_uid_order(box: Box) -> None:
+    for number in range(300):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    assert box.subjects() == [f"Mail {n}" for n in range(300)]
+    box.assert_equal()
+
+
+def test_a05_a_mail_that_comes_and_goes_between_two_runs_leaves_nothing(box: Box) -> None:
+    box.sync()
+    box.deliver("Gone")
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "1")
+    box.deliver("Stays")
+    box.sync(thorough=False)
+    assert box.subjects() == ["Stays"]
+    box.assert_equal()
+
+
+def test_a09_the_same_mail_twice_in_a_folder_is_two_places_and_one_message(box: Box) -> None:
+    raw = box.deliver("Twin")
+    box.dovecot.append(box.login, raw)
+    box.sync()
+    assert len(box.placements()) == 2
+    with box.acting():
+        assert Message.objects.filter(mailbox=box.mailbox).count() == 1
+    box.assert_equal()
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\r\n", b"no header at all", b"Subject: only a header\r\n\r\n", b"\r\nbody only"]
+)
+def test_a10_odd_mails_are_stored_and_do_not_come_again(box: Box, raw: bytes) -> None:
+    box.dovecot.append(box.login, raw or b"\r\n")
+    box.sync()
+    assert len(box.placements()) == 1
+    box.assert_equal()
+
+
+def test_a11_a_mail_above_the_limit_is_noted_and_the_others_come(box: Box, settings) -> None:
+    settings.MAIL_MAX_MESSAGE_BYTES = 20_000
+    box.deliver("Small")
+    box.deliver("Giant", text="x" * 70 + "\r\n" * 15_000)
+    box.deliver("Small too")
+    box.sync()
+    assert box.subjects() == ["Small", "Small too"]
+    with box.acting():
+        skipped = list(box.folder().skipped.values_list("uid", "reason"))
+    assert [uid for uid, _ in skipped] == [2]
+    assert "larger" in skipped[0][1]
+
+
+def test_a14_mail_older_than_the_window_stays_on_the_server(box: Box) -> None:
+    box.mailbox.fetch_days = 30
+    with box.acting():
+        box.mailbox.save()
+    box.deliver("Old", days_ago=40)
+    box.deliver("New", days_ago=20)
+    box.sync()
+    assert box.subjects() == ["New"]
+    box.deliver("Newer")
+    box.sync()
+    assert box.subjects() == ["New", "Newer"]
+
+
+def test_mail_comes_newest_first_and_the_first_screen_of_each_folder_before_anything_else(box: Box) -> None:
+    for number in range(120):
+        box.deliver(f"Mail {number}")
+    for number in range(60):
+        box.deliver(f"Sent {number}", folder="Sent")
+    box.sync()
+    with box.acting():
+        order = list(
+            Message.objects.filter(mailbox=box.mailbox).order_by("id").values_list("subject", flat=True)
+        )
+    assert set(order[:50]) == {f"Mail {n}" for n in range(70, 120)}
+    assert set(order[50:100]) == {f"Sent {n}" for n in range(10, 60)}
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+def test_f02_flags_set_by_another_program_are_shown(box: Box, thorough: bool) -> None:
+    for number in range(4):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    box.on_server("STORE", "2:3", "+FLAGS", "(\\Seen \\Flagged)")
+    box.on_server("STORE", "4", "+FLAGS", "(project-x)")
+    box.sync(thorough=thorough)
+    flags = [set(p.flags) for p in box.placements()]
+    assert flags == [set(), {"\\Seen", "\\Flagged"}, {"\\Seen", "\\Flagged"}, {"project-x"}]
+    assert box.folder().unseen == 2
+    box.assert_equal()
+
+
+def test_d01_deleted_by_another_program_is_gone_here(box: Box) -> None:
+    for number in range(4):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    box.on_server("STORE", "2:3", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "2:3")
+    box.sync(thorough=False)
+    assert box.subjects() == ["Mail 0", "Mail 3"]
+    box.assert_equal()
+
+
+def test_a_message_deleted_for_an_hour_is_discarded_with_its_rows(box: Box) -> None:
+    box.deliver("Gone")
+    box.sync()
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "1")
+    box.sync()
+    with box.acting():
+        Message.objects.filter(mailbox=box.mailbox).update(
+            unplaced_since=timezone.now() - timezone.timedelta(hours=2)
+        )
+    box.sync()
+    with box.acting():
+        assert not Message.objects.filter(mailbox=box.mailbox).exists()
+
+
+def test_one_deleted_and_one_arrived_at_once_are_both_seen(box: Box) -> None:
+    box.deliver("Leaves")
+    box.deliver("Stays")
+    box.sync()
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "1")
+    box.deliver("Comes")
+    box.sync(thorough=False)
+    assert box.subjects() == ["Stays", "Comes"]
+    box.assert_equal()
+
+
+def test_d09_a_move_by_another_program_keeps_the_message_and_fetches_no_body(box: Box, monkeypatch) -> None:
+    box.deliver("Travels", flags="\\Seen")
+    box.sync()
+    before = box.one("Travels").message_id
+    box.on_server("MOVE", "1", "Archive")
+    outcome = box.sync()
+    assert box.subjects() == []
+    assert box.one("Travels", "Archive").message_id == before
+    assert outcome.imported == 0
+    box.assert_equal()
+
+
+def test_d10_moved_away_and_back_within_one_interval_is_the_same_message(box: Box) -> None:
+    box.deliver("Boomerang")
+    box.sync()
+    before = box.one("Boomerang").message_id
+    box.on_server("MOVE", "1", "Archive")
+    box.on_server("MOVE", "1", "INBOX", folder="Archive")
+    assert box.sync().imported == 0
+    assert box.one("Boomerang").message_id == before
+    box.assert_equal()
+
+
+def test_c01_a_new_uidvalidity_with_the_same_uids_fetches_no_body(box: Box) -> None:
+    for number in range(5):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    ids = [p.message_id for p in box.placements()]
+    box.dovecot.doveadm("mailbox", "update", "-u", box.login, "--uid-validity", "777777", "INBOX")
+    assert box.sync().imported == 0
+    assert [p.message_id for p in box.placements()] == ids
+    assert box.folder().uidvalidity == 777777
+    box.assert_equal()
+
+
+def test_c02_renumbered_uids_find_their_messages_again(box: Box) -> None:
+    for number in range(5):
+        box.deliver(f"Mail {number}", flags="\\Seen" if number % 2 else "")
+    box.sync()
+    ids = {p.message.subject: p.message_id for p in box.placements()}
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "1")
+    maildir = box.dovecot.maildir(box.login)
+    for file in [*maildir.glob("dovecot*"), *maildir.glob(".INBOX/dovecot*")]:
+        file.unlink()
+    assert box.sync().imported == 0
+    assert {p.message.subject: p.message_id for p in box.placements()} == {
+        subject: pk for subject, pk in ids.items() if subject != "Mail 0"
+    }
+    box.assert_equal()
+
+
+def test_d07_a_folder_that_suddenly_is_empty_is_believed_only_when_the_server_says_it_twice(box: Box) -> None:
+    for number in range(120):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    box.on_server("STORE", "1:*", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "1:*")
+    outcome = box.sync()
+    assert outcome.again
+    assert len(box.placements()) == 120
+    assert "120 of 120" in box.folder().error
+    box.sync()
+    assert box.placements() == []
+    assert box.folder().error == ""
+    box.assert_equal()
+
+
+def test_d08_marked_deleted_and_not_expunged_stays_with_its_flag(box: Box) -> None:
+    box.deliver("Marked")
+    box.sync()
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
+    box.sync()
+    assert box.placements()[0].flags == ["\\Deleted"]
+    box.assert_equal()
+
+
+def test_folders_made_and_removed_by_another_program_come_and_go(box: Box) -> None:
+    box.sync()
+    box.deliver("In a new folder", folder="Projects/2026")
+    box.sync()
+    assert box.subjects("Projects/2026") == ["In a new folder"]
+    with box.dovecot.imap(box.login) as client:
+        client.delete("Projects/2026")
+    box.sync()
+    with box.acting():
+        assert not Folder.objects.filter(mailbox=box.mailbox, path="Projects/2026").exists()
+        assert not Placement.objects.filter(message__subject="In a new folder").exists()
+
+
+def test_j01_a_folder_with_a_foreign_name_is_shown_right_and_kept_exactly(box: Box) -> None:
+    with box.dovecot.imap(box.login) as client:
+        client.create("&BBAEQARFBDgEMg-")
+        client.append("&BBAEQARFBDgEMg-", "", None, b"Subject: in\r\n\r\nx\r\n")
+    box.sync()
+    assert box.subjects("Архив") == ["in"]
+    assert bytes(box.folder("Архив").name) == b"&BBAEQARFBDgEMg-"
+
+
+def test_a_folder_that_does_not_open_is_named_and_the_rest_goes_on(box: Box) -> None:
+    box.deliver("Readable")
+    box.deliver("Locked away", folder="Vault")
+    box.sync()
+    vault = box.dovecot.maildir(box.login) / ".Vault"
+    box.deliver("Another")
+    vault.chmod(0)
+    try:
+        box.deliver("Third")
+        box.sync()
+    finally:
+        vault.chmod(0o700)
+    assert box.subjects() == ["Readable", "Another", "Third"]
+
+
+def test_a_run_without_news_writes_nothing(box: Box, django_assert_max_num_queries) -> None:
+    for number in range(3):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    with box.acting():
+        before = list(Folder.objects.filter(mailbox=box.mailbox).order_by("id").values())
+    with django_assert_max_num_queries(70):
+        outcome = box.sync(thorough=False)
+    assert (outcome.imported, outcome.changed) == (0, 0)
+    with box.acting():
+        assert list(Folder.objects.filter(mailbox=box.mailbox).order_by("id").values()) == before

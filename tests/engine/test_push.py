@@ -1,0 +1,213 @@
+"""Push: what an employee does here is on the server soon, exactly once, or taken back with a reason."""
+
+import pytest
+
+from mailsync import actions
+from mailsync.imap.session import Session
+from mailsync.models import OperationState
+from tests.engine.conftest import Box
+from tests.rigs.filling import fill
+
+
+def test_f01_reading_and_starring_reach_the_server(box: Box) -> None:
+    for number in range(3):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Mail 0", "Mail 2"), add=["\\Seen"], by=box.world.ann)
+        actions.set_flags(box.chosen("Mail 2"), add=["\\Flagged"], by=box.world.ann)
+    box.sync()
+    assert box.dovecot.uids(box.login) == {1: {"\\Seen"}, 2: set(), 3: {"\\Seen", "\\Flagged"}}
+    box.assert_equal()
+
+
+def test_f02_a_flag_of_ours_and_one_of_theirs_at_once_are_both_kept(box: Box) -> None:
+    box.deliver("Both")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Both"), add=["\\Flagged"], by=box.world.ann)
+    box.on_server("STORE", "1", "+FLAGS", "(\\Seen)")
+    box.sync()
+    assert set(box.one("Both").flags) == {"\\Seen", "\\Flagged"}
+    box.assert_equal()
+
+
+def test_f03_five_toggles_are_one_operation(box: Box) -> None:
+    box.deliver("Toggled")
+    box.sync()
+    for number in range(5):
+        flags = {"add" if number % 2 == 0 else "remove": ["\\Seen"]}
+        with box.acting():
+            actions.set_flags(box.chosen("Toggled"), by=box.world.ann, **flags)
+    assert len(box.operations()) == 1
+    box.sync()
+    assert box.dovecot.uids(box.login) == {1: {"\\Seen"}}
+
+
+def test_a_move_keeps_the_message_and_takes_the_new_uid(box: Box) -> None:
+    box.deliver("Moved", flags="\\Seen")
+    box.sync()
+    before = box.one("Moved").message_id
+    with box.acting():
+        actions.archive(box.chosen("Moved"), by=box.world.ann)
+    assert box.subjects("Archive") == ["Moved"]
+    assert box.sync().imported == 0
+    assert (box.one("Moved", "Archive").message_id, box.one("Moved", "Archive").uid) == (before, 1)
+    assert box.dovecot.uids(box.login) == {}
+    box.assert_equal()
+
+
+def test_trash_then_expunge_before_any_sync_removes_it_for_good(box: Box) -> None:
+    box.deliver("Unwanted")
+    box.deliver("Kept")
+    box.sync()
+    with box.acting():
+        actions.trash(box.chosen("Unwanted"), by=box.world.ann)
+    with box.acting():
+        actions.expunge(box.chosen("Unwanted", path="Trash"), by=box.world.ann)
+    box.sync()
+    assert (box.subjects(), box.subjects("Trash")) == (["Kept"], [])
+    box.assert_equal()
+
+
+def test_expunging_from_the_trash_leaves_what_others_marked(box: Box) -> None:
+    for number in range(3):
+        box.deliver(f"Mail {number}", folder="Trash")
+    box.sync()
+    box.on_server("STORE", "3", "+FLAGS", "(\\Deleted)", folder="Trash")
+    with box.acting():
+        actions.expunge(box.chosen("Mail 0", path="Trash"), by=box.world.ann)
+    box.sync()
+    assert box.dovecot.uids(box.login, "Trash") == {2: set(), 3: {"\\Deleted"}}
+    box.assert_equal()
+
+
+def test_a_flag_set_on_a_message_that_is_just_being_moved_travels_with_it(box: Box) -> None:
+    box.deliver("Busy")
+    box.sync()
+    with box.acting():
+        actions.archive(box.chosen("Busy"), by=box.world.ann)
+    with box.acting():
+        actions.set_flags(box.chosen("Busy", path="Archive"), add=["\\Flagged"], by=box.world.ann)
+    box.sync()
+    assert box.one("Busy", "Archive").flags == ["\\Flagged"]
+    box.assert_equal()
+
+
+def test_undo_before_the_server_heard_sends_nothing(box: Box) -> None:
+    box.deliver("Spared")
+    box.sync()
+    with box.acting():
+        act = actions.trash(box.chosen("Spared"), by=box.world.ann)
+    with box.acting():
+        actions.undo(act, by=box.world.ann)
+    assert [op.state for op in box.operations()] == [OperationState.VOID]
+    box.sync()
+    assert box.dovecot.uids(box.login) == {1: set()}
+    box.assert_equal()
+
+
+def test_undo_after_the_server_heard_moves_it_back(box: Box) -> None:
+    box.deliver("Returned")
+    box.sync()
+    before = box.one("Returned").message_id
+    with box.acting():
+        act = actions.trash(box.chosen("Returned"), by=box.world.ann)
+    box.sync()
+    with box.acting():
+        actions.undo(act, by=box.world.ann)
+    box.sync()
+    assert box.one("Returned").message_id == before
+    assert box.subjects("Trash") == []
+    box.assert_equal()
+
+
+def test_a_pull_before_the_push_changes_nothing_on_screen(box: Box, monkeypatch) -> None:
+    box.deliver("Starred here")
+    box.deliver("Moved here")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Starred here"), add=["\\Flagged"], by=box.world.ann)
+        actions.archive(box.chosen("Moved here"), by=box.world.ann)
+    box.on_server("STORE", "1:2", "+FLAGS", "(\\Seen)")
+    box.deliver("Newcomer")
+    monkeypatch.setattr("mailsync.pushing.push", lambda run: 0)
+    box.sync()
+    assert box.subjects() == ["Starred here", "Newcomer"]
+    assert set(box.one("Starred here").flags) == {"\\Flagged", "\\Seen"}
+    assert box.subjects("Archive") == ["Moved here"]
+    monkeypatch.undo()
+    box.sync()
+    box.assert_equal()
+
+
+def test_f06_a_refused_flag_goes_back_and_the_person_is_told(box: Box) -> None:
+    box.deliver("Read only", folder="Vault")
+    box.sync()
+    acl = box.dovecot.maildir(box.login) / ".Vault"
+    with box.acting():
+        actions.move(box.chosen("Read only", path="Vault"), box.chosen_folder("Gone soon"), by=box.world.ann)
+    with box.dovecot.imap(box.login) as client:
+        client.delete('"Gone soon"')
+    assert acl.exists()
+    box.sync()
+    failed = [op for op in box.operations() if op.state == OperationState.FAILED]
+    assert len(failed) == 1
+    assert failed[0].error
+    assert failed[0].by_id == box.world.ann.pk
+    assert box.subjects("Vault") == ["Read only"]
+    box.assert_equal()
+
+
+def test_e03_a_worker_that_died_after_sending_does_it_again_without_harm(box: Box) -> None:
+    for number in range(3):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Mail 0"), add=["\\Seen"], by=box.world.ann)
+        actions.archive(box.chosen("Mail 1"), by=box.world.ann)
+    box.on_server("STORE", "1", "+FLAGS", "(\\Seen)")
+    box.on_server("MOVE", "2", "Archive")
+    with box.acting():
+        for operation in box.mailbox.operations.all():
+            operation.state, operation.tries = OperationState.SENDING, 1
+            operation.save()
+    box.sync()
+    assert {op.state for op in box.operations()} == {OperationState.DONE}
+    assert box.subjects("Archive") == ["Mail 1"]
+    box.assert_equal()
+
+
+@pytest.mark.parametrize("capabilities", ["no MOVE", "no MOVE and no UIDPLUS"])
+def test_g07_without_move_a_message_is_copied_and_only_it_is_removed(
+    box: Box, monkeypatch, capabilities: str
+) -> None:
+    hidden = {"MOVE"} if capabilities == "no MOVE" else {"MOVE", "UIDPLUS"}
+    real = Session.can
+    monkeypatch.setattr(Session, "can", lambda self, name: name not in hidden and real(self, name))
+    for number in range(3):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    box.on_server("STORE", "3", "+FLAGS", "(\\Deleted)")
+    with box.acting():
+        actions.archive(box.chosen("Mail 1"), by=box.world.ann)
+    box.sync()
+    assert box.subjects("Archive") == ["Mail 1"]
+    left = (
+        {1: set(), 3: {"\\Deleted"}}
+        if "UIDPLUS" not in hidden
+        else {1: set(), 2: {"\\Deleted"}, 3: {"\\Deleted"}}
+    )
+    assert box.dovecot.uids(box.login) == left
+
+
+def test_f11_two_thousand_messages_are_marked_in_a_few_commands(box: Box) -> None:
+    fill(box.dovecot, box.login, 2_000)
+    box.sync()
+    with box.acting():
+        act = actions.set_flags(box.chosen(), add=["\\Seen"], by=box.world.ann)
+    assert act.count == 2_000
+    box.sync()
+    assert all("\\Seen" in flags for flags in box.dovecot.uids(box.login).values())
+    assert box.folder().unseen == 0
+    box.assert_equal()
