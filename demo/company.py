@@ -71,6 +71,12 @@ EMPLOYEES = (
     Employee("ben", "employee", "Europe/Amsterdam", ("ben", "support")),
     Employee("ines", "employee", "Europe/Amsterdam", ("ines",)),
 )
+
+
+def mailbox_keys() -> list[str]:
+    return [key for employee in EMPLOYEES for key in employee.mailboxes]
+
+
 # mailbox, who else, level
 GRANTS = (("support", "ines", "delete"), ("support", "nora", "read"))
 

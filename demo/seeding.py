@@ -57,9 +57,7 @@ def fill_mailboxes(host: MailHost, *, now: datetime) -> int:
     """Put the letters into mailboxes that hold none yet; returns how many were put."""
     letters = [*correspondence.conversations(now), *series.everything(now)]
     letters.sort(key=lambda letter: letter.sent_at)
-    return sum(
-        _fill(host, key, letters, now=now) for employee in company.EMPLOYEES for key in employee.mailboxes
-    )
+    return sum(_fill(host, key, letters, now=now) for key in company.mailbox_keys())
 
 
 def _fill(host: MailHost, key: str, letters: Iterable[Letter], *, now: datetime) -> int:
@@ -182,7 +180,7 @@ def _connect(owner: EmployeeRow, key: str, host: MailHost) -> Mailbox:
 
 def _follow(account: Account, host: MailHost) -> None:
     """The servers may have come up on other ports than last time."""
-    addresses = [PEOPLE[key].address for employee in company.EMPLOYEES for key in employee.mailboxes]
+    addresses = [PEOPLE[key].address for key in company.mailbox_keys()]
     Mailbox.objects.filter(account=account, address__in=addresses).update(
         imap_host=host.host, imap_port=host.imap_port, smtp_host=host.host, smtp_port=host.smtp_port
     )

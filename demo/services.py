@@ -232,15 +232,19 @@ def start_dovecot(
     port: int,
     certificate: Certificate | None = None,
     name: str = "dovecot",
+    listen: str = LOOPBACK,
 ) -> Dovecot:
     """Dovecot 2.3 without root on loopback; with a certificate also IMAPS on the next port, and STARTTLS."""
     program = dovecot_program()
     if program is None:
-        raise NotInstalledError("Dovecot is missing: apt-get install dovecot-imapd dovecot-lmtpd")
+        raise NotInstalledError("Dovecot is missing: apt-get install dovecot-imapd")
+    version = _run([program, "--version"]).strip()
+    if not version.startswith("2.3."):
+        raise NotInstalledError(f"Dovecot 2.3 is needed for a trial, and here is {version}.")
     server = Dovecot(home, LOOPBACK, port, port + 1 if certificate else None)
     base = short_folder(home)
     unprivileged.give(home, home / "mail", home / "state", server.users, base)
-    (home / "dovecot.conf").write_text(_dovecot_conf(server, base, certificate))
+    (home / "dovecot.conf").write_text(_dovecot_conf(server, base, certificate, listen))
     supervisor.spawn(
         name,
         [program, "-F", "-c", home / "dovecot.conf"],
@@ -260,7 +264,7 @@ def _greets(host: str, port: int) -> bool:
         return connection.recv(64).startswith((b"* OK", b"220"))
 
 
-def _dovecot_conf(server: Dovecot, base: Path, certificate: Certificate | None) -> str:
+def _dovecot_conf(server: Dovecot, base: Path, certificate: Certificate | None, listen: str) -> str:
     template = Path(__file__).with_name("dovecot.conf")
     tls = (
         f"ssl = yes\nssl_cert = <{certificate.chain}\nssl_key = <{certificate.key}"
@@ -270,6 +274,7 @@ def _dovecot_conf(server: Dovecot, base: Path, certificate: Certificate | None) 
     values = {
         "home": server.home,
         "base": base,
+        "listen": listen,
         "port": server.port,
         "tls_port": server.tls_port or 0,
         "tls": tls,
@@ -293,12 +298,12 @@ class Sink:
     kept: Path
 
 
-def start_sink(supervisor: Supervisor, home: Path, *, port: int, users: Path) -> Sink:
+def start_sink(supervisor: Supervisor, home: Path, *, port: int, users: Path, listen: str = LOOPBACK) -> Sink:
     """Accept mail for everybody from those who sign in with a login of Dovecot's."""
     sink = Sink(LOOPBACK, port, home / "sent")
     supervisor.spawn(
         "smtp-sink",
-        [sys.executable, "-m", "demo.sink", str(port), sink.kept, users],
+        [sys.executable, "-m", "demo.sink", str(port), sink.kept, users, listen],
         ready=functools.partial(_says_ehlo, LOOPBACK, port),
         cwd=ROLES.parent.parent,
     )

@@ -1,4 +1,4 @@
-"""An SMTP server that accepts mail for everybody and keeps it: `python -m demo.sink PORT MAILDIR USERS`."""
+"""An SMTP server that accepts mail for everybody and keeps it: `python -m demo.sink PORT MAILDIR USERS ADDRESS`."""
 
 import signal
 import sys
@@ -25,10 +25,10 @@ class Users:
         return file.read_text().rstrip("\n").partition("{PLAIN}")[2] if file.is_file() else None
 
 
-def main(port: str, maildir: str, users: str) -> None:
+def main(port: str, maildir: str, users: str, listen: str) -> None:
     controller = Controller(
         Mailbox(Path(maildir)),
-        hostname="127.0.0.1",
+        hostname=listen,
         port=int(port),
         authenticator=Users(Path(users)),
         auth_require_tls=False,
@@ -42,4 +42,4 @@ def main(port: str, maildir: str, users: str) -> None:
 if __name__ == "__main__":
     # Blocked before any thread exists, so that sigwait is the one that gets them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:])

@@ -133,9 +133,8 @@ def _mail_host(supervisor: Supervisor, home: Path, password: str) -> MailHost:
         return MailHost(host, int(port or 143), sink.port)
     install_dovecot()
     dovecot = services.start_dovecot(supervisor, home / "dovecot", port=ports.get("imap", 10143))
-    for employee in company.EMPLOYEES:
-        for key in employee.mailboxes:
-            dovecot.set_password(PEOPLE[key].address, password)
+    for key in company.mailbox_keys():
+        dovecot.set_password(PEOPLE[key].address, password)
     return MailHost(dovecot.host, dovecot.port, sink.port)
 
 
