@@ -1,0 +1,203 @@
+"""Every URL of the product, asked for by those who have no right to what is behind it.
+
+The walk finds new URLs by itself. A URL with a new kind of id fails the walk until `ids_of_acme` knows one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
+from tests.world import World
+
+CANARY = "canary7f3a"
+SIGN_IN = "/account/login/"
+# Would sign the walker out in the middle of the walk.
+NOT_POSTED = {"account_logout"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One URL pattern and the names of its variable parts."""
+
+    name: str
+    kwargs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """Acme with mail that nobody but Ann may see, and the ids of everything of hers."""
+
+    world: World
+    ids: dict[str, int]
+    form: dict[str, object]
+
+    def url(self, endpoint: Endpoint) -> str:
+        return reverse(endpoint.name, kwargs={name: self.ids[name] for name in endpoint.kwargs})
+
+
+def endpoints() -> list[Endpoint]:
+    return sorted(_walk(get_resolver().url_patterns, ""), key=lambda endpoint: endpoint.name)
+
+
+def _walk(patterns: list, namespace: str) -> Iterator[Endpoint]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{pattern.namespace}:" if pattern.namespace else ""
+            yield from _walk(pattern.url_patterns, namespace + inner)
+        elif isinstance(pattern, URLPattern):
+            assert pattern.name, f"{pattern.pattern} has no name: the walk cannot go there"
+            yield Endpoint(namespace + pattern.name, tuple(pattern.pattern.converters))
+
+
+@pytest.fixture
+def guarded(world: World) -> Guarded:
+    inbox = world.folder(world.ann_box)
+    placement = world.message(
+        inbox,
+        subject=f"Subject {CANARY}",
+        text=f"Text {CANARY}",
+        html=f"<p>Text {CANARY}</p>",
+        sender=(f"Sender {CANARY}", f"{CANARY}@elsewhere.example"),
+        attachments=[(f"{CANARY}.txt", "text/plain", CANARY.encode())],
+    )
+    with world.acting():
+        archive = world.folder(world.ann_box, SpecialUse.ARCHIVE)
+        undo = {"moves": {str(archive.pk): [placement.pk]}}
+        act = Act.objects.create(account=world.acme, by=world.ann, verb="archive", count=1, undo=undo)
+        test = ConnectionTest.objects.create(
+            account=world.acme, by=world.ann, address=f"{CANARY}@acme.example", imap_host="127.0.0.1",
+            login=CANARY, secret=world.ann_box.secret, state="passed", mailbox=world.ann_box,
+        )  # fmt: skip
+    ids = {
+        "folder_id": inbox.pk,
+        "placement_id": placement.pk,
+        "message_id": placement.message_id,
+        "mailbox_id": world.ann_box.pk,
+        "employee_id": world.ann.pk,
+        "test_id": test.pk,
+        "part": 2,
+    }
+    form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1"}
+    return Guarded(world, ids, form)
+
+
+def test_the_walk_knows_an_id_for_every_url(guarded: Guarded) -> None:
+    unknown = {e.name: set(e.kwargs) - guarded.ids.keys() for e in endpoints()}
+    assert {name: missing for name, missing in unknown.items() if missing} == {}
+
+
+def test_ann_herself_sees_her_mail(guarded: Guarded) -> None:
+    """Otherwise the walks would prove nothing: the canary sings for its owner."""
+    client = guarded.world.client(guarded.world.ann)
+    for name in ("mail:folder", "mail:message", "mail:body", "mail:original", "mail:attachment"):
+        [endpoint] = [e for e in endpoints() if e.name == name]
+        answer = client.get(guarded.url(endpoint))
+        assert answer.status_code == 200, name
+        assert CANARY in text_of(answer), name
+
+
+@pytest.mark.parametrize("who", ["anonymous", "eve", "cyd"])
+def test_who_has_no_right_gets_nothing_and_changes_nothing(guarded: Guarded, who: str) -> None:
+    client = Client() if who == "anonymous" else guarded.world.client(getattr(guarded.world, who))
+    secrets = [CANARY, "acme"] if who != "cyd" else [CANARY]
+    before = rows_of(guarded.world)
+    wrong = []
+    for endpoint in endpoints():
+        for method, answer in answers(client, guarded, endpoint):
+            told = [secret for secret in secrets if secret in text_of(answer).lower()]
+            if told or not refused(answer, endpoint):
+                wrong.append((endpoint.name, method, answer.status_code, told))
+    assert wrong == []
+    assert rows_of(guarded.world) == before
+
+
+def test_the_admin_manages_mailboxes_but_reads_no_mail(guarded: Guarded) -> None:
+    client = guarded.world.client(guarded.world.adm)
+    told = [
+        endpoint.name
+        for endpoint in endpoints()
+        if endpoint.name.startswith("mail:")
+        and f"Text {CANARY}" in text_of(client.get(guarded.url(endpoint)))
+    ]
+    assert told == []
+
+
+@pytest.mark.parametrize("who", ["eve", "cyd", "adm"])
+def test_no_verb_reaches_a_message_of_somebody_elses_mailbox(guarded: Guarded, who: str) -> None:
+    client = guarded.world.client(getattr(guarded.world, who))
+    before = rows_of(guarded.world)
+    ids = guarded.form["ids"]
+    for verb in ("read", "unread", "star", "unstar", "archive", "trash", "spam", "not-spam", "expunge",
+                 f"move:{guarded.form['folder']}"):  # fmt: skip
+        for form in ({"verb": verb}, {"one": f"{verb}:{ids}"}, {"verb": verb, "all": "1"}):
+            client.post(reverse("mail:act"), guarded.form | form)
+    client.post(reverse("mail:undo"), guarded.form)
+    after = rows_of(guarded.world)
+    # An act on nothing may be noted; mail and intentions are as they were.
+    assert {t: after[t] for t in after if t != "mailsync_act"} == {
+        t: before[t] for t in before if t != "mailsync_act"
+    }
+
+
+def test_a_reader_changes_nothing(guarded: Guarded) -> None:
+    """Cyd is let into the mailbox to read: every page opens, no verb works."""
+    world = guarded.world
+    with world.acting():
+        world.ann_box.grants.create(account=world.acme, employee=world.cyd, level="read")
+    client = world.client(world.cyd)
+    opened = client.get(reverse("mail:original", kwargs={"placement_id": guarded.ids["placement_id"]}))
+    assert CANARY in text_of(opened)
+    for verb in ("read", "star", "archive", "trash", "spam"):
+        client.post(reverse("mail:act"), guarded.form | {"verb": verb})
+    with world.acting():
+        placement = Placement.objects.get()
+        assert (placement.folder_id, placement.flags) == (guarded.ids["folder_id"], [])
+
+
+def answers(client: Client, guarded: Guarded, endpoint: Endpoint) -> Iterator[tuple[str, HttpResponse]]:
+    url = guarded.url(endpoint)
+    yield "GET", client.get(url)
+    yield "GET by htmx", client.get(url, headers={"HX-Request": "true"})
+    if endpoint.name not in NOT_POSTED:
+        yield "POST", client.post(url, guarded.form)
+
+
+def refused(answer: HttpResponse, endpoint: Endpoint) -> bool:
+    """A page with an id of Acme's is closed; a page without one may be the walker's own."""
+    if answer.status_code in {403, 404, 405}:
+        return True
+    if answer.status_code == 302 and answer["Location"].startswith(SIGN_IN):
+        return True
+    return not endpoint.kwargs and answer.status_code < 500
+
+
+def text_of(answer: HttpResponse) -> str:
+    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return content.decode("utf-8", "replace") + "".join(
+        f"{name}: {value}\n" for name, value in answer.items()
+    )
+
+
+def rows_of(world: World) -> dict[str, str]:
+    """A fingerprint of each table of Acme."""
+    tables = [
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.column == "account_id" for field in model._meta.concrete_fields)
+    ]
+    with world.acting(), connection.cursor() as cursor:
+        prints = {}
+        for table in tables:
+            cursor.execute(
+                f"SELECT md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM {table} t WHERE account_id = %s",
+                [world.acme.pk],
+            )
+            [prints[table]] = cursor.fetchone()
+    return prints
