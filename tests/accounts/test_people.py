@@ -1,0 +1,235 @@
+"""Employees, their settings and the audit log: what admins do on the pages, and what is refused in words."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts import audit, people
+from accounts.models import AuditEntry, Employee, Role
+from tests.world import PASSWORD, World
+
+PEOPLE = "/people/"
+DORA = {"name": "Dora Dunn", "email": " Dora@Acme.Example ", "role": "employee"}
+
+
+def page(client: Client, url: str = PEOPLE) -> str:
+    return client.get(url).content.decode()
+
+
+def click(client: Client, name: str, employee: Employee, **form: str) -> str:
+    """Press a button beside an employee; returns the page that follows."""
+    url = reverse(f"people:{name}", args=[employee.pk])
+    return client.post(url, form, follow=True).content.decode()
+
+
+def shown_password(page: str) -> str:
+    found = re.search(r'<code class="password">([^<]+)</code>', page)
+    assert found, page
+    return found[1]
+
+
+def fresh(world: World, employee: Employee) -> Employee:
+    with world.acting():
+        return Employee.objects.get(pk=employee.pk)
+
+
+def test_an_admin_sees_everybody_of_the_company_and_nobody_else(world: World) -> None:
+    shown = page(world.client(world.adm))
+    assert all(name in shown for name in ("Ann Archer", "Bob Brown", "Cyd Cole", "Adm Adams"))
+    assert "Eve Evans" not in shown
+
+
+@pytest.mark.parametrize("url", [PEOPLE, "/audit/"])
+def test_an_employee_does_not(world: World, url: str) -> None:
+    assert world.client(world.ann).get(url).status_code == 403
+
+
+def test_an_added_employee_signs_in_with_the_password_that_was_shown_once(world: World) -> None:
+    admin = world.client(world.adm)
+    answer = admin.post("/people/add/", DORA)
+    password = shown_password(answer.content.decode())
+    assert "no-store" in answer["Cache-Control"]
+    assert password not in page(admin)
+    dora = Client()
+    assert (
+        dora.post("/account/login/", {"login": "dora@acme.example", "password": password})["Location"] == "/"
+    )
+    with world.acting():
+        entry = AuditEntry.objects.get(verb="employee.added")
+        assert (entry.by, entry.subject, entry.details) == (
+            world.adm,
+            "dora@acme.example",
+            {"role": "employee"},
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("email", "ann@acme.example", "already exists"),
+        ("email", "EVE@other.example", "already signs in"),  # another company's, invisible to the form
+        ("email", "no address", "valid email"),
+        ("name", "", "required"),
+        ("role", "owner", "valid choice"),
+    ],
+)
+def test_adding_nonsense_is_refused_in_words(world: World, field: str, typed: str, said: str) -> None:
+    answer = world.client(world.adm).post("/people/add/", DORA | {field: typed})
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    with world.acting():
+        assert Employee.objects.count() == 4
+
+
+def test_a_forgotten_password_is_renewed_by_an_admin(world: World) -> None:
+    device = world.client(world.ann)
+    password = shown_password(click(world.client(world.adm), "renew-password", world.ann))
+    assert device.get("/settings/").status_code == 302  # whoever was signed in as Ann is out
+    client = Client()
+    client.post("/account/login/", {"login": "ann@acme.example", "password": PASSWORD})
+    assert client.get("/settings/").status_code == 302
+    client.post("/account/login/", {"login": "ann@acme.example", "password": password})
+    assert client.get("/settings/").status_code == 200
+
+
+def test_an_admin_makes_another_admin(world: World) -> None:
+    click(world.client(world.adm), "change-role", world.bob, role="admin")
+    assert world.client(world.bob).get(PEOPLE).status_code == 200
+    with world.acting():
+        entry = AuditEntry.objects.get(verb="employee.role_changed")
+        assert entry.details == {"before": "employee", "role": "admin"}
+
+
+def test_the_last_admin_stays_admin(world: World) -> None:
+    said = click(world.client(world.adm), "change-role", world.adm, role="employee")
+    assert "Adm Adams is the only admin" in said
+    assert fresh(world, world.adm).role == Role.ADMIN
+
+
+def test_an_inactive_admin_does_not_count_as_another_one(world: World) -> None:
+    with world.acting():
+        Employee.objects.filter(pk=world.bob.pk).update(role=Role.ADMIN, is_active=False)
+    assert "is the only admin" in click(world.client(world.adm), "change-role", world.adm, role="employee")
+
+
+def test_with_two_admins_one_may_step_down(world: World) -> None:
+    admin = world.client(world.adm)
+    click(admin, "change-role", world.bob, role="admin")
+    click(admin, "change-role", world.adm, role="employee")
+    assert fresh(world, world.adm).role == Role.EMPLOYEE
+
+
+def test_an_unknown_role_is_refused(world: World) -> None:
+    assert "no role" in click(world.client(world.adm), "change-role", world.bob, role="king")
+    assert fresh(world, world.bob).role == Role.EMPLOYEE
+
+
+def test_nobody_deactivates_themselves(world: World) -> None:
+    assert "cannot deactivate yourself" in click(world.client(world.adm), "deactivate", world.adm)
+    assert fresh(world, world.adm).is_active
+
+
+def test_a_deactivated_employee_is_out_and_can_be_let_in_again(world: World) -> None:
+    admin, device = world.client(world.adm), world.client(world.bob)
+    assert "deactivated" in click(admin, "deactivate", world.bob)
+    assert device.get("/settings/").status_code == 302
+    click(admin, "reactivate", world.bob)
+    assert world.client(world.bob).get("/settings/").status_code == 200
+    with world.acting():
+        verbs = set(AuditEntry.objects.values_list("verb", flat=True))
+    assert {"employee.deactivated", "employee.reactivated"} <= verbs
+
+
+def test_a_deactivated_employee_still_names_what_they_did(world: World) -> None:
+    with world.acting():
+        audit.record("mailbox.connected", "x@acme.example", account_id=world.acme.pk, by=world.bob)
+        people.deactivate(world.bob, by=world.adm)
+    shown = page(world.client(world.adm), "/audit/")
+    assert "Bob Brown" in shown
+    assert "mailbox.connected" in shown
+
+
+@pytest.mark.parametrize("name", ["change-role", "renew-password", "deactivate", "reactivate"])
+def test_the_admin_of_another_company_finds_nobody(world: World, name: str) -> None:
+    url = reverse(f"people:{name}", args=[world.ann.pk])
+    assert world.client(world.eve).post(url, {"role": "admin"}).status_code == 404
+
+
+# Settings
+
+
+def test_ann_chooses_her_name_language_and_time_zone(world: World) -> None:
+    client = world.client(world.ann)
+    form = {"name": "Ann A.", "language": "de", "time_zone": "Asia/Tokyo"}
+    answer = client.post("/settings/", form, follow=True)
+    assert answer["Content-Language"] == "de"
+    ann = fresh(world, world.ann)
+    assert (ann.name, ann.language, ann.time_zone) == ("Ann A.", "de", "Asia/Tokyo")
+    # and at her next sign-in they are there
+    again = Client()
+    again.post("/account/login/", {"login": "ann@acme.example", "password": PASSWORD})
+    assert again.get("/settings/")["Content-Language"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"), [("time_zone", "Mars/Olympus"), ("language", "xx"), ("name", "")]
+)
+def test_settings_that_make_no_sense_are_refused(world: World, field: str, typed: str) -> None:
+    form = {"name": "Ann", "language": "en", "time_zone": "UTC"} | {field: typed}
+    answer = world.client(world.ann).post("/settings/", form)
+    assert "errorlist" in answer.content.decode()
+    assert fresh(world, world.ann).name == "Ann Archer"
+
+
+def test_nobody_changes_role_or_address_in_the_settings(world: World) -> None:
+    form = {"name": "Ann", "language": "en", "time_zone": "UTC", "role": "admin", "email": "x@acme.example"}
+    world.client(world.ann).post("/settings/", form)
+    ann = fresh(world, world.ann)
+    assert (ann.role, ann.email) == (Role.EMPLOYEE, "ann@acme.example")
+
+
+# The audit log
+
+
+def test_the_log_is_newest_first_and_goes_back_page_by_page(world: World) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    with world.acting():
+        AuditEntry.objects.bulk_create(
+            AuditEntry(account=world.acme, by=world.adm, verb="test.made", subject=f"row{n:03}",
+                       at=moment + timedelta(minutes=n // 3))  # three at the same moment
+            for n in range(120)
+        )  # fmt: skip
+        expected = list(AuditEntry.objects.order_by("-at", "-id").values_list("subject", flat=True))
+    admin, seen, url = world.client(world.adm), [], "/audit/"
+    while url:
+        shown = page(admin, url)
+        seen += re.findall(r"<b>[\w.]+</b> (.+?)</td>", shown)
+        older = re.search(r'href="(\?before=\d+)"', shown)
+        url = f"/audit/{older[1]}" if older else ""
+    assert seen == expected
+
+
+def test_a_log_is_read_by_its_own_company(world: World) -> None:
+    with world.acting():
+        entry = AuditEntry.objects.order_by("pk")[0]
+    eve = world.client(world.eve)
+    assert "Adm" not in page(eve, "/audit/")
+    assert eve.get(f"/audit/?before={entry.pk}").status_code == 404
+    assert world.client(world.adm).get("/audit/?before=x").status_code == 404
+
+
+def test_what_was_written_is_shown_as_text(world: World) -> None:
+    with world.acting():
+        audit.record("test.made", "<script>alert(1)</script>", account_id=world.acme.pk, by=None, why="<b>")
+    shown = page(world.client(world.adm), "/audit/")
+    assert "<script>alert" not in shown
+    assert "&lt;script&gt;alert" in shown
+
+
+def test_a_new_password_can_be_read_aloud() -> None:
+    made = {people.new_password() for _ in range(200)}
+    assert len(made) == 200
+    assert all(re.fullmatch(r"[a-hjkmnp-z2-9]{4}(-[a-hjkmnp-z2-9]{4}){3}", password) for password in made)
