@@ -1,7 +1,8 @@
 """What an employee does to mail: shown at once, written down as Operations for the server, undoable.
 
-Callers have checked the rights (access.py). Every verb is one transaction and locks the folders first, in order,
-as the engine does: so no two of them can deadlock and no pull can slip between the screen and the intention.
+Callers have checked the rights (access.py). Every verb is one transaction and locks the mailboxes' schedules,
+then the folders, each in order, as the engine does: so no two of them can deadlock and no pull can slip between
+the screen and the intention.
 """
 
 from collections import defaultdict
@@ -145,13 +146,15 @@ def undo(act: Act, *, by: Employee) -> Act:
     if not mine.update(undone_at=timezone.now()):
         raise CannotMove(_("This cannot be undone any more."))
     count = 0
+    _lock_all(act)
     for change in act.undo.get("flags", ()):
         rows = Placement.objects.filter(pk__in=change["placements"])
         count += set_flags(rows, add=change["add"], remove=change["remove"], by=by).count
     for folder_id, ids in act.undo.get("moves", {}).items():
         target = Folder.objects.filter(pk=folder_id).first()
         if target:
-            count += move(Placement.objects.filter(pk__in=ids), target, by=by).count
+            still_there = Placement.objects.filter(pk__in=ids, folder__in=act.undo.get("to", ()))
+            count += move(still_there, target, by=by).count
     return _act("undo", count, by)
 
 
@@ -191,7 +194,13 @@ def _moved(verb: str, wanted: dict[Folder, list[Placement]], by: Employee) -> Ac
     if not count and any(wanted.values()):
         raise CannotMove(_("The last move of this message is still under way. Try again in a moment."))
     _wake({folder.mailbox_id for folder in wanted})
-    return _act(verb, count, by, moves={str(folder): ids for folder, ids in sources.items()})
+    return _act(
+        verb,
+        count,
+        by,
+        moves={str(folder): ids for folder, ids in sources.items()},
+        to=[folder.pk for folder in wanted] if count else [],
+    )
 
 
 def _shift(rows: list[Placement], target: Folder, by: Employee) -> list[Placement]:
@@ -274,9 +283,17 @@ def _open_moves(rows: list[Placement]) -> dict[int, Operation]:
     return {op.placement_id: op for op in pending if op.placement_id}
 
 
+def _lock_all(act: Act) -> None:
+    """Everything an undo will touch, at once: taken one by one, two undos could wait for each other."""
+    flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
+    moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
+    _locked(Placement.objects.filter(pk__in=[*flagged, *moved]), also=map(int, act.undo.get("moves", {})))
+
+
 def _locked(placements: Placements, also: Iterable[int] = ()) -> list[Placement]:
-    """The rows, with their folders locked first and in order (the engine's order too)."""
+    """The rows, with their mailboxes and folders locked first and in order (the engine's order too)."""
     ids = {*placements.order_by().values_list("folder_id", flat=True).distinct(), *also}
+    schedule.lock(Folder.objects.filter(pk__in=ids).values_list("mailbox_id", flat=True))
     folders = {f.pk: f for f in Folder.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
     rows = list(
         Placement.objects.select_for_update().filter(

@@ -3,6 +3,7 @@
 Redis only carries hints; a lost hint is repeated by the tick, a doubled one finds nothing to claim.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,6 +37,12 @@ def wake(mailbox_id: int) -> None:
     account_id = Schedule.objects.values_list("account_id", flat=True).get(mailbox_id=mailbox_id)
     Schedule.objects.filter(mailbox_id=mailbox_id).update(due_at=timezone.now())
     transaction.on_commit(lambda: _hint(account_id, mailbox_id, "interactive"))
+
+
+def lock(mailbox_ids: Iterable[int]) -> None:
+    """Hold these mailboxes until the commit, in order: before their folders, as every write of the engine does."""
+    rows = Schedule.objects.filter(mailbox_id__in=set(mailbox_ids)).order_by("mailbox_id")
+    list(rows.select_for_update(no_key=True).values_list("mailbox_id"))
 
 
 def hint_due(now: datetime, limit: int = 500) -> int:

@@ -1,0 +1,138 @@
+"""Ann, Bob and the worker at the same moment: nobody waits for ever, nothing is done twice."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connections
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import tenancy
+from mailsync import actions, replica, schedule
+from mailsync.models import Folder, Operation, Placement, SpecialUse
+from tests.world import World
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Each in a thread with a connection of its own, all released together; raises what any of them raises."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            gate.wait(10)
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(run, work) for work in works]:
+            done.result(60)
+
+
+def letters(world: World, count: int) -> list[int]:
+    inbox, archive = world.folder(world.team_box), world.folder(world.team_box, SpecialUse.ARCHIVE)
+    half = count // 2
+    return [
+        *(world.message(inbox).pk for _ in range(half)),
+        *(world.message(archive).pk for _ in range(half)),
+    ]
+
+
+def some(ids: list[int]) -> QuerySet[Placement]:
+    return Placement.objects.filter(pk__in=ids)
+
+
+def test_ann_and_bob_move_the_same_letters_in_opposite_directions(world):
+    ids = letters(world, 12)
+    archive, inbox = world.folder(world.team_box, SpecialUse.ARCHIVE), world.folder(world.team_box)
+
+    def again(target: Folder, by, order: list[int]) -> None:
+        for _ in range(15):
+            with world.acting():
+                actions.move(some(order), target, by=by)
+
+    at_once(lambda: again(archive, world.ann, ids), lambda: again(inbox, world.bob, ids[::-1]))
+
+    with world.acting():
+        here = list(Placement.objects.filter(pk__in=ids).values_list("folder_id", flat=True))
+        open_moves = Operation.objects.filter(state="pending").values_list("placement_id", flat=True)
+        assert len(here) == len(ids)
+        assert len(open_moves) == len(set(open_moves))
+
+
+def test_two_people_flag_the_same_letters_at_once(world):
+    ids = letters(world, 12)
+
+    def again(flag: str, by) -> None:
+        for number in range(15):
+            with world.acting():
+                actions.set_flags(some(ids), **{"remove" if number % 2 else "add": [flag]}, by=by)
+
+    at_once(lambda: again("\\Seen", world.ann), lambda: again("\\Flagged", world.bob))
+
+    with world.acting():
+        flags = {tuple(p.flags) for p in some(ids)}
+        assert flags == {("\\Flagged", "\\Seen")}
+        assert Operation.objects.count() == len(ids)
+
+
+def test_an_employee_acts_while_the_worker_writes_into_the_same_folder(world):
+    """The worker holds the mailbox, then the folder; an act that took them the other way would deadlock."""
+    ids = letters(world, 6)
+    archive, inbox = world.folder(world.team_box, SpecialUse.ARCHIVE), world.folder(world.team_box)
+    with world.acting():
+        schedule.wake(world.team_box.pk)
+        lease = schedule.claim(world.team_box.pk, timezone.now())
+    assert lease
+
+    def work() -> None:
+        for number in range(60):
+            with replica.writing(lease, (inbox, archive)[number % 2].pk):
+                Folder.objects.filter(mailbox=world.team_box).update(wanted=number)
+
+    def act() -> None:
+        for number in range(30):
+            with world.acting():
+                actions.move(some(ids), (archive, inbox)[number % 2], by=world.ann)
+
+    at_once(work, act)
+
+
+def test_two_undos_over_two_mailboxes_in_opposite_order(world):
+    mine = [world.message(world.folder(world.ann_box)).pk for _ in range(3)]
+    teams = [world.message(world.folder(world.team_box)).pk for _ in range(3)]
+
+    def both_ways(first: list[int], second: list[int], flag: str) -> None:
+        for _ in range(10):
+            with world.acting():
+                actions.set_flags(some(second), add=["\\Answered"], by=world.ann)
+            with world.acting():
+                act = actions.set_flags(some([*first, *second]), add=[flag], by=world.ann)
+            with world.acting():
+                actions.undo(act, by=world.ann)
+
+    at_once(
+        lambda: both_ways(mine, teams, "\\Seen"),
+        lambda: both_ways(teams, mine, "\\Flagged"),
+    )
+
+    with world.acting():
+        assert all(p.flags in ([], ["\\Answered"]) for p in some([*mine, *teams]))
+
+
+def test_a_click_waits_for_nobody_elses_company(world):
+    """A lock of Acme's worker is not in the way of Other."""
+    letter = world.message(world.folder(world.eve_box))
+
+    with tenancy.acting_for(world.acme.pk):
+        schedule.lock([world.ann_box.pk, world.team_box.pk])
+
+        def act() -> None:
+            with world.acting(world.other):
+                actions.set_flags(some([letter.pk]), add=["\\Seen"], by=world.eve)
+
+        at_once(act)
