@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from django.conf import settings as config
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from imapclient import imap_utf7
 
 from accounts import tenancy
@@ -238,8 +239,10 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
     say(
         "folders",
         "ok",
-        _("%(folders)d folders, %(messages)s messages")
-        % {"folders": len(found), "messages": f"{messages:,}".replace(",", "\u202f")},
+        ngettext("%(folders)d folder", "%(folders)d folders", len(found)) % {"folders": len(found)}
+        + ", "
+        + ngettext("%(messages)s message", "%(messages)s messages", messages)
+        % {"messages": f"{messages:,}".replace(",", "\u202f")},
     )
     return found
 

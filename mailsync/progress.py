@@ -31,6 +31,10 @@ class Progress:
         return min(99, self.done * 100 // self.total) if self.total else 0
 
     @property
+    def rate_rounded(self) -> int:
+        return max(1, round(self.rate))
+
+    @property
     def remaining_text(self) -> str:
         """How long it still takes, in words; "" while nobody can know."""
         if self.remaining is None:

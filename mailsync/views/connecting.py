@@ -431,7 +431,8 @@ def show_progress(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """How far the first fetch is; asks again every two seconds until it is over."""
     mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.READ)
     shown = progress.of(mailbox, timezone.now())
-    return render(request, "mail/connect/_progress.html", {"progress": shown, "mailbox": mailbox})
+    template = "mail/connect/_progress.html" if request.htmx else "mail/connect/progress.html"
+    return render(request, template, {**SECTION, "progress": shown, "mailbox": mailbox})
 
 
 def _get_managed(employee: Employee, mailbox_id: int) -> Mailbox:
@@ -451,7 +452,7 @@ def _found_tree(found: list[FoundFolder], chosen: set[str]) -> list[dict[str, An
     return [
         {
             "key": numbered[line.folder.name],
-            "label": line.label,
+            "label": _label(line),
             "depth": line.depth,
             "selectable": line.folder.selectable,
             "checked": numbered[line.folder.name] in chosen,
@@ -466,7 +467,7 @@ def _stored_tree(rows: list[Folder], chosen: set[str]) -> list[dict[str, Any]]:
     return [
         {
             "key": str(line.folder.pk),
-            "label": line.label,
+            "label": _label(line),
             "depth": line.depth,
             "selectable": line.folder.selectable,
             "checked": str(line.folder.pk) in chosen,
@@ -476,6 +477,11 @@ def _stored_tree(rows: list[Folder], chosen: set[str]) -> list[dict[str, Any]]:
         }
         for line in foldertree.tree(rows, lambda one: foldertree.split(one.path, one.delimiter))
     ]
+
+
+def _label(line: foldertree.Line[Any]) -> str:
+    """The inbox in the reader's language; every other folder as it is called."""
+    return _("Inbox") if line.depth == 0 and line.label.upper() == "INBOX" else line.label
 
 
 urls = [

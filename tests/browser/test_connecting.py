@@ -1,0 +1,121 @@
+"""Ann connects a mailbox in a real browser, from the address to the progress, with a real worker behind it."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from celery.contrib.testing.worker import start_worker
+from playwright.sync_api import Browser, Page, expect
+
+from config.celery import app
+from mailsync.models import Mailbox
+from tests.world import session_cookie
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+# A folder for screenshots, for people who want to look at the pages.
+SHOTS = os.environ.get("MAILBOUND_SHOTS", "")
+
+
+@pytest.fixture
+def worker(world) -> Iterator[None]:
+    """A Celery worker in this process, which takes what the pages hand over."""
+    with start_worker(
+        app, pool="solo", queues=["interactive", "bulk"], perform_ping_check=False, loglevel="WARNING"
+    ):
+        yield
+
+
+@pytest.fixture
+def ann(world, live_server, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    yield page
+    assert not [line for line in page.problems if "422" not in line]
+    context.close()
+
+
+def look(page: Page, name: str) -> None:
+    """axe finds nothing serious, in the light and in the dark, wide and on a phone; a picture of each if asked for."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            found = Axe().run(page).response["violations"]
+            serious = [each for each in found if each["impact"] in ("serious", "critical")]
+            assert not serious, [(each["id"], each["nodes"][0]["html"]) for each in serious]
+            overflow = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert not overflow, f"{name} is wider than {width}"
+            if SHOTS:
+                height = page.evaluate("document.querySelector('.page-body').scrollHeight + 80")
+                page.set_viewport_size({"width": width, "height": max(900, height)})
+                page.screenshot(path=Path(SHOTS) / f"{name}-{scheme}-{width}.png")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_ann_connects_by_hand_and_sees_every_step(world, ann, worker, dovecot, smtp_sink):
+    login, password = dovecot.new_user("ann.two@acme.example")
+    dovecot.append(login, b"Subject: one\r\n\r\nHello\r\n", folder="Projects/Paris")
+    ann.goto("/mailboxes/connect/")
+    look(ann, "address")
+    ann.get_by_label("E-mail address").fill("someone@gmail.com")
+    expect(ann.get_by_text("Gmail needs an app password")).to_be_visible()
+    look(ann, "hint")
+    ann.get_by_label("E-mail address").fill(login)
+    ann.get_by_label("Password or app password").fill(password)
+    ann.get_by_text("Server details").click()
+    ann.get_by_label("Incoming server (IMAP)").fill(dovecot.host)
+    ann.locator("#id_imap_port").fill(str(dovecot.port))
+    ann.locator("#id_imap_security").select_option("none")
+    ann.get_by_label("Outgoing server (SMTP)").fill(smtp_sink.host)
+    ann.locator("#id_smtp_port").fill(str(smtp_sink.port))
+    ann.locator("#id_smtp_security").select_option("none")
+    look(ann, "by-hand")
+    ann.get_by_role("button", name="Test the connection").click()
+    expect(ann.get_by_text(f"Signed in as {login}")).to_be_visible()
+    expect(ann.get_by_text("takes your mail")).to_be_visible()
+    look(ann, "tested")
+    ann.get_by_role("link", name=re.compile("Go on|Choose folders")).click()
+    expect(ann.get_by_role("heading", name="Folders to keep in step")).to_be_visible()
+    look(ann, "choose")
+    ann.get_by_label("Fetch mail of the last days").fill("30")
+    ann.get_by_label("Junk").uncheck()
+    ann.get_by_role("button", name="Connect and fetch my mail").click()
+    expect(ann).to_have_url(re.compile(r"/$"))
+    with world.acting():
+        made = Mailbox.objects.get(address=login)
+        assert made.fetch_days == 30
+        assert not made.folders.get(path="Junk").syncing
+        assert made.folders.get(path="Trash").special_use == "trash"
+    ann.goto("/mailboxes/")
+    look(ann, "mailboxes")
+    ann.goto(f"/mailboxes/{made.pk}/")
+    look(ann, "settings")
+    ann.goto(f"/mailboxes/{made.pk}/disconnect/")
+    look(ann, "disconnect")
+
+
+def test_a_wrong_password_names_the_step_and_can_be_typed_again(ann, worker, dovecot):
+    login, _password = dovecot.new_user("ann.three@acme.example")
+    ann.goto("/mailboxes/connect/")
+    ann.get_by_label("E-mail address").fill(login)
+    ann.get_by_label("Password or app password").fill("not it")
+    ann.get_by_text("Server details").click()
+    ann.get_by_label("Incoming server (IMAP)").fill(dovecot.host)
+    ann.locator("#id_imap_port").fill(str(dovecot.port))
+    ann.locator("#id_imap_security").select_option("none")
+    ann.get_by_role("button", name="Test the connection").click()
+    expect(ann.locator("#steps").get_by_text("refuses this login and password")).to_be_visible(timeout=15_000)
+    look(ann, "refused")
+    ann.get_by_role("link", name="Change what I typed").click()
+    expect(ann.get_by_label("E-mail address")).to_have_value(login)
+    expect(ann.locator("#id_imap_port")).to_have_value(str(dovecot.port))
+    expect(ann.get_by_label("Password or app password")).to_have_value("")
