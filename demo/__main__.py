@@ -26,7 +26,9 @@ def main() -> int:
     )
     parser.add_argument("--within", type=float, default=240, help="--smoke: seconds until it has failed")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ways of asking us to stop are one
+    # Both ways of asking us to stop are one; INT is ignored in what a script started with "&" unless we say so.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
     home = options.home.resolve()
     return _smoke(home, options.within) if options.smoke else _run(home)
 
