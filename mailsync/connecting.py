@@ -433,6 +433,7 @@ def set_folders(
     mailbox: Mailbox, chosen: Collection[int], role_ids: Mapping[str, int], *, by: Employee
 ) -> None:
     """Choose folders (by id) to sync and their roles. The copies of a folder switched off leave by a job."""
+    schedule.lock([mailbox.pk])  # before the folders, as every other writer does
     folders = {folder.pk: folder for folder in mailbox.folders.select_for_update()}
     fixed = [f.pk for f in folders.values() if f.special_use and f.special_use not in roles.CHOOSABLE]
     _refuse_if(why_not_roles(role_ids, fixed))
