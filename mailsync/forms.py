@@ -223,7 +223,7 @@ class ChooseForm(RoleFields):
     @staticmethod
     def _days(most: int) -> forms.IntegerField:
         return forms.IntegerField(
-            label=_("Fetch mail of the last days"), initial=most, min_value=min(1, most), max_value=most
+            label=_("Days to fetch"), initial=most, min_value=min(1, most), max_value=most
         )
 
     @staticmethod

@@ -362,7 +362,8 @@ def _login_refused(error: Exception) -> Refused | Busy:
     text = _safe(error)
     if any(f"[{code}" in text.upper() for code in TRANSIENT_CODES):
         return Busy(f"The server asks to try later: “{text}”.", step="login")
-    return Refused(f"The server refuses this login and password: “{text}”.", step="login")
+    words = re.sub(r"^\[[A-Z0-9-]+\]\s*", "", text).rstrip(".")
+    return Refused(f"The server refuses this login and password: “{words}”.", step="login")
 
 
 def _safe(error: Exception) -> str:

@@ -197,6 +197,10 @@ def _test_context(test: ConnectionTest) -> dict[str, Any]:
         "late": late,
         "steps": shown,
         "unfinished": state in ("waiting", "running"),
+        # Trying the same again makes sense where the server was at fault, not what was typed.
+        "typed": any(
+            step["state"] == "failed" and step["key"] in ("name", "tls", "login") for step in shown
+        ),
         "warned": any(step["state"] == "warning" for step in shown),
         "said": said or next((step for step in reversed(shown) if step["state"] == "ok"), None),
         "seen": hashlib.sha256(json.dumps([state, late, test.steps]).encode()).hexdigest()[:16],
