@@ -1,0 +1,72 @@
+"""A browser with three walls to try, and a server that remembers who asked it for anything."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+
+
+@dataclass
+class Server:
+    """Serves what is in `pages` (path to body and headers) and keeps the path of every request."""
+
+    pages: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    address: str = ""
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Any]:
+    """A maker of servers on ports of their own; every one ends with the session."""
+    running: list[ThreadingHTTPServer] = []
+
+    def start() -> Server:
+        server = Server()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                body, headers = server.pages.get(self.path.partition("?")[0], ("", {}))
+                self.send_response(200 if self.path.partition("?")[0] in server.pages else 404)
+                for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body.encode("utf-8", "replace"))
+
+            do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+                pass
+
+        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        http.daemon_threads = True
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        running.append(http)
+        server.address = f"127.0.0.1:{http.server_address[1]}"
+        return server
+
+    yield start
+    for http in running:
+        http.shutdown()
+        http.server_close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed; ./test names the line that installs it.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
