@@ -10,12 +10,13 @@ from accounts.models import Employee
 
 
 class AddEmployeeForm(forms.ModelForm[Employee]):
-    """Uniqueness of the address is checked by people.add_employee: other accounts are invisible here."""
+    """An address of another account is invisible here: people.add_employee meets it in the index."""
 
     class Meta:
         model = Employee
         fields = ["name", "email", "role"]
         labels = {"name": _("Name"), "email": _("E-mail address"), "role": _("Role")}
+        error_messages = {"email": {"unique": _("Somebody already signs in with this address.")}}
 
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).strip().lower()

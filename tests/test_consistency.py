@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from mailsync.consistency import INVARIANTS, SHOWN, violations
@@ -26,9 +26,11 @@ def planted(world: World) -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def change(model: type, **values: object) -> Plant:
+def change(model: type[models.Model], **values: object) -> Plant:
     """Write nonsense into the newest row of a table."""
-    return lambda world, placement: model.objects.filter(pk=model.objects.latest("pk").pk).update(**values)
+    return lambda world, placement: model._default_manager.filter(
+        pk=model._default_manager.latest("pk").pk
+    ).update(**values)
 
 
 def move(state: str, ago: timedelta = timedelta()) -> Plant:
@@ -57,7 +59,7 @@ def operation_elsewhere(world: World, placement: Placement) -> None:
 
 def tombstone(world: World, placement: Placement) -> None:
     Tombstone.objects.create(
-        account=world.acme, mailbox=world.ann_box, identity=placement.message.identity,
+        account=world.acme, mailbox=world.ann_box, identity=placement.message.identity, header_hash=placement.message.header_hash,
         received_at=placement.received_at,
     )  # fmt: skip
 

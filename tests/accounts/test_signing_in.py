@@ -99,7 +99,7 @@ def test_signing_in_changes_the_sessions_key(world: World) -> None:
     session = client.session
     session["seen"] = "before"
     session.save()
-    before = session.session_key
+    before = str(session.session_key)
     client.cookies["sessionid"] = before
     attempt("ann@acme.example", PASSWORD, client)
     assert client.session.session_key != before

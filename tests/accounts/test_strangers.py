@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from django.apps import apps
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -161,7 +161,7 @@ def test_a_reader_changes_nothing(guarded: Guarded) -> None:
         assert (placement.folder_id, placement.flags) == (guarded.ids["folder_id"], [])
 
 
-def answers(client: Client, guarded: Guarded, endpoint: Endpoint) -> Iterator[tuple[str, HttpResponse]]:
+def answers(client: Client, guarded: Guarded, endpoint: Endpoint) -> Iterator[tuple[str, HttpResponseBase]]:
     url = guarded.url(endpoint)
     yield "GET", client.get(url)
     yield "GET by htmx", client.get(url, headers={"HX-Request": "true"})
@@ -169,7 +169,7 @@ def answers(client: Client, guarded: Guarded, endpoint: Endpoint) -> Iterator[tu
         yield "POST", client.post(url, guarded.form)
 
 
-def refused(answer: HttpResponse, endpoint: Endpoint) -> bool:
+def refused(answer: HttpResponseBase, endpoint: Endpoint) -> bool:
     """A page with an id of Acme's is closed; a page without one may be the walker's own."""
     if answer.status_code in {403, 404, 405}:
         return True
@@ -178,8 +178,9 @@ def refused(answer: HttpResponse, endpoint: Endpoint) -> bool:
     return not endpoint.kwargs and answer.status_code < 500
 
 
-def text_of(answer: HttpResponse) -> str:
-    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+def text_of(answer: HttpResponseBase) -> str:
+    assert isinstance(answer, HttpResponse | StreamingHttpResponse)
+    content = answer.getvalue() if isinstance(answer, StreamingHttpResponse) else answer.content
     return content.decode("utf-8", "replace") + "".join(
         f"{name}: {value}\n" for name, value in answer.items()
     )

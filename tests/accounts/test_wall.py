@@ -1,6 +1,7 @@
 """The wall between companies, as the database builds it: every table, every statement, no way around."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -41,7 +42,7 @@ def furnished(world: World) -> World:
         )
         SkippedMessage.objects.create(account=world.acme, folder=placement.folder, uidvalidity=1, uid=9)
         Tombstone.objects.create(
-            account=world.acme, mailbox=world.ann_box, identity=b"x" * 32, received_at=placement.received_at
+            account=world.acme, mailbox=world.ann_box, identity=b"x" * 32, header_hash=b"x" * 32, received_at=placement.received_at
         )
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
@@ -131,7 +132,7 @@ def test_a_stranger_plants_nothing(outside: World) -> None:
     for model in TENANT:
         table = model._meta.db_table
         fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.GeneratedField)]
-        columns = ", ".join(field.column for field in fields)
+        columns = ", ".join(str(field.column) for field in fields)
         with outside.acting():
             [(row,)] = ask(
                 f"SELECT to_jsonb(t)::text FROM {table} t WHERE account_id = %s LIMIT 1", outside.acme.pk
@@ -223,7 +224,7 @@ def test_signing_in_shows_one_address_and_only_for_a_moment(world: World) -> Non
         assert ask("SELECT current_setting('app.sign_in', true)") == [("",)]
 
 
-def ask(statement: str, *params: object) -> list[tuple]:
+def ask(statement: str, *params: Any) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(statement, params or None)
         return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,88 @@
+"""Signing in and the people's pages in a real browser: by keyboard, by eye (axe), wide and on a phone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from accounts import audit
+from tests.browser.test_connecting import look
+from tests.world import PASSWORD, session_cookie
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def visitor(world, live_server, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    yield page
+    assert not [line for line in page.problems if "422" not in line]
+    context.close()
+
+
+@pytest.fixture
+def admin(world, live_server, visitor: Page) -> Page:
+    visitor.context.add_cookies([{**session_cookie(world.adm), "url": live_server.url}])
+    return visitor
+
+
+def test_ann_signs_in_by_keyboard_and_out_again(world, visitor: Page, settings) -> None:
+    settings.MAIL_DEMO_NOTE = "This is a trial.\nSign in as ann@acme.example."
+    visitor.goto("/")
+    expect(visitor).to_have_title("Sign in · Mailbound")
+    look(visitor, "login")
+    visitor.get_by_label("Email").fill("ann@acme.example")
+    visitor.keyboard.press("Tab")
+    visitor.keyboard.type("wrong")
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_role("alert")).to_contain_text("not correct")
+    look(visitor, "login-refused")
+    visitor.get_by_label("Password").fill(PASSWORD)
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_role("navigation", name="Main")).to_be_visible()
+    visitor.get_by_text("You", exact=True).click()
+    visitor.get_by_role("button", name="Sign out").click()
+    expect(visitor).to_have_title("Sign in · Mailbound")
+
+
+def test_adm_adds_somebody_and_hands_over_the_password(world, admin: Page) -> None:
+    with world.acting():
+        world.cyd.is_active = False
+        world.cyd.name = "Cyd Constantinopolitanidou-Featherstonehaugh the Younger"
+        world.cyd.save()
+    admin.goto("/people/")
+    look(admin, "people")
+    admin.get_by_label("Name").fill("Dora Dunn")
+    admin.get_by_label("E-mail address").fill("bob@acme.example")
+    admin.get_by_role("button", name="Add").click()
+    expect(admin.get_by_text("already signs in")).to_be_visible()
+    look(admin, "people-refused")
+    admin.get_by_label("E-mail address").fill("dora@acme.example")
+    admin.get_by_role("button", name="Add").click()
+    expect(admin.get_by_role("heading", name="Dora Dunn can sign in now")).to_be_visible()
+    look(admin, "password-once")
+    admin.get_by_role("link", name="Done").click()
+    admin.get_by_label("More for Dora Dunn").click()
+    admin.get_by_role("button", name="Deactivate").click()
+    expect(admin.get_by_role("listitem").filter(has_text="Dora Dunn")).to_contain_text("deactivated")
+    with world.acting():
+        audit.record(
+            "mailbox.connected", "x" * 200, account_id=world.acme.pk, by=world.ann, host="mail.acme.example"
+        )
+    admin.goto("/audit/")
+    look(admin, "audit")
+
+
+def test_settings_and_password(world, admin: Page) -> None:
+    admin.goto("/settings/")
+    look(admin, "settings")
+    admin.get_by_role("button", name="Save").click()
+    expect(admin.get_by_role("status").first).to_contain_text("saved")
+    admin.get_by_role("link", name="Change password").click()
+    look(admin, "password")
+    admin.goto("/account/logout/")
+    look(admin, "logout")
