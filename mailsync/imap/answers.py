@@ -1,6 +1,7 @@
 """Reading the server's answers: FETCH, STATUS and response codes into values. Pure; tested as data.
 
-Only what we asked for is looked for, by name and never by position (H08); text in literals is never searched.
+Only what we asked for is looked for, by name and never by position (H08); what a mail says is never searched,
+whether it comes as a literal or quoted.
 """
 
 import re
@@ -28,6 +29,8 @@ _MONTHS = {
         (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), 1
     )
 }
+_ZERO = datetime(1970, 1, 2, tzinfo=UTC)  # what no date, 0 seconds and 30-Dec-1899 come to, in every zone
+_MOST_COPIED = 100_000  # a lying server must not fill our memory
 _NO_FLAGS: Flags = frozenset()
 _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
 
@@ -46,17 +49,19 @@ class Answer:
 def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
     """imaplib's FETCH items to answers; those without a UID (unasked flag news by number) are left out."""
     for text, literal in _responses(items):
-        uid = _UID.search(_FLAGS.sub(b"", text))
+        bare = _BODY.sub(b"", text)
+        uid = _UID.search(_FLAGS.sub(b"", bare))
         if uid:
-            yield Answer(int(uid[1]), _flags(text), internal_date(text), _size(text), _body(text, literal))
+            yield Answer(int(uid[1]), _flags(bare), internal_date(bare), _size(bare), _body(text, literal))
 
 
 def status_items(lines: Iterable[Any]) -> dict[str, int]:
     """The items of a STATUS answer, upper case; numbers only."""
     found: dict[str, int] = {}
     for line in lines:
-        text = line[1] if isinstance(line, tuple) else line
-        match = _STATUS.search(text)
+        if isinstance(line, tuple):
+            continue  # the folder's name in a literal; the items follow in the next line
+        match = _STATUS.search(line)
         words = match[1].split() if match else []
         for name, value in zip(words[::2], words[1::2], strict=False):
             if value.isdigit():
@@ -65,7 +70,7 @@ def status_items(lines: Iterable[Any]) -> dict[str, int]:
 
 
 def internal_date(text: bytes) -> datetime | None:
-    """INTERNALDATE, aware; None where the server wrote none or an impossible one (K05)."""
+    """INTERNALDATE, aware; None where the server wrote none, an impossible one or the zero of its clock (K05)."""
     match = _DATE.search(text)
     if not match:
         return None
@@ -81,9 +86,10 @@ def internal_date(text: bytes) -> datetime | None:
             int(second),
             tzinfo=timezone(offset),
         )
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
     except (ValueError, KeyError, OverflowError):
         return None
+    return moment if moment > _ZERO else None
 
 
 def number(values: Iterable[Any] | None) -> int | None:
@@ -101,13 +107,13 @@ def copied_uids(values: Iterable[Any] | None) -> dict[int, int]:
         parts = value.split() if isinstance(value, bytes) else []
         if len(parts) == 3:
             source, target = list(expand(parts[1])), list(expand(parts[2]))
-            if len(source) == len(target):
+            if len(source) == len(target) < _MOST_COPIED:
                 pairs.update(zip(source, target, strict=True))
     return pairs
 
 
-def expand(uids: bytes, limit: int = 100_000) -> Iterator[int]:
-    """A UID set as numbers, at most `limit` of them: a lying server must not fill our memory."""
+def expand(uids: bytes, limit: int = _MOST_COPIED) -> Iterator[int]:
+    """A UID set as numbers, at most `limit` of them."""
     left = limit
     for part in uids.split(b","):
         first, _, last = part.partition(b":")
