@@ -35,9 +35,11 @@ find_python() {
 need() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing $* ..." >&2
+        mkdir -p var
         # RUNLEVEL=1: packages must not start servers of their own on this machine.
         apt-get update -q >/dev/null 2>&1 || true
-        RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null
+        RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -q --no-install-recommends "$@" >var/apt.log 2>&1 || { cat var/apt.log >&2; exit 1; }
     else
         echo "Please install: sudo apt-get install --no-install-recommends $*" >&2
         exit 1
