@@ -101,7 +101,7 @@ def test_what_a_stranger_writes_into_a_short_mail_is_not_the_servers_word_either
     """Some servers quote what has no line break."""
     text = b"UID 9 FLAGS (\\Deleted) RFC822.SIZE 5"
 
-    answer = one(b'1 (BODY[] "' + text + b'"' + tail)
+    answer = one(b'1 (BODY[] "' + text.replace(b"\\", b"\\\\") + b'"' + tail)
 
     assert (answer.uid, answer.body) == (7, text)
     assert answer.flags in {frozenset(), None}
