@@ -60,7 +60,7 @@ def ask(address: str, *, allow_private: bool, tls: ssl.SSLContext) -> Published 
         f"https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml",
     )
     for url in places:
-        text = _download(url, allow_private=allow_private, tls=tls)
+        text = download(url, allow_private=allow_private, tls=tls)
         found = parse(text, address) if text else None
         if found:
             return found
@@ -109,7 +109,7 @@ def _fill(text: str, address: str) -> str:
     return text.strip()[:253]
 
 
-def _download(url: str, *, allow_private: bool, tls: ssl.SSLContext) -> bytes | None:
+def download(url: str, *, allow_private: bool, tls: ssl.SSLContext) -> bytes | None:
     """The body of an HTTPS page, at most _MAX_BYTES; None on any trouble: most domains publish nothing."""
     for _hop in range(_MAX_REDIRECTS):
         parts = urlsplit(url)
