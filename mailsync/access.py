@@ -7,7 +7,7 @@ without ownership or a grant, mail stays closed.
 from collections.abc import Iterable
 from typing import TypeVar
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
 from accounts.models import Employee
@@ -18,16 +18,29 @@ Row = TypeVar("Row", bound=Model)
 
 def visible_mailboxes(employee: Employee, level: str = GrantLevel.READ) -> QuerySet[Mailbox]:
     """The connected mailboxes in which the employee has at least this level, by owning or by a grant."""
-    grants = MailboxGrant.objects.filter(
-        mailbox=OuterRef("pk"), employee=employee, level__in=levels_from(level)
-    )
-    return Mailbox.objects.filter(Q(owner=employee) | Exists(grants), disconnected_at=None)
+    granted = [mailbox for mailbox, has in grants(employee).items() if includes(has, level)]
+    return Mailbox.objects.filter(Q(owner=employee) | Q(pk__in=granted), disconnected_at=None)
 
 
-def levels_from(level: str) -> list[str]:
-    """This level and all that include it."""
+def may(employee: Employee, mailbox: Mailbox, level: str) -> bool:
+    """The same rule for one mailbox at hand."""
+    if mailbox.disconnected_at is not None:
+        return False
+    if mailbox.owner_id == employee.pk:
+        return True
+    has = grants(employee).get(mailbox.pk)
+    return has is not None and includes(has, level)
+
+
+def grants(employee: Employee) -> dict[int, str]:
+    """The level in each mailbox that others share with the employee."""
+    return dict(MailboxGrant.objects.filter(employee=employee).values_list("mailbox_id", "level"))
+
+
+def includes(has: str, level: str) -> bool:
+    """Each level includes the ones before it."""
     levels = GrantLevel.values
-    return levels[levels.index(level) :]
+    return levels.index(has) >= levels.index(level)
 
 
 def get_mailbox(employee: Employee, mailbox_id: int, level: str) -> Mailbox:
@@ -36,15 +49,19 @@ def get_mailbox(employee: Employee, mailbox_id: int, level: str) -> Mailbox:
 
 def get_folder(employee: Employee, folder_id: int, level: str) -> Folder:
     """A folder that can be opened, with its mailbox."""
-    mailboxes = visible_mailboxes(employee, level)
-    folders = Folder.objects.filter(pk=folder_id, selectable=True, mailbox__in=mailboxes)
-    return _one(folders.select_related("mailbox"))
+    folder = _one(Folder.objects.filter(pk=folder_id, selectable=True).select_related("mailbox"))
+    if not may(employee, folder.mailbox, level):
+        raise Http404
+    return folder
 
 
 def get_placement(employee: Employee, placement_id: int, level: str) -> Placement:
-    """A placement with its message and folder, without the message's header."""
-    placements = placements_for(employee, [placement_id], level)
-    return _one(placements.select_related("message", "folder").defer("message__header"))
+    """A placement with its message, folder and mailbox, but without the message's header."""
+    found = Placement.objects.filter(pk=placement_id).select_related("message", "folder__mailbox")
+    placement = _one(found.defer("message__header", "folder__mailbox__secret"))
+    if not may(employee, placement.folder.mailbox, level):
+        raise Http404
+    return placement
 
 
 def placements_for(employee: Employee, ids: Iterable[int], level: str) -> QuerySet[Placement]:

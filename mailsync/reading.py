@@ -5,8 +5,10 @@ of Folder. One statement serves a folder and the unified inbox: per folder at mo
 the index, then the pages are merged.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,12 +18,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Employee
+from mailsync import foldertree
+from mailsync.mime import document as framed
+from mailsync.mime import parse, sanitize
 from mailsync.models import (
-    Attachment,
     Folder,
     GrantLevel,
     Mailbox,
-    MailboxGrant,
     Message,
     Operation,
     OperationState,
@@ -41,6 +44,8 @@ _ROLES = [
     SpecialUse.JUNK,
     SpecialUse.TRASH,
 ]
+# Pictures that a browser may show: pixels, never SVG.
+RASTER = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif", "webp", "avif", "bmp"))
 OUTGOING = {SpecialUse.DRAFTS, SpecialUse.SENT}
 
 
@@ -61,10 +66,8 @@ class FolderLine:
     unseen: int
     selectable: bool
     error: str
-
-    @property
-    def url(self) -> str:
-        return reverse("mail:folder", args=[self.id])
+    delimiter: str
+    url: str
 
     @property
     def badge(self) -> int:
@@ -114,9 +117,9 @@ class Tree:
         return [mailbox for mailbox in self.mailboxes if mailbox.last_error]
 
     @property
-    def arriving(self) -> bool:
-        """Whether a first fetch is under way, so that the page shows its progress."""
-        return any(not mailbox.first_synced and not mailbox.last_error for mailbox in self.mailboxes)
+    def arriving(self) -> list[MailboxLine]:
+        """Where a first fetch is under way, so that the page shows its progress."""
+        return [mailbox for mailbox in self.mailboxes if not mailbox.first_synced and not mailbox.last_error]
 
     def mailbox(self, mailbox_id: int) -> MailboxLine:
         return next(mailbox for mailbox in self.mailboxes if mailbox.id == mailbox_id)
@@ -129,15 +132,13 @@ class Tree:
         return None
 
 
-def tree(mailboxes: QuerySet[Mailbox], *, employee: Employee) -> Tree:
-    """Two statements: the mailboxes (own ones first), and all their folders with the kept counters."""
-    levels = dict(MailboxGrant.objects.filter(employee=employee).values_list("mailbox_id", "level"))
-    boxes = sorted(
-        mailboxes.values_list(
-            "id", "address", "owner_id", "state", "last_error", "troubled_since", "first_synced_at"
-        ),
-        key=lambda box: (box[2] != employee.pk, box[1]),
-    )
+def tree(mailboxes: QuerySet[Mailbox], *, employee: Employee, granted: Mapping[int, str]) -> Tree:
+    """Two statements: the mailboxes (own ones first), and all their folders with the kept counters.
+
+    `granted` is the employee's level in the mailboxes of others.
+    """
+    columns = ("id", "address", "owner_id", "state", "last_error", "troubled_since", "first_synced_at")
+    boxes = sorted(mailboxes.values_list(*columns), key=lambda box: (box[2] != employee.pk, box[1]))
     folders = _folders([box[0] for box in boxes])
     return Tree(
         tuple(
@@ -145,7 +146,7 @@ def tree(mailboxes: QuerySet[Mailbox], *, employee: Employee) -> Tree:
                 id=box_id,
                 address=address,
                 mine=owner_id == employee.pk,
-                level=GrantLevel.MANAGE if owner_id == employee.pk else levels.get(box_id, GrantLevel.READ),
+                level=GrantLevel.MANAGE.value if owner_id == employee.pk else granted[box_id],
                 state=state,
                 last_error=last_error,
                 troubled_since=troubled_since,
@@ -157,55 +158,46 @@ def tree(mailboxes: QuerySet[Mailbox], *, employee: Employee) -> Tree:
     )
 
 
-def _folders(mailbox_ids: Sequence[int]) -> dict[int, list[Folder]]:
-    found: dict[int, list[Folder]] = {}
-    columns = ("mailbox_id", "path", "delimiter", "special_use", "selectable", "total", "unseen", "error")
-    for folder in Folder.objects.filter(mailbox__in=mailbox_ids, syncing=True).only(*columns):
-        found.setdefault(folder.mailbox_id, []).append(folder)
+_FOLDER = ("id", "mailbox_id", "special_use", "path", "total", "unseen", "selectable", "error", "delimiter")
+
+
+def _folders(mailbox_ids: Sequence[int]) -> dict[int, list[FolderLine]]:
+    found: dict[int, list[FolderLine]] = {}
+    root = reverse("mail:inbox")
+    folders = Folder.objects.filter(mailbox__in=mailbox_ids, syncing=True).values_list(*_FOLDER)
+    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter in folders:
+        line = FolderLine(
+            id=folder_id,
+            mailbox_id=mailbox_id,
+            role=role,
+            name=path,
+            path=path,
+            depth=0,
+            total=total,
+            unseen=unseen,
+            selectable=selectable,
+            error=error,
+            delimiter=delimiter,
+            url=f"{root}mail/{folder_id}/",
+        )
+        found.setdefault(mailbox_id, []).append(line)
     return found
 
 
-def lines_of(folders: Iterable[Folder]) -> list[FolderLine]:
+def lines_of(folders: Sequence[FolderLine]) -> list[FolderLine]:
     """Folders with a role first, in the order of a day's work; then the others as an indented tree."""
-    folders = list(folders)
-    with_role = sorted((f for f in folders if f.special_use), key=lambda f: _ROLES.index(f.special_use))
-    others = sorted((f for f in folders if not f.special_use), key=lambda f: f.path.casefold())
-    lines = [_line(f, name=str(SpecialUse(f.special_use).label), depth=0) for f in with_role]
-    above: list[str] = []
-    for folder in others:
-        while above and not folder.path.startswith(above[-1]):
-            above.pop()
-        known = above[-1] if above else _namespace(folder)
-        if folder.selectable or _has_children(folder, others):
-            lines.append(_line(folder, name=folder.path[len(known) :] or folder.path, depth=len(above)))
-            above.append(folder.path + (folder.delimiter or "\n"))
-    return lines
+    with_role = sorted((f for f in folders if f.role), key=lambda f: _ROLES.index(f.role))
+    others = foldertree.tree([f for f in folders if not f.role and f.selectable], _parts)
+    return [
+        *(replace(folder, name=str(SpecialUse(folder.role).label)) for folder in with_role),
+        *(replace(line.folder, name=line.label, depth=line.depth) for line in others),
+    ]
 
 
-def _namespace(folder: Folder) -> str:
+def _parts(folder: FolderLine) -> list[str]:
     """Many servers keep every folder below INBOX; that says nothing to people."""
-    prefix = f"INBOX{folder.delimiter}"
-    return prefix if folder.delimiter and folder.path.upper().startswith(prefix) else ""
-
-
-def _has_children(folder: Folder, folders: Iterable[Folder]) -> bool:
-    prefix = folder.path + folder.delimiter
-    return bool(folder.delimiter) and any(f.path.startswith(prefix) and f.selectable for f in folders)
-
-
-def _line(folder: Folder, *, name: str, depth: int) -> FolderLine:
-    return FolderLine(
-        id=folder.pk,
-        mailbox_id=folder.mailbox_id,
-        role=folder.special_use,
-        name=name,
-        path=folder.path,
-        depth=depth,
-        total=folder.total,
-        unseen=folder.unseen,
-        selectable=folder.selectable,
-        error=folder.error,
-    )
+    parts = foldertree.split(folder.path, folder.delimiter)
+    return parts[1:] if len(parts) > 1 and parts[0].upper() == "INBOX" else parts
 
 
 # Lists
@@ -312,7 +304,8 @@ def _select(
     with connection.cursor() as cursor:
         cursor.execute(_LIST.format(where=where, order=order, recipients=columns), values)
         return [
-            Entry(*row[:3], tuple(row[3]), *row[4:9], recipients=row[9] or []) for row in cursor.fetchall()
+            Entry(*row[:3], tuple(row[3]), *row[4:9], recipients=json.loads(row[9] or "[]"))
+            for row in cursor.fetchall()
         ]
 
 
@@ -345,8 +338,34 @@ def original(message_id: int) -> Original:
     return Original(bytes(header), bytes(body))
 
 
-def attachments(message_id: int) -> list[Attachment]:
-    return list(Attachment.objects.filter(message=message_id).order_by("part"))
+def document(message_id: int, *, image_url: Callable[[str], str] | None) -> str:
+    """The page of a message's HTML for the sandboxed frame; serve it with mime.document.headers() only.
+
+    Its own pictures are in it as data: the frame has no origin and so sends no cookie with which to fetch
+    them. `image_url` gives the proxy's address of a remote picture; None blocks those.
+    """
+    raw = original(message_id)
+    content = parse.read(raw.header, raw.body)
+    pictures = _Pictures(raw, content.attachments)
+    cleaned = sanitize.clean(content.html, inline_url=pictures.data_url, image_url=image_url)
+    return framed.document(cleaned.html)
+
+
+class _Pictures:
+    """The inline pictures of one message as data: URLs, up to a size that a browser still likes."""
+
+    def __init__(self, raw: Original, parts: Sequence[parse.AttachmentPart]) -> None:
+        self.raw = raw
+        self.parts = {part.content_id: part for part in parts if part.content_id}
+        self.left = 12_000_000
+
+    def data_url(self, content_id: str) -> str | None:
+        part = self.parts.get(content_id)
+        if part is None or part.type.lower() not in RASTER or part.size > self.left:
+            return None
+        self.left -= part.size
+        _part, content = parse.part_bytes(self.raw.header, self.raw.body, part.part)
+        return f"data:{part.type.lower()};base64,{base64.b64encode(content).decode()}"
 
 
 # What went wrong
@@ -361,15 +380,3 @@ def failed_operations(employee: Employee) -> list[Operation]:
 def dismiss_failed(employee: Employee) -> None:
     failed = Operation.objects.filter(by=employee, state=OperationState.FAILED, noticed_at=None)
     failed.update(noticed_at=timezone.now())
-
-
-def document(message_id: int, *, images: bool) -> str:
-    import nh3
-
-    from mailsync.mime import parse
-
-    raw = original(message_id)
-    return "<!doctype html><meta charset=utf-8>" + nh3.clean(
-        parse.read(raw.header, raw.body).html,
-        attributes={"*": {"style", "width", "height", "href", "src", "align"}},
-    )

@@ -64,6 +64,8 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         verb, _colon, only = request.POST["one"].partition(":")
         ids = [only]
     placements = _chosen(request, ids, verb)
+    if not placements.exists():
+        return _refused(request, _("These messages are no longer here, or you may not do this with them."))
     if verb == "expunge" and request.POST.get("confirmed") != "1":
         return _ask_first(request, placements.count())
     try:
@@ -152,7 +154,7 @@ def _answer(request: RequestOfEmployee, done: Act | None, text: str) -> HttpResp
     act_id = done.pk if done and done.undo else None
     if not request.headers.get("HX-Request"):
         if text:
-            messages.success(request, text, extra_tags=f"undo-{act_id}" if act_id else "")
+            messages.success(request, text, extra_tags=str(act_id or ""))
         return redirect(_next(request))
     context: dict[str, Any] = {"toast": text, "undo": act_id, **fresh(request, request.POST)}
     return live(request, context)

@@ -17,24 +17,19 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, reading
-from mailsync.mime import parse
+from mailsync.mime import document, parse
 from mailsync.models import GrantLevel, Placement
 from mailsync.reading import Key, Tree
 from mailsync.views import listing as lists
 from mailsync.views.pane import Pane, pane
 
 # Shown in the browser; every other type only leaves as a download of unknown bytes.
-RASTER = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"}
-KEEPS_TYPE = RASTER | {"application/pdf", "text/plain", "text/csv", "application/zip"}
-BODY_POLICY = (
-    "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
-    "sandbox allow-popups allow-popups-to-escape-sandbox"
-)
+KEEPS_TYPE = reading.RASTER | {"application/pdf", "text/plain", "text/csv", "application/zip"}
 
 
 def tree_for(employee: Employee) -> Tree:
-    return reading.tree(access.visible_mailboxes(employee), employee=employee)
+    granted = access.grants(employee)
+    return reading.tree(access.visible_mailboxes(employee), employee=employee, granted=granted)
 
 
 # Whole screens
@@ -165,9 +160,9 @@ def dismiss(request: RequestOfEmployee) -> HttpResponse:
 def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """The HTML of a message as a document for the sandboxed frame, with a policy of its own."""
     placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    html = reading.document(placement.message_id, images=request.GET.get("images") == "1")
-    response = HttpResponse(html)
-    response.headers["Content-Security-Policy"] = BODY_POLICY
+    response = HttpResponse(reading.document(placement.message_id, image_url=None))
+    for name, value in document.headers().items():
+        response.headers[name] = value
     response.headers["Cache-Control"] = "private, max-age=300"
     return response
 
@@ -184,7 +179,7 @@ def attachment(request: RequestOfEmployee, placement_id: int, part: int) -> Http
         raise Http404 from error
     kind = found.type.lower()
     response = HttpResponse(content, content_type=kind if kind in KEEPS_TYPE else "application/octet-stream")
-    shown = request.GET.get("inline") == "1" and kind in RASTER
+    shown = request.GET.get("inline") == "1" and kind in reading.RASTER
     response.headers["Content-Disposition"] = disposition(
         "inline" if shown else "attachment", found.name or f"part-{part}"
     )
