@@ -131,14 +131,14 @@ def _mail_host(supervisor: Supervisor, home: Path, password: str) -> MailHost:
     if given:
         host, _, port = given.partition(":")
         return MailHost(host, int(port or 143), sink.port)
-    install_dovecot()
+    install_dovecot(home)
     dovecot = services.start_dovecot(supervisor, home / "dovecot", port=ports.get("imap", 10143))
     for key in company.mailbox_keys():
         dovecot.set_password(PEOPLE[key].address, password)
     return MailHost(dovecot.host, dovecot.port, sink.port)
 
 
-def install_dovecot() -> None:
+def install_dovecot(home: Path) -> None:
     """Where Dovecot is missing: install it if we may, else say what to type."""
     if services.dovecot_program():
         return
@@ -150,9 +150,11 @@ def install_dovecot() -> None:
     print("Installing the mail server Dovecot ...", file=sys.stderr, flush=True)
     # RUNLEVEL=1: the package must not start a mail server of its own on this machine.
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    subprocess.run(["apt-get", "update", "-q"], check=False, env=quiet, stdout=subprocess.DEVNULL)
-    if subprocess.run(APT, check=False, env=quiet, stdout=subprocess.DEVNULL).returncode:
-        raise CannotStartError(f"Installing Dovecot failed; try: {' '.join(APT)}")
+    with (home / "apt.log").open("wb") as log:
+        for command in (("apt-get", "update", "-q"), APT):
+            done = subprocess.run(command, check=False, env=quiet, stdout=log, stderr=log)
+    if done.returncode:
+        raise CannotStartError(f"Installing Dovecot failed, see {log.name}; try: {' '.join(APT)}")
 
 
 class _Ports:
@@ -218,7 +220,8 @@ def _finish_manage(process: "subprocess.Popen[str]", home: Path) -> None:
     with (home / "manage.log").open("a") as log:
         log.write(said)
     if process.returncode:
-        raise CannotStartError(f"manage.py failed:\n{said.strip()[-3000:]}")
+        last = "\n".join(said.strip().splitlines()[-6:])
+        raise CannotStartError(f"manage.py failed, see {home / 'manage.log'}:\n{last}")
 
 
 def watch(supervisor: Supervisor) -> None:

@@ -1,9 +1,9 @@
 """`manage.py rotate_secrets`: after a new key was put in front of MAIL_SECRET_KEYS; then the old one may go."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db.models import QuerySet
 
 from accounts import tenancy
 from accounts.models import Account
@@ -19,16 +19,19 @@ class Command(BaseCommand):
         for account_id in Account.objects.order_by("pk").values_list("pk", flat=True):
             # One transaction an account: a run that was interrupted is simply run again.
             with tenancy.acting_for(account_id):
-                sealed += _seal_anew(Mailbox.objects.all(), account_id)
-                sealed += _seal_anew(ConnectionTest.objects.all(), account_id)
+                # Locked: a login that is being repaired meanwhile must not be overwritten with the old one.
+                sealed += _seal_anew(Mailbox.objects.exclude(secret=b"").select_for_update(), account_id)
+                sealed += _seal_anew(
+                    ConnectionTest.objects.exclude(secret=b"").select_for_update(), account_id
+                )
         self.stdout.write(f"{sealed} secrets sealed with the newest key")
 
 
-def _seal_anew(rows: QuerySet[Mailbox] | QuerySet[ConnectionTest], account_id: int) -> int:
-    """Rows are locked: a login that is being repaired meanwhile must not be overwritten with the old one."""
-    held = list(rows.exclude(secret=b"").select_for_update())
-    for row in held:
+def _seal_anew(rows: Iterable[Mailbox] | Iterable[ConnectionTest], account_id: int) -> int:
+    sealed = 0
+    for row in rows:
         secret = secrets.unseal(bytes(row.secret), account_id=account_id)
         row.secret = secrets.seal(secret.reveal(), account_id=account_id)
         row.save(update_fields=["secret"])
-    return len(held)
+        sealed += 1
+    return sealed
