@@ -94,9 +94,10 @@ INVARIANTS = (
            AND (f.mailbox_id <> o.mailbox_id OR t.mailbox_id <> o.mailbox_id)""",
     ),
     Invariant(
-        "a message's identity is the hash of its header and size",
-        """SELECT format('message %%s', m.id) FROM mailsync_message m WHERE m.account_id = %(account)s
-           AND m.identity <> sha256(m.header || convert_to(m.size::text, 'UTF8'))""",
+        "a message's identity is the hash of its bytes",
+        """SELECT format('message %%s', m.id) FROM mailsync_message m JOIN mailsync_blob b ON b.id = m.body_id
+           WHERE m.account_id = %(account)s AND (m.identity <> sha256(m.header || b.sha256)
+           OR m.header_hash <> sha256(m.header || convert_to(m.size::text, 'UTF8')))""",
     ),
     Invariant(
         "header and body together have the message's size",

@@ -27,6 +27,7 @@ class Prepared:
     header: bytes
     body: bytes
     identity: bytes
+    header_hash: bytes
     sha256: bytes
     summary: Summary
 
@@ -35,24 +36,32 @@ class Prepared:
         return len(self.header) + len(self.body)
 
 
-def identity(header: bytes, size: int) -> bytes:
-    """How a message is known again after a move or a new UIDVALIDITY: sha256(header bytes, whole size)."""
-    digest = hashlib.sha256(header)
-    digest.update(str(size).encode())
-    return digest.digest()
+def identity(header: bytes, body_sha256: bytes) -> bytes:
+    """What makes two messages of a mailbox one: all of their bytes."""
+    return hashlib.sha256(header + body_sha256).digest()
+
+
+def header_hash(header: bytes, size: int) -> bytes:
+    """What is known of a message before its body: sha256(header bytes, whole size).
+
+    Real mail exists that differs only in its body, size and all; so this proposes a message and never proves it.
+    """
+    return hashlib.sha256(header + str(size).encode()).digest()
 
 
 def prepare(uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepared:
     """Hash and parse one message. Never raises for what is in the message (mime.parse guards each field)."""
     header, body = split(raw)
+    body_sha256 = hashlib.sha256(body).digest()
     return Prepared(
         uid=uid,
         flags=flags,
         received_at=received_at,
         header=header,
         body=body,
-        identity=identity(header, len(raw)),
-        sha256=hashlib.sha256(body).digest(),
+        identity=identity(header, body_sha256),
+        header_hash=header_hash(header, len(raw)),
+        sha256=body_sha256,
         summary=summarize(header, body),
     )
 
@@ -85,17 +94,18 @@ def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
 
 def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
     columns = [
-        ("identity", "bytea"), ("sha256", "bytea"), ("header", "bytea"), ("size", "int8"), ("message_id", "text"),
+        ("identity", "bytea"), ("header_hash", "bytea"), ("sha256", "bytea"), ("header", "bytea"), ("size", "int8"),
+        ("message_id", "text"),
         ("subject", "text"), ("sender_name", "text"), ("sender_address", "text"), ("recipients", "jsonb"),
         ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
         ("has_attachments", "bool"), ("parse_problem", "text"),
     ]  # fmt: skip
     stage("incoming_message", columns, {item.identity: _message_row(item) for item in batch}.values())
     _run(
-        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header, body_id, size, message_id,
+        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
                has_attachments, parse_problem)
-           SELECT %s, %s, i.identity, i.header, b.id, i.size, i.message_id, i.subject, i.sender_name,
+           SELECT %s, %s, i.identity, i.header_hash, i.header, b.id, i.size, i.message_id, i.subject, i.sender_name,
                i.sender_address, i.recipients, i.sent_at, i.received_at, i.snippet, i.has_attachments,
                i.parse_problem
            FROM incoming_message i JOIN mailsync_blob b ON b.account_id = %s AND b.sha256 = i.sha256
@@ -127,7 +137,7 @@ def _message_row(item: Prepared) -> tuple[object, ...]:
     summary = item.summary
     sender = summary.sender
     return (
-        item.identity, item.sha256, item.header, item.size, summary.message_id, summary.subject,
+        item.identity, item.header_hash, item.sha256, item.header, item.size, summary.message_id, summary.subject,
         sender.name if sender else "", sender.address if sender else "", summary.recipients, summary.sent_at,
         item.received_at, summary.snippet, any(not part.inline for part in summary.attachments), summary.problem,
     )  # fmt: skip

@@ -163,7 +163,7 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
         return news
     headers = run.server.headers(suspects)
     return [
-        RemoteMessage(m.uid, m.flags, m.received_at, m.size, importing.identity(headers[m.uid], m.size))
+        RemoteMessage(m.uid, m.flags, m.received_at, m.size, importing.header_hash(headers[m.uid], m.size))
         if m.uid in headers
         else m
         for m in news

@@ -15,7 +15,7 @@ from django.utils import timezone
 from mailsync import replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone
-from mailsync.importing import identity
+from mailsync.importing import header_hash
 from mailsync.models import Folder, Message, Operation, OperationKind, OperationState, Placement
 from mailsync.run import Run
 
@@ -183,8 +183,7 @@ def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[
     with replica.writing(run.lease):
         rows = Message.objects.filter(placements__operations__in=repeated)
         wanted: dict[bytes, int] = {
-            bytes(identity): uid
-            for identity, uid in rows.values_list("identity", "placements__operations__uid")
+            bytes(key): uid for key, uid in rows.values_list("header_hash", "placements__operations__uid")
         }
     opened = run.server.open(bytes(target.name))
     newest = (
@@ -192,7 +191,7 @@ def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[
     )
     arrived = {message.uid: message.size for message in newest if message.uid > target.uid_seen}
     headers = run.server.headers(arrived)
-    found = {identity(header, arrived[uid]): uid for uid, header in headers.items()}
+    found = {header_hash(header, arrived[uid]): uid for uid, header in headers.items()}
     return {wanted[key]: uid for key, uid in found.items() if key in wanted}
 
 

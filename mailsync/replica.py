@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import tenancy
@@ -208,10 +208,19 @@ def _open_operations(
 
 
 def _known(folder: Folder, identities: Collection[bytes]) -> dict[bytes, int]:
-    rows = Message.objects.filter(mailbox=folder.mailbox_id, identity__in=list(identities))
-    return {bytes(identity): pk for identity, pk in rows.values_list("identity", "pk")}
+    """Messages that an arriving header can only mean.
+
+    Not where several messages share header and size, and not where the message already has a UID in this folder:
+    a move never leaves it behind in the same folder, so this is another mail (or a copy), and its body decides.
+    """
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(identities))
+    here = Placement.objects.filter(folder=folder, uid__isnull=False, message=OuterRef("pk"))
+    found: dict[bytes, list[int]] = defaultdict(list)
+    for key, pk, is_here in rows.values_list("header_hash", "pk", Exists(here)):
+        found[bytes(key)].append(0 if is_here else pk)
+    return {key: ids[0] for key, ids in found.items() if len(ids) == 1 and ids[0]}
 
 
 def _tombstones(folder: Folder, identities: Collection[bytes]) -> frozenset[bytes]:
-    rows = Tombstone.objects.filter(mailbox=folder.mailbox_id, identity__in=list(identities))
-    return frozenset(bytes(identity) for identity in rows.values_list("identity", flat=True))
+    rows = Tombstone.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(identities))
+    return frozenset(bytes(key) for key in rows.values_list("header_hash", flat=True))

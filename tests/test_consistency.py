@@ -90,6 +90,7 @@ BREAKS: list[tuple[str, Plant]] = [
     ("never \\Recent", change(Placement, flags=["\\Recent"])),
     ("an open operation stays in its mailbox", operation_elsewhere),
     ("a message's identity is the hash", change(Message, identity=b"x" * 32)),
+    ("a message's identity is the hash", change(Message, header_hash=b"x" * 32)),
     ("a message's identity is the hash", change(Message, header=b"Subject: another\r\n\r\n")),
     ("header and body together have the message's size", change(Message, size=3)),
     ("a blob's bytes have the hash and size", change(Blob, content=b"tampered")),

@@ -18,11 +18,10 @@ def test_a_message_is_stored_as_a_pull_would_have(world: World) -> None:
     )  # fmt: skip
     with world.acting():
         message = Message.objects.select_related("body").get(pk=placement.message_id)
-        raw = bytes(message.header) + bytes(message.body.content)
-        assert message.size == len(raw)
-        assert (
-            bytes(message.identity) == hashlib.sha256(bytes(message.header) + str(len(raw)).encode()).digest()
-        )
+        header, body = bytes(message.header), bytes(message.body.content)
+        assert message.size == len(header + body)
+        assert bytes(message.identity) == hashlib.sha256(header + hashlib.sha256(body).digest()).digest()
+        assert bytes(message.header_hash) == hashlib.sha256(header + str(message.size).encode()).digest()
         assert (message.subject, message.sender_address) == ("Grüße", "zoe@elsewhere.example")
         assert message.has_attachments
         assert [each.name for each in message.attachments.all()] == ["a.pdf"]

@@ -10,13 +10,15 @@ from mailsync.models.mailbox import Mailbox
 class Message(models.Model):
     """header + body.content is the original, byte for byte. Everything else is derived from it for lists.
 
-    `identity` = sha256(header bytes + size): stable under MOVE and COPY, and not forgeable by a Message-ID.
+    `identity` = sha256(header bytes + sha256 of the body): the bytes and nothing else, so no two mails are one.
+    `header_hash` = sha256(header bytes + size): what can be told without fetching the body; see replica.load.
     Texts are cleaned of NUL, which PostgreSQL cannot hold, and cut to what a list can show.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="messages")
     identity = models.BinaryField(max_length=32)
+    header_hash = models.BinaryField(max_length=32)
     header = models.BinaryField()
     body = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     # Bytes of header and body together, as fetched.
@@ -44,6 +46,7 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["mailbox", "received_at"], name="message_by_date"),
             models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
+            models.Index(fields=["mailbox", "header_hash"], name="message_by_header"),
             models.Index(
                 fields=["mailbox", "unplaced_since"],
                 name="message_unplaced",

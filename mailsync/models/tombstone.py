@@ -12,6 +12,7 @@ class Tombstone(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="+")
     identity = models.BinaryField(max_length=32)
+    header_hash = models.BinaryField(max_length=32)
     reason = models.CharField(max_length=40)
     received_at = models.DateTimeField()
 

@@ -10,7 +10,7 @@ Flags = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
-    """One message as the server lists it. `identity` is known only where its header was read."""
+    """One message as the server lists it. `identity` (hash of header and size) only where its header was read."""
 
     uid: int
     flags: Flags

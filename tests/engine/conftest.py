@@ -28,6 +28,7 @@ class Box:
     dovecot: MailServer
     login: str
     mailbox: Mailbox
+    moment: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=2))
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def deliver(
