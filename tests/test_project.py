@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_what_a_trial_needs_is_locked_for_development_in_the_same_version():
         for lock in ("requirements.lock", "requirements-dev.lock")
     ]
     assert versions[0].items() <= versions[1].items()
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", []), ("requirements-dev.lock", ["dev"])])
+def test_every_dependency_is_locked(lock, extras):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in extras for line in project["optional-dependencies"][extra]),
+    ]
+    names = {re.split(r"[\[<>=~ ]", line)[0].lower() for line in wanted}
+    locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,]+\])?==", (ROOT / lock).read_text(), re.MULTILINE))
+    assert names - locked == set()
 
 
 def test_every_setting_is_explained_to_operators():
