@@ -136,9 +136,9 @@ def _offer_or_leave(plans: Sequence[str]) -> str:
 
 def _better(limits: Limits, on: date) -> list[str]:
     """Plans on sale with more room, smallest first. On sale: published no earlier than today's Free."""
-    rows = [row.as_limits() for row in PlanLimits.objects.filter(effective_from__lte=on)]
+    rows = [row.as_limits() for row in PlanLimits.objects.filter(effective_from__lte=on).order_by("pk")]
     free = in_force(rows, FREE, on)
-    held = [found for plan in {row.plan for row in rows} if (found := in_force(rows, plan, on))]
+    held = [found for plan in dict.fromkeys(row.plan for row in rows) if (found := in_force(rows, plan, on))]
     offered = [
         row
         for row in held
@@ -148,9 +148,7 @@ def _better(limits: Limits, on: date) -> list[str]:
     ]
     room = _room(limits) if limits.sync_enabled else 0
     more = [row for row in offered if _room(row) > room]
-    return [
-        plan_name(row.plan) for row in sorted(more, key=lambda row: (_room(row), row.storage_days, row.plan))
-    ]
+    return [plan_name(row.plan) for row in sorted(more, key=lambda row: (_room(row), row.storage_days))]
 
 
 def _room(limits: Limits) -> float:

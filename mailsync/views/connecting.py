@@ -198,9 +198,7 @@ def _test_context(test: ConnectionTest) -> dict[str, Any]:
         "steps": shown,
         "unfinished": state in ("waiting", "running"),
         # Trying the same again makes sense where the server was at fault, not what was typed.
-        "typed": any(
-            step["state"] == "failed" and step["key"] in ("name", "tls", "login") for step in shown
-        ),
+        "typed": any(step["state"] == "failed" and step["key"] in ("name", "tls", "login") for step in shown),
         "warned": any(step["state"] == "warning" for step in shown),
         "said": said or next((step for step in reversed(shown) if step["state"] == "ok"), None),
         "seen": hashlib.sha256(json.dumps([state, late, test.steps]).encode()).hexdigest()[:16],
@@ -286,8 +284,6 @@ def _settings_page(
         "levels": GrantLevel.choices,
         "skipped": skipped.select_related("folder").order_by("-last_at")[:SKIPPED_SHOWN],
         "skipped_count": skipped.count(),
-        "troubled_folders": [row for row in rows if row.error],
-        "is_owner": mailbox.owner_id == request.user.pk,
     }
     return render(request, "mail/connect/settings.html", {**context, **forms}, status=status)
 

@@ -3,15 +3,18 @@
 import os
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from celery.contrib.testing.worker import start_worker
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from config.celery import app
-from mailsync.models import Mailbox
+from mailsync.models import Mailbox, SkippedMessage
+from plans.subscriptions import change_plan
 from tests.world import session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -54,7 +57,9 @@ def look(page: Page, name: str) -> None:
             overflow = page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not overflow, f"{name} is wider than {width}"
             if SHOTS:
-                height = page.evaluate("(document.querySelector('.page-body') || document.body).scrollHeight + 80")
+                height = page.evaluate(
+                    "(document.querySelector('.page-body') || document.body).scrollHeight + 80"
+                )
                 page.set_viewport_size({"width": width, "height": max(900, height)})
                 page.screenshot(path=Path(SHOTS) / f"{name}-{scheme}-{width}.png")
     page.emulate_media(color_scheme="light")
@@ -119,3 +124,70 @@ def test_a_wrong_password_names_the_step_and_can_be_typed_again(ann, worker, dov
     expect(ann.get_by_label("E-mail address")).to_have_value(login)
     expect(ann.locator("#id_imap_port")).to_have_value(str(dovecot.port))
     expect(ann.get_by_label("Password or app password")).to_have_value("")
+
+
+def test_without_javascript_every_page_still_leads_on(world, live_server, browser, worker, dovecot):
+    login, password = dovecot.new_user("ann.four@acme.example")
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    page = context.new_page()
+    page.goto("/mailboxes/connect/")
+    page.get_by_label("E-mail address").fill(login)
+    page.get_by_label("Password or app password").fill(password)
+    page.get_by_text("Server details").click()
+    page.get_by_label("Incoming server (IMAP)").fill(dovecot.host)
+    page.locator("#id_imap_port").fill(str(dovecot.port))
+    page.locator("#id_imap_security").select_option("none")
+    page.get_by_role("button", name="Test the connection").click()
+    page.get_by_role("link", name="Go on").click(timeout=20_000)
+    page.get_by_role("button", name="Connect and fetch my mail").click()
+    expect(page).to_have_url(re.compile(r"/$"))
+    context.close()
+    with world.acting():
+        assert Mailbox.objects.filter(address=login).exists()
+
+
+def test_trouble_progress_and_refusal_look_as_they_should(world, ann):
+    now = timezone.now()
+    with world.acting():
+        Mailbox.objects.filter(pk=world.ann_box.pk).update(
+            state="refused",
+            last_error="The server refuses this login and password: “Authentication failed”.",
+            troubled_since=now - timedelta(hours=3),
+        )
+        Mailbox.objects.filter(pk=world.team_box.pk).update(
+            state="new", first_synced_at=None, first_sync_started_at=now - timedelta(seconds=40)
+        )
+        world.team_box.folders.filter(path="INBOX").update(wanted=12_408, fetched=4_136)
+        world.ann_box.folders.filter(path="Sent").update(error="The server does not open this folder.")
+        SkippedMessage.objects.create(
+            account=world.acme,
+            folder=world.ann_box.folders.get(path="INBOX"),
+            uidvalidity=1,
+            uid=4711,
+            reason="The message is larger than 50 MB.",
+        )
+    ann.goto("/mailboxes/")
+    look(ann, "mailboxes-trouble")
+    ann.goto(f"/mailboxes/{world.ann_box.pk}/")
+    look(ann, "settings-trouble")
+    ann.goto(f"/mailboxes/{world.ann_box.pk}/server/")
+    look(ann, "repair")
+    ann.goto(f"/mailboxes/{world.team_box.pk}/")
+    expect(ann.get_by_text("4\u202f136 of 12\u202f408")).to_be_visible()
+    look(ann, "settings-fetching")
+    ann.goto("/")
+    expect(ann.get_by_text("4\u202f136 of 12\u202f408")).to_be_visible()
+    if SHOTS:
+        ann.screenshot(path=Path(SHOTS) / "inbox-fetching.png")
+        ann.set_viewport_size({"width": 390, "height": 844})
+        ann.screenshot(path=Path(SHOTS) / "inbox-fetching-390.png")
+    with world.acting():
+        Mailbox.objects.filter(pk=world.team_box.pk).update(first_synced_at=now)
+    expect(ann.get_by_text("messages are here")).to_be_visible()
+    with world.acting():
+        change_plan(world.acme, "free", on=timezone.localdate(), by=None)
+    ann.goto("/mailboxes/connect/")
+    look(ann, "free")
+    ann.goto("/mailboxes/")
+    look(ann, "mailboxes-free")
