@@ -18,8 +18,9 @@ from imapclient import imap_utf7
 from accounts import tenancy
 from mailsync import autoconfig, netguard, presets, secrets, smtp
 from mailsync.connecting import ServerSettings, settings_of
+from mailsync.imap.answers import RemoteName
 from mailsync.imap.errors import ForbiddenText, Refused, ServerError
-from mailsync.imap.server import ImapServer, RemoteName
+from mailsync.imap.server import ImapServer
 from mailsync.imap.session import Credentials, Session, open_client, tls_context
 from mailsync.models import ConnectionTest, Mailbox, Security
 from mailsync.presets import Server

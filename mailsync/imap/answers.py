@@ -22,6 +22,8 @@ _DATE = re.compile(
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
 _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
+_LIST = re.compile(rb'\(([^()]*)\) (?:"((?:[^"\\]|\\.)*)"|NIL) (.*)', re.IGNORECASE | re.DOTALL)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _STATUS = re.compile(rb"\(([^()]*)\)\s*$")
 _MONTHS = {
     name: number
@@ -53,6 +55,31 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
         uid = _UID.search(_FLAGS.sub(b"", bare))
         if uid:
             yield Answer(int(uid[1]), _flags(bare), internal_date(bare), _size(bare), _body(text, literal))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteName:
+    """A folder in LIST; `name` is what the server said, byte for byte, `attributes` in lower case."""
+
+    name: bytes
+    delimiter: str
+    attributes: frozenset[str]
+
+
+def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
+    """LIST answers in the server's order. IMAPClient reads a name of digits as a number ("007" becomes 7)."""
+    for item in items:
+        line, literal = item if isinstance(item, tuple) else (item, None)
+        match = _LIST.match(line or b"")
+        if match:
+            words, delimiter, rest = match.groups()
+            quoted = _QUOTED.match(rest)
+            name = _unquoted(quoted[1]) if quoted else rest
+            yield RemoteName(
+                name if literal is None else literal,
+                _unquoted(delimiter or b"").decode("ascii", "replace"),
+                frozenset(words.decode("ascii", "replace").lower().split()),
+            )
 
 
 def status_items(lines: Iterable[Any]) -> dict[str, int]:
@@ -171,4 +198,8 @@ def _body(text: bytes, literal: bytes | None) -> bytes | None:
     match = _BODY.search(text)
     if not match or match[2]:
         return None
-    return re.sub(rb"\\(.)", rb"\1", match[1])
+    return _unquoted(match[1])
+
+
+def _unquoted(text: bytes) -> bytes:
+    return re.sub(rb"\\(.)", rb"\1", text)

@@ -5,23 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mailsync.imap.answers import copied_uids, fetch_answers, number, parse_flags, status_items
+from mailsync.imap.answers import (
+    RemoteName,
+    copied_uids,
+    fetch_answers,
+    list_answers,
+    number,
+    parse_flags,
+    status_items,
+)
 from mailsync.imap.errors import CommandRefused
-from mailsync.imap.session import Session, flag_list, quoted, translated, uid_set
+from mailsync.imap.session import Session, flag_list, quoted, uid_set
 from mailsync.sync.state import Flags, RemoteMessage
 
 LINE_BYTES = 7_000  # command lines stay under 8 kB
 COMMAND_UIDS = 5_000
 SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteName:
-    """A folder in LIST; `name` is what the server said, byte for byte."""
-
-    name: bytes
-    delimiter: str
-    attributes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,8 @@ class ImapServer:
 
     def folders(self) -> list[RemoteName]:
         """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13)."""
-        with translated():
-            listed = self.session.client.list_folders()
-        found: dict[bytes, RemoteName] = {}
-        for attributes, delimiter, name in listed:
-            raw = name if isinstance(name, bytes) else str(name).encode()
-            found[raw] = RemoteName(
-                raw,
-                delimiter.decode("ascii", "replace") if delimiter else "",
-                frozenset(a.decode("ascii", "replace").lower() for a in attributes),
-            )
+        listed = self.session.command("LIST", b'""', b'"*"', answer="LIST")
+        found = {folder.name: folder for folder in list_answers(listed)}
         return list(found.values())
 
     def statuses(self, names: Sequence[bytes]) -> dict[bytes, Status]:

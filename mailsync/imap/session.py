@@ -349,7 +349,7 @@ def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
     if "STARTTLS" not in {name.upper() for name in imap.capabilities}:
         raise Unreachable(f"{host} does not offer STARTTLS; nothing was sent.", step="tls")
     with translated("tls"):
-        kind, _data = imap._simple_command("STARTTLS")
+        kind, _data = imap._get_tagged_response(imap._command("STARTTLS"))
     if kind != "OK":
         raise Unreachable(f"{host} refuses STARTTLS; nothing was sent.", step="tls")
     imap.sock = _wrap(imap.sock, context, host)
