@@ -1,6 +1,6 @@
 """URLs of mail."""
 
-from mailsync.views import acting, connecting, reading
+from mailsync.views import acting, connecting, images, reading
 
 app_name = "mail"
-urlpatterns = [*reading.urls, *acting.urls, *connecting.urls]
+urlpatterns = [*reading.urls, *acting.urls, *connecting.urls, *images.urls]

@@ -4,6 +4,7 @@ The result is meant for the body of mime.document, under its policy. Either wall
 keeps scripts from running and foreign servers from being asked; tests/mime/test_walls.py tries both.
 """
 
+import base64
 import html
 import re
 from collections.abc import Callable
@@ -72,6 +73,7 @@ _HARMLESS_SEPARATORS = 30_000
 
 # What a blocked image shows: one transparent pixel, stretched to the width and height of the image.
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+PLACEHOLDER_BYTES = base64.b64decode(PLACEHOLDER.partition(",")[2])
 _IGNORED_IN_URLS = re.compile("[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)

@@ -14,6 +14,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--disable-features=IsolateSandboxedIframes",  # a process for each frame proves nothing here
 ]  # fmt: skip
 
 
@@ -26,6 +27,11 @@ class Server:
     address: str = ""
 
 
+class Patient(ThreadingHTTPServer):
+    request_queue_size = 256  # a page with a hundred frames connects all at once
+    daemon_threads = True
+
+
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Any]:
     """A maker of servers on ports of their own; every one ends with the session."""
@@ -35,22 +41,25 @@ def serve() -> Iterator[Any]:
         server = Server()
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 server.asked.append(self.path)
                 body, headers = server.pages.get(self.path.partition("?")[0], ("", {}))
                 self.send_response(200 if self.path.partition("?")[0] in server.pages else 404)
-                for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
+                data = body.encode("utf-8", "replace")
+                length = {"Content-Length": str(len(data))}
+                for name, value in {"Content-Type": "text/html; charset=utf-8", **length, **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body.encode("utf-8", "replace"))
+                self.wfile.write(data)
 
             do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
                 pass
 
-        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        http.daemon_threads = True
+        http = Patient(("127.0.0.1", 0), Handler)
         threading.Thread(target=http.serve_forever, daemon=True).start()
         running.append(http)
         server.address = f"127.0.0.1:{http.server_address[1]}"
