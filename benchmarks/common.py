@@ -97,12 +97,17 @@ def rows(url: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def product() -> Iterator[Product]:
-    """Start everything and stop it when the block ends; the folder goes with it (BENCH_KEEP=1: it stays)."""
+def product(**settings: str) -> Iterator[Product]:
+    """Start everything and stop it when the block ends; the folder goes with it (BENCH_KEEP=1: it stays).
+
+    `settings` are PostgreSQL's, on top of those of ./run.
+    """
     home = Path(tempfile.mkdtemp(prefix="mailbound-bench-"))
     home.chmod(0o755)
     with Supervisor(home) as supervisor:
-        postgres = services.start_postgres(supervisor, home, database="mailbound")
+        postgres = services.start_postgres(
+            supervisor, home, database="mailbound", settings={**services.BULK, **settings}
+        )
         redis = services.start_redis(supervisor, home)
         made = Product(home, supervisor, postgres, _environment(postgres, redis))
         made.pids.extend(child.process.pid for child in supervisor.children)
