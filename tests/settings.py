@@ -29,3 +29,7 @@ from config.settings import *  # noqa: E402, F403 (the environment comes first)
 
 # Signing in is tested with the real hasher where it matters; making five people must not take seconds.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405
+
+# Files come from the finders; the folder only has to exist, or WhiteNoise warns on a fresh clone.
+STATIC_ROOT = HOME / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
