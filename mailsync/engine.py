@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import pulling, pushing, replica, schedule, secrets
-from mailsync.imap.errors import FolderGone, Refused, ServerError
+from mailsync.imap.errors import CommandRefused, FolderGone, Refused, ServerError
 from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, connect
 from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
@@ -146,7 +146,7 @@ def _guarded(run: Run, folder: Folder, status: Status | None, *, top_only: bool)
             pulling.pull_top(run, folder)
             return False
         return pulling.pull(run, folder, status)
-    except FolderGone as error:
+    except (FolderGone, CommandRefused) as error:
         run.failed_folders += 1
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None

@@ -67,15 +67,16 @@ def prepare(uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepar
 
 
 def store(folder: Folder, batch: Sequence[Prepared]) -> int:
-    """Write a batch into the running transaction; returns how many placements are new.
+    """Write a batch into the running transaction; returns how many placements are new."""
+    store_messages(folder, batch)
+    return store_placements(folder, batch)
 
-    The caller holds the folder's row lock and the lease.
-    """
-    if not batch:
-        return 0
-    _store_blobs(folder, batch)
-    _store_messages(folder, batch)
-    return _store_placements(folder, batch)
+
+def store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
+    """The heavy half: bytes and derived columns. Needs no lock, so that no click waits for it."""
+    if batch:
+        _store_blobs(folder, batch)
+        _store_messages(folder, batch)
 
 
 def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
@@ -86,6 +87,7 @@ def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
         """INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
            SELECT %s, i.sha256, i.size, i.content, now() FROM incoming_blob i
            WHERE NOT EXISTS (SELECT FROM mailsync_blob b WHERE b.account_id = %s AND b.sha256 = i.sha256)
+           ORDER BY i.sha256
            ON CONFLICT (account_id, sha256) DO NOTHING""",
         folder.account_id,
         folder.account_id,
@@ -102,7 +104,8 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
     ]  # fmt: skip
     stage("incoming_message", columns, {item.identity: _message_row(item) for item in batch}.values())
     _run(
-        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id,
+        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
+               message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
                has_attachments, parse_problem)
            SELECT %s, %s, i.identity, i.header_hash, i.header, b.id, i.size, i.message_id, i.subject, i.sender_name,
@@ -143,7 +146,10 @@ def _message_row(item: Prepared) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
+def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
+    """The light half, in the same transaction; the caller now holds the lease and the folder's row lock."""
+    if not batch:
+        return 0
     columns = [("identity", "bytea"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
     stage(
         "incoming_placement",

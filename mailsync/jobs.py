@@ -6,8 +6,6 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import discarding, engine, probing, schedule
 
-RUN_SECONDS = 200  # a longer sync goes on in the next run; below Celery's soft limit
-
 
 @shared_task(name="mailsync.tick")
 def tick() -> int:
@@ -16,12 +14,12 @@ def tick() -> int:
 
 
 @shared_task(name="mailsync.sync_mailbox")
-def sync_mailbox(account_id: int, mailbox_id: int) -> None:
+def sync_mailbox(account_id: int, mailbox_id: int, queue: str = schedule.SYNC) -> None:
     """One run of a mailbox, if it is due and nobody else has it."""
     with tenancy.acting_for(account_id):
         lease = schedule.claim(mailbox_id, timezone.now())
-    if lease:
-        engine.synchronise(lease, seconds=RUN_SECONDS)
+    if lease and engine.synchronise(lease, seconds=schedule.RUN_SECONDS[queue]).again:
+        schedule.continue_in_bulk(lease)
 
 
 @shared_task(name="mailsync.test_connection")

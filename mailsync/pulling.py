@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from django.db import DataError
 from django.utils import timezone
 
+from accounts import tenancy
 from mailsync import importing, pushing, replica
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
@@ -210,20 +211,25 @@ def _fetch(run: Run, batch: Sequence[RemoteMessage]) -> list[Prepared]:
 
 def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
     try:
-        with replica.writing(run.lease, folder.pk) as locked:
-            assert locked is not None
-            run.imported += importing.store(locked, prepared)
+        run.imported += _write(run, folder, prepared)
     except DataError:
         for item in prepared:
             _store_alone(run, folder, item)
 
 
+def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
+    """One transaction; the locks that a click needs too are taken last, when the heavy part is written."""
+    with tenancy.acting_for(run.lease.account_id):
+        importing.store_messages(folder, prepared)
+        with replica.writing(run.lease, folder.pk) as locked:
+            assert locked is not None
+            return importing.store_placements(locked, prepared)
+
+
 def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
     """One message of a batch that the database refused: it must not keep the others out."""
     try:
-        with replica.writing(run.lease, folder.pk) as locked:
-            assert locked is not None
-            run.imported += importing.store(locked, [item])
+        run.imported += _write(run, folder, [item])
     except DataError as error:
         _skip(run, folder, item.uid, f"It could not be stored: {type(error.__cause__ or error).__name__}.")
 
@@ -251,7 +257,7 @@ def _skip(run: Run, folder: Folder, uid: int, reason: str) -> None:
     with replica.writing(run.lease):
         SkippedMessage.objects.update_or_create(
             folder=folder,
-            uidvalidity=folder.uidvalidity,
+            uidvalidity=folder.uidvalidity or 0,
             uid=uid,
             defaults={
                 "account_id": folder.account_id,

@@ -183,7 +183,8 @@ def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[
     with replica.writing(run.lease):
         rows = Message.objects.filter(placements__operations__in=repeated)
         wanted: dict[bytes, int] = {
-            bytes(key): uid for key, uid in rows.values_list("header_hash", "placements__operations__uid")
+            bytes(key): uid or 0
+            for key, uid in rows.values_list("header_hash", "placements__operations__uid")
         }
     opened = run.server.open(bytes(target.name))
     newest = (

@@ -160,7 +160,7 @@ def remove_folder(folder: Folder) -> None:
     """The server has it no more: what was on its way there goes back, what was in it is nowhere."""
     coming = Operation.objects.filter(target=folder, state__in=OPEN)
     for operation in coming.exclude(placement=None):
-        Placement.objects.filter(pk=operation.placement_id, folder=folder).update(
+        Placement.objects.filter(operations=operation, folder=folder).update(
             folder=operation.folder_id, uid=operation.uid
         )
     coming.update(

@@ -17,6 +17,9 @@ from kombu.exceptions import OperationalError
 from mailsync.models import Schedule
 
 HINT_SECONDS = 60
+INTERACTIVE, SYNC, BULK = "interactive", "sync", "bulk"
+# How long one run may take, by queue: what takes longer goes on in bulk, so that no first sync delays a click.
+RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
 
 
 class LeaseLost(Exception):
@@ -36,7 +39,7 @@ def wake(mailbox_id: int) -> None:
     """Make the mailbox due now and, once the running transaction is committed, hint a worker."""
     account_id = Schedule.objects.values_list("account_id", flat=True).get(mailbox_id=mailbox_id)
     Schedule.objects.filter(mailbox_id=mailbox_id).update(due_at=timezone.now())
-    transaction.on_commit(lambda: _hint(account_id, mailbox_id, "interactive"))
+    transaction.on_commit(lambda: _hint(account_id, mailbox_id, INTERACTIVE))
 
 
 def lock(mailbox_ids: Iterable[int]) -> None:
@@ -60,9 +63,17 @@ def hint_due(now: datetime, limit: int = 500) -> int:
             .filter(mailbox_id=mailbox_id)
             .update(hinted_until=now + timedelta(seconds=HINT_SECONDS))
         )
-        if hinted and _hint(account_id, mailbox_id, "sync"):
+        if hinted and _hint(account_id, mailbox_id, SYNC):
             sent += 1
     return sent
+
+
+def continue_in_bulk(lease: Lease) -> None:
+    """A run used up its time: the next one is for the bulk workers, who may take longer."""
+    Schedule.objects.filter(mailbox_id=lease.mailbox_id).update(
+        hinted_until=timezone.now() + timedelta(seconds=HINT_SECONDS)
+    )
+    _hint(lease.account_id, lease.mailbox_id, BULK)
 
 
 def claim(mailbox_id: int, now: datetime, *, even_if_not_due: bool = False) -> Lease | None:
@@ -119,7 +130,7 @@ def _hint(account_id: int, mailbox_id: int, queue: str) -> bool:
     try:
         current_app.send_task(
             "mailsync.sync_mailbox",
-            args=[account_id, mailbox_id],
+            args=[account_id, mailbox_id, queue],
             queue=queue,
             retry=False,
             expires=HINT_SECONDS,
