@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
+from django.utils import timezone
 from imapclient import imap_utf7
 
 from accounts import people, tenancy
@@ -16,7 +17,7 @@ from demo.company import PEOPLE, Employee
 from demo.correspondence import Letter
 from mailsync import connecting, secrets
 from mailsync.connecting import Choice, ServerSettings
-from mailsync.models import Mailbox, Security
+from mailsync.models import Mailbox, Schedule, Security
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
 from plans.subscriptions import change_plan
@@ -179,8 +180,11 @@ def _connect(owner: EmployeeRow, key: str, host: MailHost) -> Mailbox:
 
 
 def _follow(account: Account, host: MailHost) -> None:
-    """The servers may have come up on other ports than last time."""
+    """The servers may have come up on other ports, and whoever worked when they were stopped works no more."""
     addresses = [PEOPLE[key].address for key in company.mailbox_keys()]
     Mailbox.objects.filter(account=account, address__in=addresses).update(
         imap_host=host.host, imap_port=host.imap_port, smtp_host=host.host, smtp_port=host.smtp_port
+    )
+    Schedule.objects.filter(account=account, due_at__isnull=False).update(
+        due_at=timezone.now(), leased_until=None, hinted_until=None, failures=0
     )
