@@ -1,5 +1,6 @@
 """The screens of mail: lists, a message, its parts, and the news that keep an open page fresh."""
 
+import functools
 import hashlib
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from mailsync import access, reading
 from mailsync.mime import document, parse
 from mailsync.models import GrantLevel, Placement
 from mailsync.reading import Key, Tree
+from mailsync.views import images
 from mailsync.views import listing as lists
 from mailsync.views.pane import Pane, pane
 
@@ -160,7 +162,9 @@ def dismiss(request: RequestOfEmployee) -> HttpResponse:
 def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """The HTML of a message as a document for the sandboxed frame, with a policy of its own."""
     placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    response = HttpResponse(reading.document(placement.message_id, image_url=None))
+    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=placement.message_id)
+    wanted = request.GET.get("images") == "1"
+    response = HttpResponse(reading.document(placement.message_id, image_url=proxied if wanted else None))
     for name, value in document.headers().items():
         response.headers[name] = value
     response.headers["Cache-Control"] = "private, max-age=300"

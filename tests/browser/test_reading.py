@@ -1,0 +1,370 @@
+"""Reading and handling mail in a real browser: by mouse, by keyboard, by eye (axe), wide and on a phone."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from mailsync.models import Mailbox, Operation, Placement, SpecialUse
+from tests.browser.test_connecting import look
+from tests.reading.factory import fill
+from tests.world import session_cookie
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+NEWSLETTER = """<html><body style="background:#eee"><h1>Autumn letter</h1><script>document.title = "hacked"</script>
+<p onclick="alert(1)">Three gardens</p><img src="https://pixel.example/p.gif"><a href="https://x.example/">Read on</a>
+</body></html>"""
+AWKWARD = [
+    b"Subject: nobody sent this\r\n\r\nbody\r\n",
+    b"From: Quiet <q@q.example>\r\n\r\nno subject and no date\r\n",
+    "From: משה לוי <moshe@namal.example>\r\nSubject: שלום רב, הצעת מחיר מעודכנת\r\n\r\nשלום\r\n".encode(),
+    "From: Team 🚀 <team@acme.example>\r\nSubject: 🎉 We shipped it 👩‍👩‍👧‍👦\r\n\r\n🎉\r\n".encode(),
+    b"From: L <l@l.example>\r\nSubject: " + b"a very long subject that never ends " * 6 + b"\r\n\r\nx\r\n",
+]
+
+
+@pytest.fixture
+def context(world, live_server, browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def ann(context: BrowserContext) -> Iterator[Page]:
+    """Ann's browser; whatever the console complains of fails the test, except refusals that it shows."""
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    problems: list[str] = []
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    assert not [line for line in problems if "422" not in line]
+
+
+@pytest.fixture
+def inbox(world):
+    return world.folder(world.ann_box)
+
+
+def row(page: Page, text: str):
+    return page.get_by_role("list", name="Messages").get_by_role("listitem").filter(has_text=text)
+
+
+def role_of(world, placement: Placement) -> str:
+    with world.acting():
+        return Placement.objects.get(pk=placement.pk).folder.special_use
+
+
+def stays(check, page: Page, *, tries: int = 60) -> None:
+    """Wait until the database says so: the screen is ahead of it on purpose."""
+    for _ in range(tries):
+        if check():
+            return
+        page.wait_for_timeout(100)
+    assert check()
+
+
+def test_ann_opens_a_message_and_comes_back(world, ann: Page, inbox) -> None:
+    world.message(inbox, subject="Older")
+    newer = world.message(inbox, subject="Crane inspection", text="Thursday at ten.\n> Could we move it?")
+    ann.goto("/")
+    expect(row(ann, "Crane inspection")).to_have_class(re.compile("unread"))
+    row(ann, "Crane inspection").get_by_role("link").click()
+    expect(ann.get_by_role("heading", name="Crane inspection")).to_be_visible()
+    expect(ann.get_by_text("Thursday at ten.")).to_be_visible()
+    expect(ann).to_have_url(re.compile(rf"/mail/{inbox.pk}/{newer.pk}/"))
+    expect(ann).to_have_title("Crane inspection · Mailbound")
+    expect(row(ann, "Crane inspection")).not_to_have_class(re.compile("unread"))
+    expect(ann.get_by_text("1 unread of 2")).to_be_visible()
+    stays(lambda: _reload(world, newer).seen, ann)
+    ann.reload()
+    expect(ann.get_by_role("heading", name="Crane inspection")).to_be_visible()
+    ann.go_back()
+    expect(ann.get_by_text("Choose a message")).to_be_visible()
+
+
+def _reload(world, placement: Placement) -> Placement:
+    with world.acting():
+        placement.refresh_from_db()
+    return placement
+
+
+def test_html_is_shown_in_a_frame_that_runs_and_fetches_nothing(world, ann: Page, inbox) -> None:
+    world.message(inbox, subject="Newsletter", html=NEWSLETTER)
+    asked: list[str] = []
+    ann.on("request", lambda request: asked.append(request.url))
+    ann.goto("/")
+    row(ann, "Newsletter").get_by_role("link").click()
+    frame = ann.frame_locator("iframe.letter")
+    expect(frame.get_by_role("heading", name="Autumn letter")).to_be_visible()
+    expect(ann.get_by_text("Pictures from the web are blocked")).to_be_visible()
+    assert (
+        ann.locator("iframe.letter").get_attribute("sandbox") == "allow-popups allow-popups-to-escape-sandbox"
+    )
+    assert not [url for url in asked if "pixel.example" in url]
+    assert ann.title() == "Newsletter · Mailbound"
+    ann.get_by_role("link", name="Show images (1)").click()
+    expect(frame.locator("img")).to_have_attribute("src", re.compile(r"^/"))
+    assert not [url for url in asked if "pixel.example" in url]
+    expect(ann.get_by_text("Pictures from the web are blocked")).to_have_count(0)
+
+
+def test_archive_is_shown_at_once_and_undone(world, ann: Page, inbox) -> None:
+    kept, gone = world.message(inbox, subject="Kept"), world.message(inbox, subject="Gone")
+    ann.goto("/")
+    row(ann, "Gone").get_by_role("link").click()
+    ann.get_by_role("toolbar", name="With this message").get_by_role("button", name="Archive").click()
+    expect(row(ann, "Gone")).to_have_count(0)
+    expect(ann.get_by_role("heading", name="Kept")).to_be_visible()  # the next one opens
+    assert role_of(world, gone) == "archive"
+    ann.get_by_role("button", name="Undo").click()
+    expect(row(ann, "Gone")).to_be_visible()
+    assert role_of(world, gone) == role_of(world, kept) == "inbox"
+
+
+def test_what_the_server_refuses_comes_back_with_the_reason(world, ann: Page, inbox) -> None:
+    placement = world.message(inbox, subject="Stubborn")
+    archive = world.folder(world.ann_box, SpecialUse.ARCHIVE)
+    with world.acting():
+        archive.delete()
+    ann.goto("/")
+    row(ann, "Stubborn").hover()
+    row(ann, "Stubborn").get_by_role("link").focus()
+    ann.keyboard.press("e")
+    expect(ann.get_by_text("has no folder “Archive”")).to_be_visible()
+    expect(row(ann, "Stubborn")).not_to_have_class(re.compile("going"))
+    assert role_of(world, placement) == "inbox"
+
+
+def test_a_star_lights_in_the_row_and_in_the_pane(world, ann: Page, inbox) -> None:
+    placement = world.message(inbox, subject="Shine")
+    ann.goto("/")
+    star = row(ann, "Shine").get_by_role("button", name="Star")
+    row(ann, "Shine").hover()
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    stays(lambda: _reload(world, placement).starred, ann)
+    ann.goto("/?show=starred")
+    expect(row(ann, "Shine")).to_be_visible()
+    row(ann, "Shine").get_by_role("link").click()
+    in_pane = ann.get_by_role("toolbar", name="With this message").get_by_role("button", name="Star")
+    expect(in_pane).to_have_attribute("aria-pressed", "true")
+    in_pane.click()
+    expect(in_pane).to_have_attribute("aria-pressed", "false")
+    stays(lambda: not _reload(world, placement).starred, ann)
+
+
+def test_a_range_is_selected_with_shift_and_moved_together(world, ann: Page, inbox) -> None:
+    placed = [world.message(inbox, subject=f"Number {n}") for n in range(6)]
+    ann.goto("/")
+    boxes = ann.get_by_role("list", name="Messages").get_by_role("checkbox")
+    boxes.nth(1).check(force=True)
+    boxes.nth(4).click(modifiers=["Shift"], force=True)
+    expect(ann.locator("#picked")).to_have_text("4")
+    bulk = ann.get_by_role("toolbar", name="With the selected messages")
+    bulk.get_by_label("Move to a folder").click()
+    bulk.get_by_role("button", name="Sent").first.click()
+    expect(ann.get_by_text("4 moved to Sent")).to_be_visible()
+    expect(ann.get_by_role("list", name="Messages").get_by_role("listitem")).to_have_count(2)
+    assert [role_of(world, each) for each in placed] == ["inbox", *["sent"] * 4, "inbox"]
+    ann.get_by_role("button", name="Undo").click()
+    expect(ann.get_by_role("list", name="Messages").get_by_role("listitem")).to_have_count(6)
+
+
+def test_all_that_match_are_archived_beyond_the_page(world, ann: Page, inbox) -> None:
+    with world.acting():
+        fill(inbox, 120)
+    ann.goto(f"/mail/{inbox.pk}/")
+    ann.get_by_label("Select all on this page").check()
+    ann.get_by_text("Select all 120 that match").click()
+    expect(ann.locator("#picked")).to_have_text("120")
+    ann.get_by_role("toolbar", name="With the selected messages").get_by_role(
+        "button", name="Archive"
+    ).click()
+    expect(ann.get_by_text("120 archived")).to_be_visible()
+    expect(ann.get_by_text("Nothing left to do here")).to_be_visible()
+    with world.acting():
+        assert not Placement.objects.filter(folder=inbox).exists()
+
+
+def test_the_list_goes_on_when_its_end_is_reached(world, ann: Page, inbox) -> None:
+    with world.acting():
+        fill(inbox, 130)
+    ann.goto("/")
+    rows = ann.locator("#rows .row")
+    expect(rows).to_have_count(50)
+    for count in (100, 130):
+        ann.locator("#more").scroll_into_view_if_needed()
+        expect(rows).to_have_count(count)
+    ids = rows.evaluate_all("rows => rows.map(row => row.id)")
+    assert len(set(ids)) == 130
+
+
+def test_ann_works_by_keyboard_alone(world, ann: Page, inbox) -> None:
+    placed = {name: world.message(inbox, subject=name) for name in ("Three", "Two", "One")}
+    ann.goto("/")
+    ann.keyboard.press("j")
+    expect(row(ann, "One").get_by_role("link")).to_be_focused()
+    ann.keyboard.press("j")
+    expect(row(ann, "Two").get_by_role("link")).to_be_focused()
+    ann.keyboard.press("s")
+    expect(row(ann, "Two")).to_have_class(re.compile("starred"))
+    ann.keyboard.press("Enter")
+    expect(ann.get_by_role("heading", name="Two")).to_be_visible()
+    ann.keyboard.press("j")
+    expect(ann.get_by_role("heading", name="Three")).to_be_visible()
+    ann.keyboard.press("Escape")
+    expect(ann.get_by_text("Choose a message")).to_be_visible()
+    ann.keyboard.press("k")
+    expect(row(ann, "Two").get_by_role("link")).to_be_focused()
+    ann.keyboard.press("x")
+    expect(ann.locator("#picked")).to_have_text("1")
+    ann.keyboard.press("Escape")
+    ann.keyboard.press("#")
+    expect(row(ann, "Two")).to_have_count(0)
+    stays(lambda: role_of(world, placed["Two"]) == "trash", ann)
+    expect(ann.get_by_role("button", name="Undo")).to_be_visible()
+    ann.keyboard.press("z")
+    expect(row(ann, "Two")).to_be_visible()
+    ann.keyboard.press("?")
+    expect(ann.get_by_role("heading", name="Keys")).to_be_visible()
+    ann.keyboard.press("Escape")
+    ann.goto(f"/mail/{inbox.pk}/")
+    ann.keyboard.press("g")
+    ann.keyboard.press("i")
+    expect(ann).to_have_url(re.compile(r"/$"))
+
+
+def test_unread_by_key_goes_back_to_the_list(world, ann: Page, inbox) -> None:
+    placement = world.message(inbox, subject="Later")
+    ann.goto("/")
+    row(ann, "Later").get_by_role("link").click()
+    stays(lambda: _reload(world, placement).seen, ann)
+    ann.keyboard.press("u")
+    expect(row(ann, "Later")).to_have_class(re.compile("unread"))
+    expect(ann.get_by_text("Choose a message")).to_be_visible()
+    stays(lambda: not _reload(world, placement).seen, ann)
+
+
+def test_deleting_for_good_asks_with_the_number(world, ann: Page) -> None:
+    trash = world.folder(world.ann_box, SpecialUse.TRASH)
+    for n in range(3):
+        world.message(trash, subject=f"Old {n}")
+    ann.goto(f"/mail/{trash.pk}/")
+    ann.get_by_label("Select all on this page").check()
+    ann.get_by_role("toolbar", name="With the selected messages").get_by_role(
+        "button", name="Delete for good"
+    ).click()
+    question = ann.get_by_role("dialog")
+    expect(question).to_contain_text("Delete 3 messages for good?")
+    question.get_by_role("link", name="Keep").click()
+    expect(ann.locator("#rows .row")).to_have_count(3)
+    ann.get_by_role("toolbar", name="With the selected messages").get_by_role(
+        "button", name="Delete for good"
+    ).click()
+    question.get_by_role("button", name="Delete 3 for good").click()
+    expect(ann.get_by_text("3 removed for good")).to_be_visible()
+    expect(ann.get_by_text("The Trash is empty")).to_be_visible()
+
+
+def test_new_mail_appears_by_itself_and_a_selection_survives_it(world, ann: Page, inbox) -> None:
+    world.message(inbox, subject="First")
+    ann.clock.install()
+    ann.goto("/")
+    row(ann, "First").get_by_role("checkbox").check(force=True)
+    world.message(inbox, subject="Second")
+    ann.clock.fast_forward(16_000)
+    expect(row(ann, "Second")).to_be_visible()
+    expect(row(ann, "First").get_by_role("checkbox")).to_be_checked()
+
+
+def test_every_screen_passes_axe_light_and_dark_wide_and_narrow(world, ann: Page, inbox) -> None:
+    for raw in AWKWARD:
+        world.message(inbox, raw=raw)
+    world.message(
+        inbox, subject="Files", attachments=[("a long name of a file.pdf", "application/pdf", b"%PDF")]
+    )
+    world.message(inbox, subject="Newsletter", html=NEWSLETTER, flags=["\\Flagged"])
+    with world.acting():
+        Mailbox.objects.filter(pk=world.team_box.pk).update(
+            state="refused", last_error="The server refused the password.",
+            troubled_since=timezone.now() - timedelta(days=1),
+        )  # fmt: skip
+        Operation.objects.create(
+            account=world.acme, mailbox=world.ann_box, folder=inbox, kind="flag", state="failed", by=world.ann,
+            error="The folder is read-only.",
+        )  # fmt: skip
+    ann.goto("/")
+    look(ann, "inbox")
+    for subject in ("nobody sent this", "(no subject)", "שלום", "a very long", "Files", "Newsletter"):
+        row(ann, subject).first.get_by_role("link").click()
+        expect(ann.locator("#message")).to_be_visible()
+        stays(lambda: ann.locator(".row.current").count() == 1, ann)
+    look(ann, "message")
+    for box in ann.locator("#rows .row > input").all()[:2]:
+        box.check(force=True)
+    ann.emulate_media(reduced_motion="reduce")
+    look(ann, "selection")
+
+
+def test_empty_folders_say_what_comes_next(world, ann: Page) -> None:
+    for role, words in (
+        ("inbox", "Nothing left to do here"),
+        ("junk", "No spam"),
+        ("archive", "This folder is empty"),
+    ):
+        ann.goto(f"/mail/{world.folder(world.ann_box, role).pk}/")
+        expect(ann.get_by_text(words)).to_be_visible()
+    look(ann, "empty")
+
+
+def test_on_a_phone_folders_slide_in_and_back_goes_up_one_level(world, ann: Page, inbox) -> None:
+    ann.set_viewport_size({"width": 390, "height": 780})
+    world.message(inbox, subject="Pocket")
+    ann.goto("/")
+    ann.get_by_role("button", name="Folders").click()
+    expect(ann.get_by_role("link", name="Archive").first).to_be_visible()
+    ann.keyboard.press("Escape")
+    row(ann, "Pocket").get_by_role("link").click()
+    expect(ann.get_by_role("heading", name="Pocket")).to_be_visible()
+    expect(row(ann, "Pocket")).to_be_hidden()
+    ann.get_by_role("link", name="Back to the list").click()
+    expect(row(ann, "Pocket")).to_be_visible()
+    expect(ann).to_have_url(re.compile(r"/$"))
+
+
+def test_without_scripts_everything_still_works(world, live_server, browser: Browser, inbox) -> None:
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    page = context.new_page()
+    placement = world.message(inbox, subject="Plain", text="Words.")
+    page.goto("/")
+    row(page, "Plain").get_by_role("link").click()
+    expect(page.get_by_text("Words.")).to_be_visible()
+    page.get_by_role("toolbar", name="With this message").get_by_role("button", name="Mark as read").click()
+    assert _reload(world, placement).seen
+    row(page, "Plain").get_by_role("checkbox").check(force=True)
+    page.get_by_role("toolbar", name="With the selected messages").get_by_role(
+        "button", name="Archive"
+    ).click()
+    expect(page.get_by_text("1 archived")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "Plain")).to_be_visible()
+    assert role_of(world, placement) == "inbox"
+    context.close()
+
+
+def test_the_theme_is_a_choice_that_stays(world, ann: Page) -> None:
+    ann.goto("/")
+    light = ann.evaluate("getComputedStyle(document.body).backgroundColor")
+    ann.get_by_role("button", name="Theme").click()
+    dark = ann.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark != light
+    ann.reload()
+    assert ann.evaluate("getComputedStyle(document.body).backgroundColor") == dark
