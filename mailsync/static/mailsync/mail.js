@@ -303,31 +303,27 @@
   };
   const offers = (verb) => document.querySelector(`#acts [value="${verb}"], #one [value="${verb}"]`);
   const sort = (...verbs) => { const verb = verbs.find(offers); if (verb) act(verb, chosen(), all.checked && match?.checked ? { all: "1", top: acts.elements.top.value } : {}); };
-  const toggle = (css, on, off) => {
-    const ids = chosen();
-    const has = ids.some((id) => row(id)?.classList.contains(css));
-    act(has ? off : on, ids);
+  const any = (ids, css) => ids.some((id) => row(id)?.classList.contains(css));
+  const star = (ids) => act(any(ids, "starred") ? "unstar" : "star", ids);
+  const markUnread = (ids) => {
+    const unread = any(ids, "unread");
+    act(unread ? "read" : "unread", ids);
+    if (!unread && ids.includes(openId())) close();
   };
   const KEYS = {
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
     e: () => sort("archive"), "#": () => sort("expunge", "trash"), Delete: () => sort("expunge", "trash"), "!": () => sort("not-spam", "spam"),
-    s: () => toggle("starred", "star", "unstar"), u: () => toggle("unread", "unread", "read"),
+    s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
     z: () => document.querySelector("#toasts .undo button")?.click(),
     o: () => row(here) && open(row(here).querySelector(".line").getAttribute("href")),
     "?": () => document.getElementById("keys").showModal(),
     Escape: () => { if (picked().length) drop(); else if (openId()) close(); },
   };
-  KEYS.u = () => {
-    const ids = chosen();
-    const unread = ids.some((id) => row(id)?.classList.contains("unread"));
-    act(unread ? "read" : "unread", ids);
-    if (!unread && ids.includes(openId())) close();
-  };
   let going = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (document.querySelector("dialog[open], details.menu[open]")) return;
+    if (document.querySelector("dialog[open], details.menu[open], .folders:popover-open")) return;
     const typing = event.target.matches("textarea, select, input:not([type=checkbox]), [contenteditable]");
     if (typing) return;
     if (going && event.timeStamp - going < 1200 && event.key === "i") return location.assign(document.querySelector(".tree-item").href);
