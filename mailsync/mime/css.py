@@ -8,6 +8,7 @@ from typing import Any
 import tinycss2
 
 MAX_SHEET = 120_000  # characters of all <style> elements of one mail
+_MAX_BRACKETS = 20_000  # the parser is slow on them, and no designer needs so many
 _MAX_ATTRIBUTE = 4_000
 _MAX_NESTING = 3  # of @media within @media
 
@@ -63,8 +64,11 @@ def attribute(style: str) -> str:
 @lru_cache(maxsize=32)
 def sheet(source: str) -> str:
     """The rules of a style sheet that are safe, to be put between <style> and </style>."""
+    source = source[:MAX_SHEET]
+    if sum(map(source.count, "([{")) > _MAX_BRACKETS:
+        return ""
     try:
-        rules = tinycss2.parse_stylesheet(source[:MAX_SHEET], skip_comments=True, skip_whitespace=True)
+        rules = tinycss2.parse_stylesheet(source, skip_comments=True, skip_whitespace=True)
         # Nothing in it can end the element early: "<" is written as an escape.
         return "\n".join(_rules(rules, 0)).translate(_OUT_OF_STYLE)
     except RecursionError:
@@ -96,7 +100,7 @@ def _rules(nodes: Iterable[Any], depth: int) -> Iterable[str]:
             and depth < _MAX_NESTING
         ):
             query = tinycss2.serialize(node.prelude).strip()
-            if _MEDIA.match(query):
+            if _MEDIA.match(query) and not any(part.type in ("url", "function") for part in node.prelude):
                 inner = tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True)
                 yield f"@media {query} {{ {' '.join(_rules(inner, depth + 1))} }}"
 
