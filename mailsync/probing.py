@@ -389,11 +389,11 @@ class _Written:
 
     def _finish(self, state: str) -> None:
         """Also when something unforeseen ends the job: the page must not wait for ever."""
-        for step in self.steps.values():
-            if step["state"] == "running":
-                step.update(
-                    state="failed", text=_("This took too long or went wrong on our side. Try again.")
-                )
+        states = [step["state"] for step in self.steps.values()]
+        if state == "failed" and "failed" not in states:
+            key = next(key for key, step in self.steps.items() if step["state"] in ("running", "waiting"))
+            sentence = _("This took too long or went wrong on our side. Try again.")
+            self.steps[key] = {"key": key, "state": "failed", "text": sentence}
         self._write(state=state, steps=list(self.steps.values()))
 
     def _write(self, **columns: object) -> None:

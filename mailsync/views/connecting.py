@@ -431,7 +431,9 @@ def show_progress(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """How far the first fetch is; asks again every two seconds until it is over."""
     mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.READ)
     shown = progress.of(mailbox, timezone.now())
-    template = "mail/connect/_progress.html" if request.htmx else "mail/connect/progress.html"
+    template = (
+        "mail/connect/_progress.html" if request.headers.get("HX-Request") else "mail/connect/progress.html"
+    )
     return render(request, template, {**SECTION, "progress": shown, "mailbox": mailbox})
 
 

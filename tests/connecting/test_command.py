@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import dataclass
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,33 +14,38 @@ from mailsync.models import Mailbox, Schedule
 from plans.subscriptions import change_plan
 
 
-@pytest.fixture
-def operator(world, dovecot, monkeypatch):
-    """Types the command for Cyd; keywords replace or, if None, leave out an option."""
-    login, password = dovecot.new_user()
-    monkeypatch.setenv("MAIL_PASSWORD", password)
+@dataclass
+class Operator:
+    """Types the command for Cyd."""
 
-    def types(*flags: str, **changes: str | None) -> tuple[str, str]:
-        options: dict[str, str | None] = {
+    imap: str
+    login: str
+    password: str
+
+    def __call__(self, *flags: str, **changes: str) -> tuple[str, str]:
+        """Keywords replace options; flags replace --no-tls. Returns what was printed and warned."""
+        options = {
             "account": "Acme",
             "employee": "cyd@acme.example",
             "address": "cyd@acme.example",
-            "imap": f"{dovecot.host}:{dovecot.port}",
-            "login": login,
+            "imap": self.imap,
+            "login": self.login,
             "password_env": "MAIL_PASSWORD",
         }
-        words = [
-            f"--{name.replace('_', '-')}={value}" for name, value in (options | changes).items() if value
-        ]
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in (options | changes).items()]
         out, err = io.StringIO(), io.StringIO()
         call_command("connect_mailbox", *words, *(flags or ("--no-tls",)), stdout=out, stderr=err)
         return out.getvalue(), err.getvalue()
 
-    types.login, types.password = login, password
-    return types
+
+@pytest.fixture
+def operator(world, dovecot, monkeypatch) -> Operator:
+    login, password = dovecot.new_user()
+    monkeypatch.setenv("MAIL_PASSWORD", password)
+    return Operator(f"{dovecot.host}:{dovecot.port}", login, password)
 
 
-def refusal(operator, *flags: str, **changes: str | None) -> str:
+def refusal(operator: Operator, *flags: str, **changes: str) -> str:
     with pytest.raises(CommandError) as caught:
         operator(*flags, **changes)
     sentence = str(caught.value)

@@ -33,11 +33,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
         body = b"x" * 70_000 if path == "/huge" else PAGE
         self.send_response(404 if path == "/absent" else 200)
         self.end_headers()
-        return self.wfile.write(body) and None
+        self.wfile.write(body)
+        return None
 
     def _redirect(self, path: str) -> None:
         there = (
-            path if path.startswith("http") else f"https://localhost:{self.server.server_address[1]}{path}"
+            path if path.startswith("http") else f"https://localhost:{self.connection.getsockname()[1]}{path}"
         )
         self.send_response(302)
         self.send_header("Location", there)

@@ -1,5 +1,6 @@
 """The outgoing server is signed in to over real TLS and STARTTLS, and never in clear text by accident."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 
@@ -34,6 +35,7 @@ class Server(Controller):
 
     def _trigger_server(self) -> None:
         """The parent would connect to port 0."""
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()
 

@@ -2,7 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -38,26 +42,30 @@ def box(dovecot):
     }
 
 
-@pytest.fixture
-def jobs(django_capture_on_commit_callbacks, monkeypatch):
-    """Runs the block, then what it handed to workers, as a worker would; says with which arguments."""
-    sent = []
+@dataclass
+class Jobs:
+    """Carries out a request, then the tests it handed to workers; `sent` says with which arguments."""
 
-    def send_task(name, args=(), **options):
-        sent.append((name, args, options.get("queue")))
+    capture: Callable[..., AbstractContextManager[object]]
+    sent: list[tuple[str, list[int], str]] = field(default_factory=list)
 
-    monkeypatch.setattr("mailsync.connecting.current_app.send_task", send_task)
+    def send_task(self, name: str, args: list[int], queue: str, **_: object) -> None:
+        self.sent.append((name, args, queue))
 
-    def run(call):
-        with django_capture_on_commit_callbacks(execute=True):
-            response = call()
-        for name, args, _queue in sent:
+    def __call__(self, request: Callable[[], Any]) -> Any:
+        with self.capture(execute=True):
+            response = request()
+        for name, args, _queue in self.sent:
             if name == "mailsync.test_connection":
                 probing.probe(*args)
         return response
 
-    run.sent = sent
-    return run
+
+@pytest.fixture
+def jobs(django_capture_on_commit_callbacks, monkeypatch) -> Jobs:
+    handed = Jobs(django_capture_on_commit_callbacks)
+    monkeypatch.setattr("mailsync.connecting.current_app.send_task", handed.send_task)
+    return handed
 
 
 def connect(client, jobs, box):
@@ -116,6 +124,29 @@ def test_a_test_without_a_worker_says_so_and_one_that_lost_it_can_be_tried_again
     with world.acting():
         ConnectionTest.objects.update(created_at=timezone.now() - timedelta(seconds=600), state="running")
     assert "interrupted on our side" in client.get(page).content.decode()
+
+
+def test_a_test_that_breaks_on_our_side_ends_in_words(world, box, jobs, settings):
+    def change_keys(*ids):
+        settings.MAIL_SECRET_KEYS = ["b3RoZXIgdGhhbiBiZWZvcmUsIDMyIGJ5dGVzISEhISE="]
+        with pytest.raises(secrets.WrongKeyError):
+            probe(*ids)
+
+    probe = probing.probe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "probe", change_keys)
+        page = connect(world.client(world.ann), jobs, box).url
+    assert only_test(world).state == "failed"
+    assert "went wrong on our side" in world.client(world.ann).get(page).content.decode()
+
+
+def test_a_job_that_comes_twice_tests_once(world, box, jobs):
+    connect(world.client(world.ann), jobs, box)
+    before = only_test(world)
+    probing.probe(world.acme.pk, before.pk)
+    assert only_test(world).steps == before.steps
+    with pytest.raises(ConnectionTest.DoesNotExist), world.acting(world.other):
+        ConnectionTest.objects.get()
 
 
 def test_try_again_repeats_with_nothing_typed(world, dovecot, box, jobs):
