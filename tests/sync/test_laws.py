@@ -205,10 +205,29 @@ def test_law_2_whatever_happens_on_the_server_what_the_employee_did_stays(histor
     for name in FOLDERS:
         box.replica.pull(name)
 
-    shown = {(spot.folder, spot.uid) for spot in box.replica.spots.values()}
-    for wish in box.replica.wishes:
+    assert_kept(box.replica)
+
+
+@laws
+@given(histories, number)
+def test_law_2_holds_for_what_was_stored_before_a_crash(history: list[Step], a: int) -> None:
+    box = Mailbox().play(history).quiet(1).play([("deliver", 0, 0), ("deliver", 0, 1)])
+    die_while_pulling(box, 0, 1 + a % 2)
+    for spot in list(box.replica.spots.values())[-2:]:
+        box.replica.move(spot, FOLDERS[1 + a % 2])
+
+    for name in FOLDERS:
+        box.replica.pull(name)
+
+    assert_kept(box.replica)
+
+
+def assert_kept(replica: Replica) -> None:
+    """What the employee asked for and the server has not heard of is still on screen."""
+    shown = {(spot.folder, spot.uid) for spot in replica.spots.values()}
+    for wish in replica.wishes:
         assert wish.kind == "flag" or (wish.folder, wish.uid) not in shown
-        spot = box.replica.spots.get(wish.spot or 0)
+        spot = replica.spots.get(wish.spot or 0)
         if wish.kind == "flag" and spot:
             assert wish.add <= spot.flags
             assert not wish.remove & spot.flags
