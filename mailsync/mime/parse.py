@@ -126,7 +126,7 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 def summarize(header: bytes, body: bytes) -> Summary:
     """For import. Looks at no more of the body than its structure and the first words."""
     fields = _guarded(Fields(b""), Fields, header)
-    message = _guarded(None, _Message, fields, body)
+    message = _guarded(None, _Message, fields, _content(header, body))
     return Summary(
         message_id=_guarded("", _message_id, fields),
         subject=_guarded("", fields.text, "subject", _SUBJECT),
@@ -141,6 +141,7 @@ def summarize(header: bytes, body: bytes) -> Summary:
 
 def read(header: bytes, body: bytes) -> Content:
     """For the reading pane: all text of the message, up to a bound that a person could still read."""
+    body = _content(header, body)
     message = _guarded(None, _Message, _guarded(Fields(b""), Fields, header), body)
     if message is None:
         plain = charsets.decode(body[:_SHOWN_TEXT], cut=True)
@@ -155,6 +156,7 @@ def read(header: bytes, body: bytes) -> Content:
 
 def part_bytes(header: bytes, body: bytes, part: int) -> tuple[AttachmentPart, bytes]:
     """One leaf, decoded. Raises LookupError if the message has no such part."""
+    body = _content(header, body)
     message = _guarded(None, _Message, _guarded(Fields(b""), Fields, header), body)
     if message is None or not 0 <= part < len(message.walk.leaves):
         raise LookupError(f"no part {part}")
@@ -173,6 +175,17 @@ def header_fields(header: bytes) -> list[tuple[str, str]]:
         )
         for name, value in fields.pairs[:_SHOWN_FIELDS]
     ]
+
+
+_NO_FIELD = re.compile(rb"^(?![!-9;-~]{1,200}[ \t]*:|[ \t\r\n]|From |>From |\Z)", re.MULTILINE)
+
+
+def _content(header: bytes, body: bytes) -> bytes:
+    """The body; of a message without an empty line what stands in its header and is no field, as all readers do."""
+    if body:
+        return body
+    stray = _NO_FIELD.search(header, 0, headers.HEADER_BYTES)
+    return header[stray.start() :] if stray else body
 
 
 def _guarded(otherwise: T, function: Callable[..., T], *args: object) -> T:
@@ -239,7 +252,7 @@ class _Message:
 
     def snippet(self) -> str:
         for leaf in self.bodies.plain or self.bodies.rich:
-            for limit in (6_000, 200_000):
+            for limit in (2_500, 200_000):
                 words = text.snippet(self._words(leaf, limit))
                 if words:
                     return words

@@ -344,6 +344,15 @@ def test_uuencoded_files_in_the_text_are_files():
     assert summary(raw).attachments == shown.attachments
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_mail_without_its_empty_line_is_read_from_where_the_fields_end(end):
+    raw = f"Subject: hello{end}\tyou{end}To: ann@acme.example{end}Here are the words.{end}And: more{end}"
+    assert summary(raw).subject == "hello you"
+    assert summary(raw).snippet == "Here are the words. And: more"
+    assert content(raw).text == "Here are the words.\nAnd: more"
+    assert content(f"Subject: hello{end}To: ann@acme.example{end}").text == ""
+
+
 def test_words_that_begin_a_line_with_begin_are_words():
     assert content("Subject: x\n\nbegin 644 times\nand again\n").attachments == ()
 
