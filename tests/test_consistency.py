@@ -59,8 +59,8 @@ def operation_elsewhere(world: World, placement: Placement) -> None:
 
 def tombstone(world: World, placement: Placement) -> None:
     Tombstone.objects.create(
-        account=world.acme, mailbox=world.ann_box, identity=placement.message.identity, header_hash=placement.message.header_hash,
-        received_at=placement.received_at,
+        account=world.acme, mailbox=world.ann_box, identity=placement.message.identity,
+        header_hash=placement.message.header_hash, received_at=placement.received_at,
     )  # fmt: skip
 
 

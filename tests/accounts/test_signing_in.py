@@ -18,6 +18,11 @@ LOGIN = "/account/login/"
 WRONG = "The email address and/or password you specified are not correct."
 
 
+@pytest.fixture(autouse=True)
+def _the_products_hashers(settings) -> None:
+    settings.PASSWORD_HASHERS = [hasher for hasher in settings.PASSWORD_HASHERS if "MD5" not in hasher]
+
+
 def attempt(email: str, password: str, client: Client | None = None, **query: str):
     client = client or Client()
     return client.post(LOGIN, {"login": email, "password": password, **query})

@@ -42,7 +42,11 @@ def furnished(world: World) -> World:
         )
         SkippedMessage.objects.create(account=world.acme, folder=placement.folder, uidvalidity=1, uid=9)
         Tombstone.objects.create(
-            account=world.acme, mailbox=world.ann_box, identity=b"x" * 32, header_hash=b"x" * 32, received_at=placement.received_at
+            account=world.acme,
+            mailbox=world.ann_box,
+            identity=b"x" * 32,
+            header_hash=b"x" * 32,
+            received_at=placement.received_at,
         )
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
