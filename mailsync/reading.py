@@ -186,7 +186,7 @@ def _folders(mailbox_ids: Sequence[int]) -> dict[int, list[FolderLine]]:
 
 def lines_of(folders: Sequence[FolderLine]) -> list[FolderLine]:
     """Folders with a role first, in the order of a day's work; then the others as an indented tree."""
-    with_role = sorted((f for f in folders if f.role), key=lambda f: _ROLES.index(f.role))
+    with_role = sorted((f for f in folders if f.role), key=lambda f: _ROLES.index(SpecialUse(f.role)))
     others = foldertree.tree([f for f in folders if not f.role and f.selectable], _parts)
     return [
         *(replace(folder, name=str(SpecialUse(folder.role).label)) for folder in with_role),
@@ -303,10 +303,33 @@ def _select(
     columns = "m.recipients -> 'to'" if recipients else "NULL"
     with connection.cursor() as cursor:
         cursor.execute(_LIST.format(where=where, order=order, recipients=columns), values)
-        return [
-            Entry(*row[:3], tuple(row[3]), *row[4:9], recipients=json.loads(row[9] or "[]"))
-            for row in cursor.fetchall()
-        ]
+        return [_entry(*row) for row in cursor.fetchall()]
+
+
+def _entry(
+    placement_id: int,
+    folder_id: int,
+    received_at: datetime,
+    flags: list[str],
+    subject: str,
+    sender_name: str,
+    sender_address: str,
+    snippet: str,
+    has_attachments: bool,
+    recipients: str | None,
+) -> Entry:
+    return Entry(
+        id=placement_id,
+        folder_id=folder_id,
+        received_at=received_at,
+        flags=tuple(flags),
+        subject=subject,
+        sender_name=sender_name,
+        sender_address=sender_address,
+        snippet=snippet,
+        has_attachments=has_attachments,
+        recipients=json.loads(recipients) if recipients else [],
+    )
 
 
 def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> QuerySet[Placement]:

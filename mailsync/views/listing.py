@@ -195,7 +195,7 @@ class _Words:
         self.no_recipient = _("(no recipient)")
         self.to, self.select, self.star = _("To %s"), _("Select"), _("Star")
         self.unread, self.starred, self.files = _("Unread."), _("Starred."), _("With attachment.")
-        self.months = [str(MONTHS_3[month]) for month in range(1, 13)]
+        self.months = [str(MONTHS_3[month]).title() for month in range(1, 13)]
         self.days = [str(WEEKDAYS_ABBR[day]) for day in range(7)]
         self.icons = {name: icon(name) for name in ("star", "paperclip", "reply")}
 

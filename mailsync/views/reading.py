@@ -5,7 +5,6 @@ import hashlib
 from typing import Any
 from urllib.parse import quote
 
-from csp.decorators import csp_exempt
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -75,6 +74,7 @@ def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | No
     if opened and not any(row.id == opened.placement.pk for row in page.rows):
         page = lists.page(listed, before=Key(opened.placement.received_at, opened.placement.pk + 1))
         before = Key.parse(page.top)
+    failed = reading.failed_operations(request.user)
     context = {
         "section": "mail",
         "listing": listed,
@@ -82,9 +82,9 @@ def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | No
         "before": before,
         "pane": opened,
         "tree": listed.tree,
-        "failed": reading.failed_operations(request.user),
+        "failed": failed,
+        "token": news_token(listed.tree, page, failed),
     }
-    context["token"] = news_token(listed.tree, page, context["failed"])
     return _varied(render(request, "mail/screen.html", context))
 
 
@@ -156,7 +156,6 @@ def dismiss(request: RequestOfEmployee) -> HttpResponse:
 # A message's own resources
 
 
-@csp_exempt()
 @login_required
 @require_safe
 def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:

@@ -27,10 +27,15 @@ AWKWARD = [
 ]
 
 
+def sign_in_as(context: BrowserContext, who, url: str) -> None:
+    cookie = session_cookie(who)
+    context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": url}])
+
+
 @pytest.fixture
 def context(world, live_server, browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    sign_in_as(context, world.ann, live_server.url)
     yield context
     context.close()
 
@@ -342,7 +347,7 @@ def test_on_a_phone_folders_slide_in_and_back_goes_up_one_level(world, ann: Page
 
 def test_without_scripts_everything_still_works(world, live_server, browser: Browser, inbox) -> None:
     context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
-    context.add_cookies([{**session_cookie(world.ann), "url": live_server.url}])
+    sign_in_as(context, world.ann, live_server.url)
     page = context.new_page()
     placement = world.message(inbox, subject="Plain", text="Words.")
     page.goto("/")

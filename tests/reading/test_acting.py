@@ -1,6 +1,7 @@
 """What people do to mail from the pages, and what they are told."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,7 +11,7 @@ from mailsync.models import GrantLevel, MailboxGrant, Placement, SpecialUse
 from tests.reading.factory import fill
 from tests.world import World
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX: dict[str, Any] = {"HTTP_HX_REQUEST": "true"}
 
 
 def where(world: World, placement: Placement) -> str:

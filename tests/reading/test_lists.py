@@ -108,7 +108,8 @@ def plan_of(folders: list[int], *, show: str, before: Key | None) -> dict:
         cursor.execute("SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statements[0]['sql']}")
         found = cursor.fetchone()[0]
-    return (found if isinstance(found, list) else json.loads(found))[0]["Plan"]
+    plan: dict = (found if isinstance(found, list) else json.loads(found))[0]["Plan"]
+    return plan
 
 
 def walk(node: dict):

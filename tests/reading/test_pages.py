@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -14,7 +15,7 @@ from mailsync.views.reading import disposition
 from tests.reading.factory import NEWEST, fill
 from tests.world import World
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX: dict[str, Any] = {"HTTP_HX_REQUEST": "true"}
 
 
 def url_of(placement: Placement) -> str:
