@@ -283,17 +283,13 @@ def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
 
 
 def _read_flags(run: Run, folder: Folder, opened: Opened, ask: Ask) -> None:
-    """Flags below the cursor: those that changed (CONDSTORE), the newest, or all of them."""
+    """Flags below the cursor: those that changed (CONDSTORE), or the newest. All of them come with a whole walk."""
     if ask.flags is FlagsAsked.CHANGED and folder.modseq is not None and folder.uid_seen:
         flags = run.server.changed_since(folder.modseq, folder.uid_seen)
         _show_flags(run, folder, opened, flags)
-    elif ask.flags in {FlagsAsked.NEWEST, FlagsAsked.ALL}:
-        lowest = 1 if ask.flags is FlagsAsked.ALL else max(1, opened.exists - FEW + 1)
-        for first, last in _slices(opened.exists):
-            if last < lowest:
-                break
-            listed = run.server.list_messages(max(first, lowest), last)
-            _show_flags(run, folder, opened, {message.uid: message.flags for message in listed})
+    elif ask.flags is FlagsAsked.NEWEST and opened.exists:
+        listed = run.server.list_messages(max(1, opened.exists - FEW + 1), opened.exists)
+        _show_flags(run, folder, opened, {message.uid: message.flags for message in listed})
 
 
 def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, frozenset[str]]) -> None:

@@ -89,7 +89,12 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
             "received_at", "size"
         )
     )
-    return [message.uid for message in arrivals if (message.received_at, message.size) in stored]
+    buried = set(
+        Tombstone.objects.filter(mailbox=folder.mailbox_id, received_at__in=dates).values_list(
+            "received_at", flat=True
+        )
+    )
+    return [m.uid for m in arrivals if (m.received_at, m.size) in stored or m.received_at in buried]
 
 
 def place(folder: Folder, actions: Iterable[Place]) -> None:

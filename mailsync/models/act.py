@@ -7,9 +7,10 @@ from accounts.models import Account, Employee
 
 
 class Act(models.Model):
-    """`undo` = {"flags": [{"add": […], "remove": […], "placements": [ids]}], "moves": {folder id: [placement ids]}}.
+    """`undo` says how to take it back; empty where nothing can (expunging).
 
-    Expunging has no undo: its `undo` is empty.
+    {"flags": [{"add": […], "remove": […], "placements": [ids]}], "moves": {source folder id: [placement ids]},
+    "to": what `moves` moved to, so that a message which somebody moved on since then is left alone}
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
