@@ -10,7 +10,7 @@ class Act(models.Model):
     """`undo` says how to take it back; empty where nothing can (expunging).
 
     {"flags": [{"add": […], "remove": […], "placements": [ids]}], "moves": {source folder id: [placement ids]},
-    "to": what `moves` moved to, so that a message which somebody moved on since then is left alone}
+    "to": [ids of the folders moved to], so that a message which somebody moved on since then is left alone}
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
