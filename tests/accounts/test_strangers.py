@@ -35,7 +35,7 @@ class Guarded:
     """Acme with mail that nobody but Ann may see, and the ids of everything of hers."""
 
     world: World
-    ids: dict[str, int]
+    ids: dict[str, object]
     form: dict[str, object]
 
     def url(self, endpoint: Endpoint) -> str:
@@ -75,7 +75,7 @@ def guarded(world: World) -> Guarded:
             account=world.acme, by=world.ann, address=f"{CANARY}@acme.example", imap_host="127.0.0.1",
             login=CANARY, secret=world.ann_box.secret, state="passed", mailbox=world.ann_box,
         )  # fmt: skip
-    ids = {
+    ids: dict[str, object] = {
         "folder_id": inbox.pk,
         "placement_id": placement.pk,
         "message_id": placement.message_id,
@@ -83,6 +83,7 @@ def guarded(world: World) -> Guarded:
         "employee_id": world.ann.pk,
         "test_id": test.pk,
         "part": 2,
+        "token": "forged",  # the address of a remote image is itself the permission, if we signed it
     }
     form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1"}
     return Guarded(world, ids, form)
