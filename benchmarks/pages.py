@@ -98,7 +98,8 @@ def _specs(made: Product, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     inbox, places = _inbox(made)
     port = load_rig()[1].free_port(24_100)
     pids = [spawn_web(made, "benchmarks.asking:application", port=port), *made.pids]
-    first, deep = _bottom(made, inbox, 1), _bottom(made, inbox, DEEP - 1)
+    first = _bottom(made, inbox, 1)
+    deep = _bottom(made, inbox, min(DEEP - 1, len(places) // PAGE - 1))
     act = {"list": str(inbox), "show": "", "rows": "1", "bottom": first, "ids": "{ids}"}
     archive = _folder(made, "archive")
     message = f"/mail/{inbox}/{{id}}/"

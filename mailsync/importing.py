@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection
 
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
-from mailsync.models import Folder
+from mailsync.models import Blob, Folder, Message
 from mailsync.sync.state import Flags
 
 
@@ -96,51 +97,78 @@ def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
 
 def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
     columns = [
-        ("identity", "bytea"), ("header_hash", "bytea"), ("sha256", "bytea"), ("header", "bytea"), ("size", "int8"),
+        ("identity", "bytea"), ("header_hash", "bytea"), ("body_id", "int8"), ("header", "bytea"), ("size", "int8"),
         ("message_id", "text"),
         ("subject", "text"), ("sender_name", "text"), ("sender_address", "text"), ("recipients", "jsonb"),
         ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
         ("has_attachments", "bool"), ("parse_problem", "text"),
     ]  # fmt: skip
-    stage("incoming_message", columns, {item.identity: _message_row(item) for item in batch}.values())
+    bodies = _body_ids(folder, batch)
+    rows = {item.identity: _message_row(item, bodies[item.sha256]) for item in batch}
+    stage("incoming_message", columns, rows.values())
     _run(
         """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
                message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
                has_attachments, parse_problem)
-           SELECT %s, %s, i.identity, i.header_hash, i.header, b.id, i.size, i.message_id, i.subject, i.sender_name,
-               i.sender_address, i.recipients, i.sent_at, i.received_at, i.snippet, i.has_attachments,
-               i.parse_problem
-           FROM incoming_message i JOIN mailsync_blob b ON b.account_id = %s AND b.sha256 = i.sha256
+           SELECT %s, %s, identity, header_hash, header, body_id, size, message_id, subject, sender_name,
+               sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem
+           FROM incoming_message
            ON CONFLICT (mailbox_id, identity) DO NOTHING""",
         folder.account_id,
         folder.mailbox_id,
-        folder.account_id,
     )
+    _store_attachments(folder, [item for item in batch if item.summary.attachments])
+
+
+def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
+    if not batch:
+        return
+    stored = _stored(folder, batch)
     rows = [
-        (item.identity, part.part, part.name, part.type[:200], part.size, part.content_id)
+        (stored[item.identity].id, part.part, part.name, part.type[:200], part.size, part.content_id)
         for item in batch
         for part in item.summary.attachments
     ]
-    if rows:
-        columns = [("identity", "bytea"), ("part", "int4"), ("name", "text"), ("type", "text"), ("size", "int8"),
-                   ("content_id", "text")]  # fmt: skip
-        stage("incoming_attachment", columns, rows)
-        _run(
-            """INSERT INTO mailsync_attachment (account_id, message_id, part, name, type, size, content_id)
-               SELECT %s, m.id, i.part, i.name, i.type, i.size, i.content_id
-               FROM incoming_attachment i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
-               ON CONFLICT (message_id, part) DO NOTHING""",
-            folder.account_id,
-            folder.mailbox_id,
-        )
+    columns = [("message_id", "int8"), ("part", "int4"), ("name", "text"), ("type", "text"), ("size", "int8"),
+               ("content_id", "text")]  # fmt: skip
+    stage("incoming_attachment", columns, rows)
+    _run(
+        """INSERT INTO mailsync_attachment (account_id, message_id, part, name, type, size, content_id)
+           SELECT %s, message_id, part, name, type, size, content_id FROM incoming_attachment
+           ON CONFLICT (message_id, part) DO NOTHING""",
+        folder.account_id,
+    )
 
 
-def _message_row(item: Prepared) -> tuple[object, ...]:
+# Rows of ours are looked up by their keys, never joined with a staged table: nothing is known of a staged table's
+# size, so the planner would read the whole mailbox for each batch.
+
+
+def _body_ids(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, int]:
+    """Blobs of the batch by hash."""
+    found = Blob.objects.filter(account=folder.account_id, sha256__in=[item.sha256 for item in batch])
+    return {bytes(sha256): pk for sha256, pk in found.values_list("sha256", "id")}
+
+
+class _Stored(NamedTuple):
+    id: int
+    received_at: datetime
+
+
+def _stored(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, _Stored]:
+    """Messages of the batch by identity; the date is the one they came with first."""
+    keys = [item.identity for item in batch]
+    found = Message.objects.filter(mailbox=folder.mailbox_id, identity__in=keys)
+    rows = found.values_list("identity", "id", "received_at")
+    return {bytes(key): _Stored(pk, received_at) for key, pk, received_at in rows}
+
+
+def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
     summary = item.summary
     sender = summary.sender
     return (
-        item.identity, item.header_hash, item.sha256, item.header, item.size, summary.message_id, summary.subject,
+        item.identity, item.header_hash, body_id, item.header, item.size, summary.message_id, summary.subject,
         sender.name if sender else "", sender.address if sender else "", summary.recipients, summary.sent_at,
         item.received_at, summary.snippet, any(not part.inline for part in summary.attachments), summary.problem,
     )  # fmt: skip
@@ -150,43 +178,39 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
     """The light half, in the same transaction; the caller now holds the lease and the folder's row lock."""
     if not batch:
         return 0
-    columns = [("identity", "bytea"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
-    stage(
-        "incoming_placement",
-        columns,
-        [(item.identity, item.uid, sorted(item.flags), item.received_at) for item in batch],
-    )
+    stored = _stored(folder, batch)
+    columns = [("message_id", "int8"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
+    rows = [
+        (stored[item.identity].id, item.uid, sorted(item.flags), stored[item.identity].received_at)
+        for item in batch
+    ]
+    stage("incoming_placement", columns, rows)
+    ids = [message.id for message in stored.values()]
     # A message that waits here for its UID (moved by us, its date changed by the server) takes it.
     waiting = _run(
         """UPDATE mailsync_placement p SET uid = w.uid
            FROM (SELECT DISTINCT ON (p.id) p.id, i.uid
-                 FROM incoming_placement i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
-                 JOIN mailsync_placement p ON p.message_id = m.id AND p.folder_id = %s AND p.uid IS NULL
-                 WHERE NOT EXISTS (SELECT FROM mailsync_operation o WHERE o.placement_id = p.id
+                 FROM mailsync_placement p JOIN incoming_placement i ON i.message_id = p.message_id
+                 WHERE p.message_id = ANY(%s) AND p.folder_id = %s AND p.uid IS NULL
+                   AND NOT EXISTS (SELECT FROM mailsync_operation o WHERE o.placement_id = p.id
                                    AND o.kind = 'move' AND o.state IN ('pending', 'sending'))
                  ORDER BY p.id, i.uid) w
            WHERE p.id = w.id""",
-        folder.mailbox_id,
+        ids,
         folder.pk,
     )
     new = _run(
         """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
-           SELECT %s, %s, m.id, i.uid, i.flags, m.received_at
-           FROM incoming_placement i JOIN mailsync_message m ON m.mailbox_id = %s AND m.identity = i.identity
+           SELECT %s, %s, message_id, uid, flags, received_at FROM incoming_placement
            ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING""",
         folder.account_id,
         folder.pk,
-        folder.mailbox_id,
     )
-    _run(
-        """UPDATE mailsync_message m SET unplaced_since = NULL FROM incoming_placement i
-           WHERE m.mailbox_id = %s AND m.identity = i.identity AND m.unplaced_since IS NOT NULL""",
-        folder.mailbox_id,
-    )
+    Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
     return waiting + new
 
 
-def _run(sql: str, *params: int) -> int:
+def _run(sql: str, *params: int | list[int]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
