@@ -34,6 +34,7 @@ def main() -> int:
 
 
 def _run(home: Path) -> int:
+    print("Starting the servers, the workers and the web ...", file=sys.stderr, flush=True)
     try:
         with trial.running(home, os.environ["DEMO_PASSWORD"]) as (supervisor, system):
             print(system, flush=True)
