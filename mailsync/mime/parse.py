@@ -1,9 +1,9 @@
 """A message taken apart: what a list shows, what the reading pane shows, one file of it.
 
 Everything works on the two halves we store, the header and the body, and nothing raises on what a stranger sent
-(part_bytes raises LookupError for a part that is not there). Why not a library: fast-mail-parser and the standard
-library both refuse or stall on part of the real mail in our corpus, number parts differently, and decode every
-attachment to know its size.
+(part_bytes raises LookupError for a part that is not there). Why not a library: fast-mail-parser raises on some real
+mail and would need a second parser behind it that numbers the parts differently; the standard library can take
+seconds. Offsets into the bytes decode only what is shown.
 """
 
 import re
