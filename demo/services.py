@@ -244,7 +244,8 @@ def start_dovecot(
     server = Dovecot(home, LOOPBACK, port, port + 1 if certificate else None)
     base = short_folder(home)
     unprivileged.give(home, home / "mail", home / "state", server.users, base)
-    (home / "dovecot.conf").write_text(_dovecot_conf(server, base, certificate, listen))
+    near = _copied(certificate, home) if certificate else None
+    (home / "dovecot.conf").write_text(_dovecot_conf(server, base, near, listen))
     supervisor.spawn(
         name,
         [program, "-F", "-c", home / "dovecot.conf"],
@@ -252,6 +253,15 @@ def start_dovecot(
         prefix=unprivileged.prefix(),
     )
     return server
+
+
+def _copied(certificate: Certificate, home: Path) -> Certificate:
+    """The certificate where the unprivileged server can read it."""
+    near = Certificate(home / "chain.pem", home / "key.pem")
+    for there, here in ((certificate.chain, near.chain), (certificate.key, near.key)):
+        shutil.copyfile(there, here)
+        unprivileged.own(here)
+    return near
 
 
 def dovecot_program() -> str | None:
