@@ -4,7 +4,7 @@ Absent and forbidden look alike, so nobody learns what others have. An admin has
 without ownership or a grant, mail stays closed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -16,10 +16,16 @@ from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant, Placement
 Row = TypeVar("Row", bound=Model)
 
 
-def visible_mailboxes(employee: Employee, level: str = GrantLevel.READ) -> QuerySet[Mailbox]:
-    """The connected mailboxes in which the employee has at least this level, by owning or by a grant."""
-    granted = [mailbox for mailbox, has in grants(employee).items() if includes(has, level)]
-    return Mailbox.objects.filter(Q(owner=employee) | Q(pk__in=granted), disconnected_at=None)
+def visible_mailboxes(
+    employee: Employee, level: str = GrantLevel.READ, *, granted: Mapping[int, str] | None = None
+) -> QuerySet[Mailbox]:
+    """The connected mailboxes in which the employee has at least this level, by owning or by a grant.
+
+    `granted` is the answer of `grants`, where the caller has it already.
+    """
+    levels = grants(employee) if granted is None else granted
+    shared = [mailbox for mailbox, has in levels.items() if includes(has, level)]
+    return Mailbox.objects.filter(Q(owner=employee) | Q(pk__in=shared), disconnected_at=None)
 
 
 def may(employee: Employee, mailbox: Mailbox, level: str) -> bool:

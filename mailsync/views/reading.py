@@ -30,7 +30,8 @@ KEEPS_TYPE = reading.RASTER | {"application/pdf", "text/plain", "text/csv", "app
 
 def tree_for(employee: Employee) -> Tree:
     granted = access.grants(employee)
-    return reading.tree(access.visible_mailboxes(employee), employee=employee, granted=granted)
+    mailboxes = access.visible_mailboxes(employee, granted=granted)
+    return reading.tree(mailboxes, employee=employee, granted=granted)
 
 
 # Whole screens

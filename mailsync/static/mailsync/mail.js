@@ -167,12 +167,13 @@
     }
     if (verb === "unread") article().dataset.seen = "";
   };
-  const asked = (extra) => {
+  // With `anew` the answer brings the rows too; marks are painted already and need only the counts.
+  const asked = (extra, anew = true) => {
     const form = new FormData();
     form.set("list", mail.dataset.list);
     form.set("show", mail.dataset.show);
     form.set("bottom", document.getElementById("more")?.dataset.bottom ?? "");
-    if (rows.querySelectorAll(".row").length <= 300) form.set("rows", "1");
+    if (anew && rows.querySelectorAll(".row").length <= 300) form.set("rows", "1");
     for (const [name, value] of Object.entries(extra)) for (const one of [value].flat()) form.append(name, one);
     return form;
   };
@@ -191,8 +192,8 @@
     return { response, text };
   };
   // Replace the parts that came, keeping what the person had: scroll, selection, focus.
-  const swap = ({ response, text }) => {
-    if (response.headers.has("X-News")) mail.dataset.token = response.headers.get("X-News");
+  const swap = ({ response, text }, anew = true) => {
+    if (anew && response.headers.has("X-News")) mail.dataset.token = response.headers.get("X-News");
     const kept = new Set(picked());
     const top = list().find((item) => item.offsetTop + item.offsetHeight > scroll.scrollTop);
     const offset = top ? top.offsetTop - scroll.scrollTop : 0;
@@ -230,7 +231,8 @@
         if (next && rows.contains(document.activeElement)) focusRow(next);
       }
       try {
-        swap(await send(mail.dataset.act, asked({ verb, ids, ...extra })));
+        const anew = leaving || Boolean(extra.all);
+        swap(await send(mail.dataset.act, asked({ verb, ids, ...extra }, anew)), anew);
       } catch (error) {
         back();
         say(error.message, "bad");
