@@ -245,8 +245,9 @@ def connect(
         today = timezone.localdate()
         _refuse_if(why_not(owner, today))
         _refuse_if(why_not_address(account, owner, address))
+        too_far = _why_not_days(limits_for(account, today), fetch_days)
         if not as_operator:
-            _refuse_if(_why_not_days(limits_for(account, today), fetch_days))
+            _refuse_if(too_far)
         chosen = set(choice.folders)
         if not chosen & {folder.name for folder in found if folder.selectable}:
             raise CannotConnect(_("Choose at least one folder."))
@@ -260,6 +261,7 @@ def connect(
                 "secret": sealed,
                 "private_host_allowed": private_host_allowed,
                 "fetch_days": fetch_days,
+                "fetch_beyond_plan": bool(too_far),
                 "connected_at": timezone.now(),
                 "disconnected_at": None,
                 "state": MailboxState.NEW,

@@ -83,6 +83,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
                 limits,
                 connected_at=mailbox.connected_at,
                 fetch_days=mailbox.fetch_days,
+                beyond_plan=mailbox.fetch_beyond_plan,
                 now=timezone.now(),
             ),
             deadline=time.monotonic() + seconds,

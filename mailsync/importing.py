@@ -8,13 +8,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
-from mailsync.models import Blob, Folder, Message
+from mailsync.models import Folder, Message
 from mailsync.sync.state import Flags
 
 
@@ -141,14 +141,20 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
     )
 
 
-# Rows of ours are looked up by their keys, never joined with a staged table: nothing is known of a staged table's
-# size, so the planner would read the whole mailbox for each batch.
+# Rows of ours are looked up key by key, and never joined with a staged table or with a list of keys: in a mailbox
+# that grows while nobody has counted it, the planner would read all of it for each batch. LIMIT keeps it from
+# turning this into such a join.
 
 
 def _body_ids(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, int]:
     """Blobs of the batch by hash."""
-    found = Blob.objects.filter(account=folder.account_id, sha256__in=[item.sha256 for item in batch])
-    return {bytes(sha256): pk for sha256, pk in found.values_list("sha256", "id")}
+    rows = _select(
+        """SELECT k.sha256, b.id FROM unnest(%s::bytea[]) AS k(sha256) CROSS JOIN LATERAL (
+               SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256 LIMIT 1) b""",
+        list({item.sha256 for item in batch}),
+        folder.account_id,
+    )
+    return {bytes(sha256): pk for sha256, pk in rows}
 
 
 class _Stored(NamedTuple):
@@ -158,10 +164,14 @@ class _Stored(NamedTuple):
 
 def _stored(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, _Stored]:
     """Messages of the batch by identity; the date is the one they came with first."""
-    keys = [item.identity for item in batch]
-    found = Message.objects.filter(mailbox=folder.mailbox_id, identity__in=keys)
-    rows = found.values_list("identity", "id", "received_at")
-    return {bytes(key): _Stored(pk, received_at) for key, pk, received_at in rows}
+    rows = _select(
+        """SELECT k.identity, m.id, m.received_at FROM unnest(%s::bytea[]) AS k(identity) CROSS JOIN LATERAL (
+               SELECT id, received_at FROM mailsync_message
+               WHERE mailbox_id = %s AND identity = k.identity LIMIT 1) m""",
+        list({item.identity for item in batch}),
+        folder.mailbox_id,
+    )
+    return {bytes(identity): _Stored(pk, received_at) for identity, pk, received_at in rows}
 
 
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
@@ -208,6 +218,12 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
     )
     Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
     return waiting + new
+
+
+def _select(sql: str, *params: int | list[bytes]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
 
 
 def _run(sql: str, *params: int | list[int]) -> int:

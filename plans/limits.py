@@ -28,13 +28,16 @@ def in_force(rows: Iterable[Limits], plan: str, on: date) -> Limits | None:
     return max(held, key=lambda row: row.effective_from, default=None)
 
 
-def window_start(limits: Limits, *, connected_at: datetime, fetch_days: int, now: datetime) -> datetime:
+def window_start(
+    limits: Limits, *, connected_at: datetime, fetch_days: int, now: datetime, beyond_plan: bool = False
+) -> datetime:
     """Mail received before this moment is not fetched.
 
     The first fetch reaches `fetch_days` back from the connecting; later a message that is older than what the
-    plan stores would be purged the next night, so it does not come in either. `fetch_days` above the plan's
-    storage is an operator's decision (connect_mailbox --days) and widens both.
+    plan stores would be purged the next night, so it does not come in either. `beyond_plan` is an operator's
+    decision for this mailbox (connect_mailbox --days): then `fetch_days` alone counts.
     """
     first_fetch = connected_at - timedelta(days=fetch_days)
-    storage = now - timedelta(days=max(limits.storage_days, fetch_days))
-    return max(first_fetch, storage)
+    if beyond_plan:
+        return first_fetch
+    return max(first_fetch, now - timedelta(days=limits.storage_days))

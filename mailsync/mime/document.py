@@ -16,6 +16,14 @@ img[width][height]:not([src^="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP"]) {{
 blockquote {{ margin: 8px 0; padding-inline-start: 12px; border-inline-start: 2px solid #d0d3da; }}
 pre {{ white-space: pre-wrap; }}
 table {{ border-spacing: 0; }}
+/* Letters are laid out 600 pixels wide; on a phone they give way instead of being cut off. */
+@media (max-width: 620px) {{
+  body {{ padding: 12px; }}
+  table, tbody, tr, td, div, p {{ max-width: 100% !important; min-width: 0 !important; box-sizing: border-box; }}
+  table[width], td[width] {{ width: auto !important; }}
+  table[width="100%"], table[style*="width"] {{ width: 100% !important; }}
+  img {{ height: auto !important; }}
+}}
 </style>
 </head>
 <body dir="auto">

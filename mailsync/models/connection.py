@@ -11,7 +11,8 @@ class ConnectionTest(models.Model):
     """What the employee typed (secret sealed), what each step said, and the folders that were found.
 
     `steps` = [{"key": "name"|"connect"|"tls"|"login"|"folders"|"smtp", "text": sentence,
-    "state": "waiting"|"running"|"ok"|"failed"}]; `found` = [roles.FoundFolder.as_json()]. `mailbox` is set when a broken login is being repaired. Rows are dropped after a day.
+    "state": "waiting"|"running"|"ok"|"failed"}]; `found` = [roles.FoundFolder.as_json()]. `mailbox` is set
+    when a broken login is being repaired. Rows are dropped after a day.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")

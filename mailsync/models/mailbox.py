@@ -45,6 +45,8 @@ class Mailbox(models.Model):
 
     # How far back the first fetch reaches, chosen at connecting; see plans.limits.window_start.
     fetch_days = models.PositiveIntegerField()
+    # Set only by an operator's command: `fetch_days` counts even where the plan stores less.
+    fetch_beyond_plan = models.BooleanField(default=False)
     connected_at = models.DateTimeField(default=timezone.now)
     disconnected_at = models.DateTimeField(null=True)
 
