@@ -60,7 +60,9 @@ def look(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         found = Axe().run(page).response["violations"]
         serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert not serious, [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["any"]) for each in serious]
+        assert not serious, [
+            (each["id"], each["nodes"][0]["html"], each["nodes"][0]["any"]) for each in serious
+        ]
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), f"{name} at {width}"
     if SHOTS:
         take_pictures(page, name)
