@@ -262,10 +262,11 @@ def _alone(made: Product, messages: int, samples: int) -> str:
 def _multiply(made: Product, inbox: int, messages: int) -> None:
     """Fill the folder up with messages like those it has: rows of their own, bodies shared."""
     made.rows(
-        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header, body_id, size, message_id, subject,
-               sender_name, sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem)
-           SELECT account_id, mailbox_id, sha256(identity || n::text::bytea), header, body_id, size, message_id,
-               subject || ' ' || n, sender_name, sender_address, recipients, sent_at,
+        """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
+               message_id, subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
+               has_attachments, parse_problem)
+           SELECT account_id, mailbox_id, sha256(identity || n::text::bytea), header_hash, header, body_id, size,
+               message_id, subject || ' ' || n, sender_name, sender_address, recipients, sent_at,
                received_at - n * interval '7 minutes', snippet, has_attachments, parse_problem
            FROM generate_series(1, %s) n
            JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS k, count(*) OVER () AS every FROM mailsync_message) m
