@@ -26,17 +26,27 @@ def stage(table: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequenc
     `columns` = (name, type) with the types int8, int4, bytea, text, timestamptz, jsonb, bool, text[]. Text must
     be free of NUL. Neither names nor types may come from outside.
     """
-    declared = ", ".join(
-        f"{name} {kind}" + (" STORAGE EXTERNAL" if kind == "bytea" else "") for name, kind in columns
-    )
     with connection.cursor() as cursor:
-        # Emptied by the commit: the wall has no policy for it, and the connection goes on to another tenant.
+        cursor.execute("SELECT to_regclass(%s)", [f"pg_temp.{table}"])
+        if cursor.fetchone() == (None,):
+            cursor.execute(_creation(table, columns))
         # Not TRUNCATE, which writes to the catalogue each time.
-        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({declared}) ON COMMIT DELETE ROWS")
         cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (the name is ours)
         cursor.copy_expert(
-            f"COPY {table} FROM STDIN (FORMAT binary)", _encode([k for _, k in columns], rows), size=1 << 20
+            f"COPY {table} FROM STDIN (FORMAT binary)", _encode([k for _, k in columns], rows), 1 << 20
         )
+
+
+def _creation(table: str, columns: Sequence[tuple[str, str]]) -> str:
+    """Emptied by the commit: the wall has no policy for it, and the connection goes on to another tenant.
+
+    Bytes are not compressed on their way through (ALTER, because CREATE takes STORAGE from PostgreSQL 16 on).
+    """
+    declared = ", ".join(f"{name} {kind}" for name, kind in columns)
+    plain = [
+        f"ALTER TABLE {table} ALTER {name} SET STORAGE EXTERNAL" for name, kind in columns if kind == "bytea"
+    ]
+    return "; ".join([f"CREATE TEMPORARY TABLE {table} ({declared}) ON COMMIT DELETE ROWS", *plain])
 
 
 def _encode(kinds: Sequence[str], rows: Iterable[Sequence[Any]]) -> io.BytesIO:

@@ -25,7 +25,7 @@ from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationS
 from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
 from mailsync.run import OutOfTime, Run
-from mailsync.schedule import Lease
+from mailsync.schedule import Lease, LeaseLost
 from plans.limits import window_start
 from plans.subscriptions import limits_for
 
@@ -36,6 +36,9 @@ MOST_BACK_OFF = timedelta(minutes=15)
 REFUSED_TRIES = 3  # then only a repair or an employee's act tries again: providers lock accounts
 FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
 MOST_FOLDER_ERRORS = 3
+UNEXPECTED = (
+    "The synchronisation stopped on an unexpected error. It is tried again; the operator's log says more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outc
         outcome = Outcome(
             MailboxState.REFUSED, error="The stored password cannot be opened any more; enter it again."
         )
+    except LeaseLost:
+        raise
+    except Exception:
+        _note(lease, Outcome(MailboxState.STOPPED, error=UNEXPECTED), started)
+        raise
     _note(lease, outcome, started)
     return outcome
 

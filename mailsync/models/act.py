@@ -13,7 +13,7 @@ class Act(models.Model):
     "to": [ids of the folders moved to], so that a message which somebody moved on since then is left alone}
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     by = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
     verb = models.CharField(max_length=20)
     count = models.PositiveIntegerField()

@@ -9,7 +9,7 @@ from accounts.models import Account
 class Blob(models.Model):
     """Immutable bytes known by their hash. Never shared between accounts: a hash would tell what another holds."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     sha256 = models.BinaryField(max_length=32)
     size = models.PositiveBigIntegerField()
     content = models.BinaryField()

@@ -15,7 +15,7 @@ class ConnectionTest(models.Model):
     when a broken login is being repaired. Rows are dropped after a day.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     by = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="+")
     mailbox = models.ForeignKey(Mailbox, null=True, on_delete=models.CASCADE, related_name="+")
     address = models.EmailField(max_length=254)

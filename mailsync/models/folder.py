@@ -24,8 +24,8 @@ class SpecialUse(models.TextChoices):
 class Folder(models.Model):
     """`name` is what the server said, byte for byte; `path` is for people. Counters are kept by a trigger."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="folders")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, db_index=False, related_name="folders")
     name = models.BinaryField()
     path = models.TextField()
     delimiter = models.CharField(max_length=4, blank=True)

@@ -20,13 +20,14 @@ class MailboxState(models.TextChoices):
     OK = "ok", _("Up to date")
     REFUSED = "refused", _("Sign-in refused")
     UNREACHABLE = "unreachable", _("Server unreachable")
+    STOPPED = "stopped", _("Stopped by an error")
     PAUSED = "paused", _("Paused")
 
 
 class Mailbox(models.Model):
     """One IMAP/SMTP address. A broken login changes `state` and nothing else: settings and copies stay."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     owner = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="mailboxes")
     address = models.EmailField(max_length=254)
     sender_name = models.CharField(max_length=200, blank=True)
@@ -78,7 +79,7 @@ class GrantLevel(models.TextChoices):
 class MailboxGrant(models.Model):
     """Another employee's right on a mailbox. A mailbox is *shared* iff a grant exists: no flag to drift."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="grants")
     employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="grants")
     level = models.CharField(max_length=10, choices=GrantLevel)
@@ -100,7 +101,7 @@ class Schedule(models.Model):
     mailbox = models.OneToOneField(
         Mailbox, primary_key=True, on_delete=models.CASCADE, related_name="schedule"
     )
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     due_at = models.DateTimeField(null=True)
     # The tick does not hint again before this moment: a full queue is not filled further.
     hinted_until = models.DateTimeField(null=True)

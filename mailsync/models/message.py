@@ -15,8 +15,8 @@ class Message(models.Model):
     Texts are cleaned of NUL, which PostgreSQL cannot hold, and cut to what a list can show.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="messages")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, db_index=False, related_name="messages")
     identity = models.BinaryField(max_length=32)
     header_hash = models.BinaryField(max_length=32)
     header = models.BinaryField()
@@ -61,8 +61,8 @@ class Message(models.Model):
 class Attachment(models.Model):
     """A part that is a file. `part` is its number in the order of the MIME walk (mime.parse), from 0."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="attachments")
     part = models.PositiveIntegerField()
     name = models.TextField()
     type = models.CharField(max_length=200)

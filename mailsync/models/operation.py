@@ -32,7 +32,7 @@ class Operation(models.Model):
     the coordinates in when it is known.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="operations")
     kind = models.CharField(max_length=10, choices=OperationKind)
     state = models.CharField(max_length=10, choices=OperationState, default=OperationState.PENDING)

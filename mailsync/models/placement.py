@@ -12,9 +12,10 @@ from mailsync.models.message import Message
 class Placement(models.Model):
     """`uid` is empty while a move made here waits for the server to tell the new one."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
-    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="placements")
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="placements")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # No index of its own on either key: the named ones begin with them, and the planner would mix.
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, db_index=False, related_name="placements")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="placements")
     uid = models.BigIntegerField(null=True)
     # The server's flags with pending intentions on top, sorted; \Recent is never kept.
     flags = ArrayField(models.TextField(), default=list)
@@ -47,6 +48,13 @@ class Placement(models.Model):
                 F("id").desc(),
                 name="placement_unseen",
                 condition=Q(seen=False),
+            ),
+            models.Index(
+                "folder",
+                F("received_at").desc(),
+                F("id").desc(),
+                name="placement_starred",
+                condition=Q(starred=True),
             ),
             models.Index(fields=["message"], name="placement_of_message"),
         ]

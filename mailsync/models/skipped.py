@@ -10,7 +10,7 @@ from mailsync.models.folder import Folder
 class SkippedMessage(models.Model):
     """Tried, failed, counted; after three tries the engine leaves it and the page says so."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="skipped")
     uidvalidity = models.BigIntegerField()
     uid = models.BigIntegerField()

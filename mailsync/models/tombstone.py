@@ -9,7 +9,7 @@ from mailsync.models.mailbox import Mailbox
 class Tombstone(models.Model):
     """Keeps a discarded identity from being fetched again; dropped once its date leaves the window."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="+")
     identity = models.BinaryField(max_length=32)
     header_hash = models.BinaryField(max_length=32)
