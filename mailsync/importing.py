@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync.copying import stage
+from mailsync.copying import copy, stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
 from mailsync.sync.state import Flags
@@ -76,26 +76,22 @@ def store(folder: Folder, batch: Sequence[Prepared]) -> int:
 def store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
     """The heavy half: bytes and derived columns. Needs no lock, so that no click waits for it."""
     if batch:
-        _store_blobs(folder, batch)
-        _store_messages(folder, batch)
+        _store_messages(folder, batch, _store_blobs(folder, batch))
 
 
-def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> None:
-    rows = {item.sha256: (item.sha256, len(item.body), item.body) for item in batch}
-    columns = [("sha256", "bytea"), ("size", "int8"), ("content", "bytea")]
-    stage("incoming_blob", columns, rows.values())
-    _run(
-        """INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
-           SELECT %s, i.sha256, i.size, i.content, now() FROM incoming_blob i
-           WHERE NOT EXISTS (SELECT FROM mailsync_blob b WHERE b.account_id = %s AND b.sha256 = i.sha256)
-           ORDER BY i.sha256
-           ON CONFLICT (account_id, sha256) DO NOTHING""",
-        folder.account_id,
-        folder.account_id,
-    )
+def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, int]:
+    """The batch's bodies, each once; their rows by hash."""
+    bodies = {item.sha256: item.body for item in batch}
+    known = _body_ids(folder, list(bodies))
+    # In order of their hashes: two workers of one account can then not wait for each other.
+    fresh = sorted(bodies.keys() - known.keys())
+    columns = [("account_id", "int8"), ("sha256", "bytea"), ("size", "int8"), ("content", "bytea")]
+    rows = [(folder.account_id, sha256, len(bodies[sha256]), bodies[sha256]) for sha256 in fresh]
+    copy("mailsync_incoming_blob", columns, rows)
+    return known | _body_ids(folder, fresh)
 
 
-def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
+def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[bytes, int]) -> None:
     columns = [
         ("identity", "bytea"), ("header_hash", "bytea"), ("body_id", "int8"), ("header", "bytea"), ("size", "int8"),
         ("message_id", "text"),
@@ -103,7 +99,6 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
         ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
         ("has_attachments", "bool"), ("parse_problem", "text"),
     ]  # fmt: skip
-    bodies = _body_ids(folder, batch)
     rows = {item.identity: _message_row(item, bodies[item.sha256]) for item in batch}
     stage("incoming_message", columns, rows.values())
     _run(
@@ -146,12 +141,12 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
 # turning this into such a join.
 
 
-def _body_ids(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, int]:
-    """Blobs of the batch by hash."""
+def _body_ids(folder: Folder, hashes: list[bytes]) -> dict[bytes, int]:
+    """Blobs of the account by hash."""
     rows = _select(
         """SELECT k.sha256, b.id FROM unnest(%s::bytea[]) AS k(sha256) CROSS JOIN LATERAL (
                SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256 LIMIT 1) b""",
-        list({item.sha256 for item in batch}),
+        hashes,
         folder.account_id,
     )
     return {bytes(sha256): pk for sha256, pk in rows}

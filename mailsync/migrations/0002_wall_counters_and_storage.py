@@ -71,6 +71,22 @@ DROP FUNCTION mailsync_count_changed();
 # Most bytes of mail are base64 of what is compressed already: pglz would cost more than it saves.
 STORAGE = "ALTER TABLE mailsync_blob ALTER COLUMN content SET STORAGE EXTERNAL"
 
+# COPY refuses tables with row-level security, and a detour through a temporary table writes every body twice. So
+# bodies are copied into a view that shows nothing; its trigger inserts them as the caller, under the policy.
+DOOR = """
+CREATE VIEW mailsync_incoming_blob AS
+    SELECT 0::bigint AS account_id, ''::bytea AS sha256, 0::bigint AS size, ''::bytea AS content WHERE false;
+CREATE FUNCTION mailsync_take_in_blob() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
+    VALUES (NEW.account_id, NEW.sha256, NEW.size, NEW.content, now())
+    ON CONFLICT (account_id, sha256) DO NOTHING;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER mailsync_blob_comes_in INSTEAD OF INSERT ON mailsync_incoming_blob
+    FOR EACH ROW EXECUTE FUNCTION mailsync_take_in_blob();
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -81,5 +97,8 @@ class Migration(migrations.Migration):
     operations = [
         tenant_tables(*TABLES),
         migrations.RunSQL(COUNTERS, DROP_COUNTERS),
+        migrations.RunSQL(
+            DOOR, "DROP VIEW mailsync_incoming_blob; DROP FUNCTION mailsync_take_in_blob()"
+        ),
         migrations.RunSQL(STORAGE, "ALTER TABLE mailsync_blob ALTER COLUMN content SET STORAGE EXTENDED"),
     ]
