@@ -4,6 +4,7 @@ The rig (a mail server with generated mail, and other programs to compare with) 
 default ../shared/bench beside the checkout. Results are kept in BENCH_RESULTS, by default var/bench.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -104,19 +105,33 @@ def product(**settings: str) -> Iterator[Product]:
     """
     home = Path(tempfile.mkdtemp(prefix="mailbound-bench-"))
     home.chmod(0o755)
-    with Supervisor(home) as supervisor:
-        postgres = services.start_postgres(
-            supervisor, home, database="mailbound", settings={**services.BULK, **settings}
-        )
-        redis = services.start_redis(supervisor, home)
-        made = Product(home, supervisor, postgres, _environment(postgres, redis))
-        made.pids.extend(child.process.pid for child in supervisor.children)
-        made.manage("migrate", "--database", "owner", "--noinput", "--verbosity", "0")
-        person = ["--admin", EMPLOYEE, "--name", "Ann", "--password-env", "BENCH_PASSWORD"]
-        made.manage("create_account", ACCOUNT, "--plan", "professional", *person)
-        yield made
-    if os.environ.get("BENCH_KEEP") != "1":
-        shutil.rmtree(home, ignore_errors=True)
+    try:
+        with _alone(), Supervisor(home) as supervisor:
+            yield _started(supervisor, home, settings)
+    finally:
+        if os.environ.get("BENCH_KEEP") != "1":
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for another benchmark on this machine: it would spoil the numbers, and the rig's folders are the same."""
+    with (Path(tempfile.gettempdir()) / "mailbound-bench.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _started(supervisor: Supervisor, home: Path, settings: dict[str, str]) -> Product:
+    postgres = services.start_postgres(
+        supervisor, home, database="mailbound", settings={**services.BULK, **settings}
+    )
+    redis = services.start_redis(supervisor, home)
+    made = Product(home, supervisor, postgres, _environment(postgres, redis))
+    made.pids.extend(child.process.pid for child in supervisor.children)
+    made.manage("migrate", "--database", "owner", "--noinput", "--verbosity", "0")
+    person = ["--admin", EMPLOYEE, "--name", "Ann", "--password-env", "BENCH_PASSWORD"]
+    made.manage("create_account", ACCOUNT, "--plan", "professional", *person)
+    return made
 
 
 def _environment(postgres: services.Postgres, redis: str) -> dict[str, str]:
