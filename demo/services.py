@@ -39,6 +39,8 @@ BULK = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "off",
+    "wal_buffers": "64MB",
+    "wal_init_zero": "off",
     "synchronous_commit": "on",
     "max_connections": "120",
 }

@@ -218,8 +218,13 @@ def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
 
 
 def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
-    """One transaction; the locks that a click needs too are taken last, when the heavy part is written."""
+    """One transaction; the locks that a click needs too are taken last, when the heavy part is written.
+
+    Its commit does not wait for the disk: should the database's machine fall now, rows and cursor are both gone and
+    the server still has the mail. The commit of _advance waits, and with it everything before it is on the disk.
+    """
     with tenancy.acting_for(run.lease.account_id):
+        replica.commit_without_waiting()
         importing.store_messages(folder, prepared)
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
