@@ -167,13 +167,13 @@ def part_bytes(header: bytes, body: bytes, part: int) -> tuple[AttachmentPart, b
 
 def header_fields(header: bytes) -> list[tuple[str, str]]:
     """Every field in its order, decoded, for the eyes of a person."""
-    fields = _guarded(Fields(b""), Fields, header)
+    none: list[tuple[bytes, bytes]] = []
     return [
         (
             name.decode("ascii"),
             _guarded("", lambda v=value: headers.one_line(headers.decode_words(headers.unfold(v)))),
         )
-        for name, value in fields.pairs[:_SHOWN_FIELDS]
+        for name, value in _guarded(none, headers.pairs, header)[:_SHOWN_FIELDS]
     ]
 
 

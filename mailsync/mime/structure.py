@@ -5,8 +5,10 @@ must give the same numbers for ever. What no tree can be made of is one leaf of 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from mailsync.mime import headers
 from mailsync.mime.headers import Fields
@@ -15,9 +17,13 @@ MAX_LEAVES = 500
 MAX_DEPTH = 30
 _PART_HEADER_BYTES = 64 * 1024
 _SNIFFED_BYTES = 64 * 1024
+_SHORT_HEADER = 200
 
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,90}/[a-z0-9!#$&^_.+-]{1,90}\Z")
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+# Nearly all delimiters; the others need a closer look.
+_USUAL_DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?\n")
 _DELIMITER_END = re.compile(rb"(--)?[^\r\n]{0,200}")
 # A delimiter when none is declared: a line of dashes and something, and a field right after it.
 _UNDECLARED = re.compile(rb"^--([!-~]{1,70})[ \t]*\r?\n[Cc]ontent-[!-9;-~]+:", re.MULTILINE)
@@ -39,16 +45,16 @@ class Part:
     type: str
     start: int
     end: int
+    encoding: str
+    charset: str
+    flowed: bool
+    delete_space: bool
+    disposition: str
+    name: str
+    content_id: str
+    root_id: str  # multipart/related: the Content-ID of its document, if named,
+    root_type: str  # and its type
     number: int = -1
-    encoding: str = ""
-    charset: str = ""
-    flowed: bool = False
-    delete_space: bool = False
-    disposition: str = ""
-    name: str = ""
-    content_id: str = ""
-    root_id: str = ""  # multipart/related: the Content-ID of its document, if named,
-    root_type: str = ""  # and its type
     children: list["Part"] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)  # uuencoded files inside this text
 
@@ -63,6 +69,14 @@ class Part:
             yield from child.leaves()
 
 
+class _Said(NamedTuple):
+    """What a header says of its part: the type as written, the boundary, and the middle of a Part, in its order."""
+
+    token: str
+    boundary: str
+    rest: tuple[str, str, bool, bool, str, str, str, str, str]
+
+
 class Walk:
     """One pass over a body. `problem` is a sentence when the body is not what its header says."""
 
@@ -70,21 +84,19 @@ class Walk:
         self.body = body
         self.problem = ""
         self.leaves: list[Part] = []
-        self.root = self._part(fields, 0, len(body), "text/plain", 0)
+        self.root = self._part(_said(fields), 0, len(body), "text/plain", 0)
 
-    def _part(self, fields: Fields, start: int, end: int, default: str, depth: int) -> Part:
-        token, found = headers.parameters(fields.raw("content-type"))
-        part = Part(_type_of(token, default), start, end)
+    def _part(self, said: _Said, start: int, end: int, default: str, depth: int) -> Part:
+        part = Part(_type_of(said.token, default), start, end, *said.rest)
         if part.main == "multipart":
             if depth >= MAX_DEPTH:
                 self.problem = "It is nested too deeply to be taken apart."
                 part.type = "application/octet-stream"
-            elif self._divide(part, found, depth):
+            elif self._divide(part, said.boundary, depth):
                 return part
             else:
                 self.problem = self.problem or "Its parts are not marked as its header says."
                 part.type = "text/plain"
-        _describe(part, fields, found)
         self._number(part)
         if part.type == "text/plain" and part.encoding == "":
             self._find_uuencoded(part)
@@ -94,22 +106,20 @@ class Walk:
         part.number = len(self.leaves)
         self.leaves.append(part)
 
-    def _divide(self, part: Part, found: Mapping[str, str], depth: int) -> bool:
+    def _divide(self, part: Part, declared: str, depth: int) -> bool:
         """Find the children of a multipart. False if no delimiter is there."""
-        spans = list(self._spans(part, self._boundary(part, found)))
+        spans = list(self._spans(part, self._boundary(part, declared)))
         default = "message/rfc822" if part.type == "multipart/digest" else "text/plain"
-        part.root_type = found.get("type", "").strip().lower()
-        part.root_id = found.get("start", "").strip("<> ")
         for start, end in spans:
             if len(self.leaves) >= MAX_LEAVES:
                 self.problem = f"It has more than {MAX_LEAVES} parts; the rest is not shown."
                 break
-            fields, content = self._open(start, end)
-            part.children.append(self._part(fields, content, end, default, depth + 1))
+            said, content = self._open(start, end)
+            part.children.append(self._part(said, content, end, default, depth + 1))
         return bool(spans)
 
-    def _boundary(self, part: Part, found: Mapping[str, str]) -> bytes:
-        boundary = found.get("boundary", "").encode("utf-8")[:200]
+    def _boundary(self, part: Part, declared: str) -> bytes:
+        boundary = declared.encode("utf-8")[:200]
         if boundary and self.body.find(b"--" + boundary, part.start, part.end) >= 0:
             return boundary
         guess = _UNDECLARED.search(self.body, part.start, min(part.end, part.start + _SNIFFED_BYTES))
@@ -136,12 +146,17 @@ class Walk:
             at = self._next_mark(mark, at, part)
             if at < 0:
                 return
-            tail = _DELIMITER_END.match(self.body, at + len(mark), part.end)
+            end = at + len(mark)
+            if usual := _USUAL_DELIMITER_END.match(self.body, end, part.end):
+                yield self._line_before(at, part.start), usual.end(), bool(usual[1])
+                at = end
+                continue
+            tail = _DELIMITER_END.match(self.body, end, part.end)
             assert tail is not None  # it matches nothing at all, too
             if tail[0].removeprefix(b"--").strip() == b"" or tail[1]:
                 after = self.body.find(b"\n", tail.end(), part.end)
                 yield self._line_before(at, part.start), part.end if after < 0 else after + 1, bool(tail[1])
-            at += len(mark)
+            at = end
 
     def _next_mark(self, mark: bytes, at: int, part: Part) -> int:
         if at == part.start and self.body.startswith(mark, at, part.end):
@@ -158,15 +173,16 @@ class Walk:
                 end -= 1
         return end
 
-    def _open(self, start: int, end: int) -> tuple[Fields, int]:
-        """The header of a child and where its content starts; a child may have no header at all."""
+    def _open(self, start: int, end: int) -> tuple[_Said, int]:
+        """What the header of a child says and where its content starts; a child may have no header at all."""
         first = self.body[start : start + 2]
         if first[:1] == b"\n" or first == b"\r\n":
-            return Fields(b""), start + (1 if first[:1] == b"\n" else 2)
+            return _said_often(b""), start + (1 if first[:1] == b"\n" else 2)
         if not _HEADER_LINE.match(self.body, start, end):
-            return Fields(b""), start
+            return _said_often(b""), start
         stop = blank_line(self.body, start, end)
-        return Fields(self.body[start : min(stop, start + _PART_HEADER_BYTES)]), stop
+        header = self.body[start : min(stop, start + _PART_HEADER_BYTES)]
+        return _said_often(header) if len(header) < _SHORT_HEADER else _said(Fields(header)), stop
 
     def _find_uuencoded(self, part: Part) -> None:
         """Files that old mailers put right into the text become leaves of their own."""
@@ -179,7 +195,8 @@ class Walk:
             if not _UUENCODED_LINE.match(self.body, at, part.end):
                 continue
             end = self._line(_UUENCODED_END, b"end", at, part.end)
-            leaf = Part("application/octet-stream", at, end.start() if end else part.end)
+            stop = end.start() if end else part.end
+            leaf = Part("application/octet-stream", at, stop, *_said_often(b"").rest)
             leaf.encoding, leaf.disposition = "x-uuencode", "attachment"
             leaf.name = headers.one_line(headers.unfold(begin[1]))
             self._number(leaf)
@@ -202,16 +219,15 @@ class Walk:
 
 def blank_line(data: bytes, start: int, end: int) -> int:
     """Where the content begins after the header at `start`: behind the first empty line, else at the end."""
-    crlf = data.find(b"\n\r\n", start, end)
-    lf = data.find(b"\n\n", start, end if crlf < 0 else crlf + 1)
-    if lf >= 0:
-        return lf + 2
-    return end if crlf < 0 else crlf + 3
+    found = _BLANK_LINE.search(data, start, end)
+    return found.end() if found else end
 
 
 def _type_of(token: str, default: str) -> str:
     if not token:
         return default
+    if _TYPE.match(token):
+        return token
     words = token.partition("(")[0].split()
     for candidate in (words[:1], words):  # "text/plain charset=x" without its semicolon, and "text / plain"
         if _TYPE.match("".join(candidate)):
@@ -219,16 +235,27 @@ def _type_of(token: str, default: str) -> str:
     return _BARE_NAMES.get(token.partition("/")[0], "text/plain")
 
 
-def _describe(part: Part, fields: Fields, found: Mapping[str, str]) -> None:
-    """What the header says of a leaf beyond its type."""
-    part.charset = found.get("charset", "").strip("'\" ").partition(" ")[0][:60]
-    if part.main == "text" and "format" in found:
-        part.flowed = found["format"].strip().lower() == "flowed"
-        part.delete_space = found.get("delsp", "").strip().lower() == "yes"
+def _said(fields: Fields) -> _Said:
+    token, found = headers.parameters(fields.raw("content-type"))
     encoding = fields.raw("content-transfer-encoding").strip("\"' ;").lower()
     encoding = encoding.partition(";")[0].partition("(")[0].strip()
-    part.encoding = "" if encoding in ("7bit", "8bit", "binary") else encoding[:40]
-    part.content_id = headers.one_line(fields.raw("content-id")).strip("<> ")[:500]
     disposition, named = headers.parameters(fields.raw("content-disposition"))
-    part.disposition = disposition[:40]
-    part.name = named.get("filename") or found.get("name") or ""
+    flowed = "format" in found and found["format"].strip().lower() == "flowed"
+    rest = (
+        "" if encoding in ("7bit", "8bit", "binary") else encoding[:40],
+        found.get("charset", "").strip("'\" ").partition(" ")[0][:60],
+        flowed,
+        flowed and found.get("delsp", "").strip().lower() == "yes",
+        disposition[:40],
+        named.get("filename") or found.get("name") or "",
+        headers.one_line(fields.raw("content-id")).strip("<> ")[:500],
+        found.get("start", "").strip("<> "),
+        found.get("type", "").strip().lower(),
+    )
+    return _Said(token, found.get("boundary", ""), rest)
+
+
+@lru_cache(maxsize=1024)
+def _said_often(header: bytes) -> _Said:
+    """The headers of texts are few and come again in every mail."""
+    return _said(Fields(header))
