@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-_SWITCH = "SELECT current_setting('app.account', true), set_config('app.account', %s, true)"
+_SWITCH = "SELECT set_config('app.account', %s, true)"
 _NOBODY = ""
 
 
@@ -22,11 +22,14 @@ def acting_for(account_id: int | None) -> Iterator[None]:
     raises, after rolling back. A generator that is read after the block (a streamed response) is
     outside: it must open its own.
     """
+    nested = connection.in_atomic_block
     with transaction.atomic():
-        before = _switch(_NOBODY if account_id is None else str(account_id))
+        before = _current() if nested else _NOBODY
+        _switch(_NOBODY if account_id is None else str(account_id))
         yield
-        # A rollback takes the setting back by itself, and a broken transaction obeys no further statement.
-        if not connection.needs_rollback:
+        # The end of a transaction takes the setting back by itself, and so does a rollback; a broken one obeys no
+        # further statement.
+        if nested and not connection.needs_rollback:
             _switch(before)
 
 
@@ -53,8 +56,13 @@ def account_of_address(email: str) -> int | None:
     return row[0] if row else None
 
 
-def _switch(account: str) -> str:
+def _current() -> str:
     with connection.cursor() as cursor:
-        cursor.execute(_SWITCH, [account])
+        cursor.execute("SELECT current_setting('app.account', true)")
         row = cursor.fetchone()
     return row[0] or _NOBODY if row else _NOBODY
+
+
+def _switch(account: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_SWITCH, [account])

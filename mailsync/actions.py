@@ -7,6 +7,7 @@ the screen and the intention.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
@@ -28,8 +29,34 @@ from mailsync.models import (
     SpecialUse,
 )
 
-Placements = QuerySet[Placement]
-MERGE = """
+# Ids, or a query that finds them.
+Placements = QuerySet[Placement] | Sequence[int]
+_FOLDERS_OF = """
+SELECT id, mailbox_id FROM mailsync_folder
+WHERE id = ANY(%(also)s) OR id IN (SELECT folder_id FROM mailsync_placement WHERE id = ANY(%(ids)s))
+"""
+_LOCK_FOLDERS = "SELECT FROM mailsync_folder WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+_LOCK_PLACEMENTS = """
+SELECT p.id, p.folder_id, p.uid, p.flags, f.mailbox_id, f.special_use
+FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+WHERE p.id = ANY(%(ids)s) AND p.folder_id = ANY(%(folders)s) FOR UPDATE OF p
+"""
+# Sorted as Python sorts, whatever the collation of the database.
+_REFLAG = """
+UPDATE mailsync_placement SET flags = ARRAY(
+    SELECT flag FROM (SELECT unnest(flags) EXCEPT SELECT unnest(%(remove)s::text[])
+                      UNION SELECT unnest(%(add)s::text[])) AS wanted(flag) ORDER BY flag COLLATE "C")
+WHERE id = ANY(%(ids)s)
+"""
+_WRITE_DOWN = """
+INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
+                                target_id, placement_id, by_id, tries, error, created_at)
+SELECT f.account_id, f.mailbox_id, %(kind)s, 'pending', f.id, f.uidvalidity, p.uid, '{}', '{}',
+       %(target)s, CASE WHEN %(kind)s = 'move' THEN p.id END, %(by)s, 0, '', now()
+FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+WHERE p.id = ANY(%(ids)s) ORDER BY p.id
+"""
+_MERGE_FLAGS = """
 INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
                                 placement_id, by_id, tries, error, created_at)
 SELECT f.account_id, f.mailbox_id, 'flag', 'pending', f.id, f.uidvalidity, p.uid, %(add)s, %(remove)s,
@@ -41,6 +68,18 @@ ON CONFLICT (folder_id, uid, kind) WHERE state = 'pending' AND uid IS NOT NULL D
     remove = ARRAY(SELECT unnest(mailsync_operation.remove || excluded.remove) EXCEPT SELECT unnest(excluded.add)),
     placement_id = excluded.placement_id, by_id = excluded.by_id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A placement under its lock, with what its folder says of it."""
+
+    id: int
+    folder_id: int
+    uid: int | None
+    flags: frozenset[str]
+    mailbox_id: int
+    role: str
 
 
 class CannotMove(Exception):
@@ -57,21 +96,19 @@ def set_flags(
 ) -> Act:
     """Add and remove flags ("\\\\Seen", "\\\\Flagged") where they differ; the Act undoes exactly those."""
     plus, minus = frozenset(add), frozenset(remove)
-    undo = []
-    mailboxes: set[int] = set()
-    count = 0
-    for flags, rows in _by_flags(_locked(placements)).items():
-        wanted = (flags - minus) | plus
-        if wanted == flags:
-            continue
-        ids = [row.pk for row in rows]
-        Placement.objects.filter(pk__in=ids).update(flags=sorted(wanted))
-        _record_flags(rows, plus, minus, by)
-        undo.append({"add": sorted(flags - wanted), "remove": sorted(wanted - flags), "placements": ids})
-        mailboxes |= {row.folder.mailbox_id for row in rows}
-        count += len(ids)
-    _wake(mailboxes)
-    return _act("flag", count, by, flags=undo)
+    changed: dict[tuple[frozenset[str], frozenset[str]], list[Row]] = defaultdict(list)
+    for row in _locked(placements):
+        lost, gained = (row.flags & minus) - plus, plus - row.flags
+        if lost or gained:
+            changed[lost, gained].append(row)
+    rows = [row for group in changed.values() for row in group]
+    if rows:
+        _reflag(rows, plus, minus, by)
+    undo = [
+        {"add": sorted(lost), "remove": sorted(gained), "placements": [row.id for row in group]}
+        for (lost, gained), group in changed.items()
+    ]
+    return _act("flag", len(rows), by, flags=undo)
 
 
 @transaction.atomic
@@ -80,9 +117,9 @@ def move(placements: Placements, target: Folder, *, by: Employee) -> Act:
     if not target.selectable:
         raise CannotMove(_("“%(folder)s” cannot hold messages.") % {"folder": target.path})
     rows = _locked(placements, also=[target.pk])
-    here = [row for row in rows if row.folder.mailbox_id == target.mailbox_id and row.folder_id != target.pk]
+    here = [row for row in rows if row.mailbox_id == target.mailbox_id and row.folder_id != target.pk]
     if rows and not here:
-        if any(row.folder.mailbox_id != target.mailbox_id for row in rows):
+        if any(row.mailbox_id != target.mailbox_id for row in rows):
             raise CannotMove(_("Messages can only be moved within their own mailbox."))
         return _act("move", 0, by)
     return _moved("move", {target: here}, by)
@@ -116,26 +153,18 @@ def not_spam(placements: Placements, *, by: Employee) -> Act:
 def expunge(placements: Placements, *, by: Employee) -> Act:
     """Remove for good, here at once and on the server: only from Trash or Junk, without undo."""
     rows = _locked(placements)
-    if any(row.folder.special_use not in {SpecialUse.TRASH, SpecialUse.JUNK} for row in rows):
+    if any(row.role not in {SpecialUse.TRASH, SpecialUse.JUNK} for row in rows):
         raise CannotMove(_("Only messages in Trash or Spam can be removed for good."))
     moves = _open_moves(rows)
-    gone = []
-    operations = []
-    for row in rows:
-        pending = moves.get(row.pk)
-        if row.uid is None and pending is None:
-            continue  # its UID is not known yet: it stays until the server has told
-        if pending is not None:
-            # Moved here a moment ago and not yet told: remove it where the server still has it.
-            Operation.objects.filter(pk=pending.pk).update(
-                kind=OperationKind.EXPUNGE, target=None, placement=None
-            )
-        else:
-            operations.append(_operation(OperationKind.EXPUNGE, row, by))
-        gone.append(row)
-    Operation.objects.bulk_create(operations)
-    remove_placements([row.pk for row in gone])
-    _wake({row.folder.mailbox_id for row in gone})
+    # Moved here a moment ago and not yet told: remove it where the server still has it.
+    Operation.objects.filter(pk__in=[move.pk for move in moves.values()]).update(
+        kind=OperationKind.EXPUNGE, target=None, placement=None
+    )
+    _write_down(OperationKind.EXPUNGE, [row for row in rows if row.uid is not None], by)
+    # One whose UID is not known yet stays until the server has told.
+    gone = [row for row in rows if row.uid is not None or row.id in moves]
+    remove_placements([row.id for row in gone])
+    _wake(gone)
     return _act("expunge", len(gone), by)
 
 
@@ -169,31 +198,32 @@ def remove_placements(ids: Sequence[int]) -> None:
 
 
 def _to_role(verb: str, placements: Placements, role: SpecialUse, by: Employee) -> Act:
-    mailbox_ids = set(placements.order_by().values_list("folder__mailbox_id", flat=True).distinct())
+    ids = _ids(placements)
+    mailbox_ids = set(Folder.objects.filter(placements__in=ids).values_list("mailbox_id", flat=True))
     targets = {f.mailbox_id: f for f in Folder.objects.filter(mailbox__in=mailbox_ids, special_use=role)}
     for mailbox in Mailbox.objects.filter(pk__in=mailbox_ids - targets.keys()):
         raise NoSuchFolder(
             _("%(mailbox)s has no folder “%(role)s”. Choose one in its settings.")
             % {"mailbox": mailbox.address, "role": role.label}
         )
-    rows = _locked(placements, also=[folder.pk for folder in targets.values()])
-    wanted: dict[Folder, list[Placement]] = defaultdict(list)
+    rows = _locked(ids, also=[folder.pk for folder in targets.values()])
+    wanted: dict[Folder, list[Row]] = defaultdict(list)
     for row in rows:
-        target = targets[row.folder.mailbox_id]
+        target = targets[row.mailbox_id]
         if row.folder_id != target.pk:
             wanted[target].append(row)
     return _moved(verb, wanted, by)
 
 
-def _moved(verb: str, wanted: dict[Folder, list[Placement]], by: Employee) -> Act:
+def _moved(verb: str, wanted: dict[Folder, list[Row]], by: Employee) -> Act:
     sources: dict[int, list[int]] = defaultdict(list)
     for target, rows in wanted.items():
         for row in _shift(rows, target, by):
-            sources[row.folder_id].append(row.pk)
+            sources[row.folder_id].append(row.id)
     count = sum(len(ids) for ids in sources.values())
     if not count and any(wanted.values()):
         raise CannotMove(_("The last move of this message is still under way. Try again in a moment."))
-    _wake({folder.mailbox_id for folder in wanted})
+    _wake(wanted)
     return _act(
         verb,
         count,
@@ -203,78 +233,79 @@ def _moved(verb: str, wanted: dict[Folder, list[Placement]], by: Employee) -> Ac
     )
 
 
-def _shift(rows: list[Placement], target: Folder, by: Employee) -> list[Placement]:
+def _shift(rows: list[Row], target: Folder, by: Employee) -> list[Row]:
     """Move the rows on our side and write the operations; returns those that could be moved."""
     moves = _open_moves(rows)
     plain = [row for row in rows if row.uid is not None]
-    Operation.objects.bulk_create([_operation(OperationKind.MOVE, row, by, target) for row in plain])
-    Placement.objects.filter(pk__in=[row.pk for row in plain]).update(folder=target, uid=None)
-    redirected = [row for row in rows if row.uid is None and row.pk in moves]
+    _write_down(OperationKind.MOVE, plain, by, target)
+    Placement.objects.filter(pk__in=[row.id for row in plain]).update(folder=target, uid=None)
+    redirected = [row for row in rows if row.id in moves]
     for row in redirected:
-        _redirect(row, moves[row.pk], target)
+        _redirect(row, moves[row.id], target)
     return plain + redirected
 
 
-def _redirect(row: Placement, pending: Operation, target: Folder) -> None:
+def _redirect(row: Row, pending: Operation, target: Folder) -> None:
     """A move that the server has not heard of goes elsewhere, or back: then it never happened."""
     if pending.folder_id == target.pk:
         Operation.objects.filter(pk=pending.pk).update(
             state=OperationState.VOID, finished_at=timezone.now(), placement=None
         )
-        Placement.objects.filter(pk=row.pk).update(folder=target, uid=pending.uid)
+        Placement.objects.filter(pk=row.id).update(folder=target, uid=pending.uid)
     else:
         Operation.objects.filter(pk=pending.pk).update(target=target)
-        Placement.objects.filter(pk=row.pk).update(folder=target)
+        Placement.objects.filter(pk=row.id).update(folder=target)
 
 
-def _record_flags(rows: list[Placement], add: frozenset[str], remove: frozenset[str], by: Employee) -> None:
+def _reflag(rows: list[Row], add: frozenset[str], remove: frozenset[str], by: Employee) -> None:
+    values = {"ids": [row.id for row in rows], "add": sorted(add), "remove": sorted(remove), "by": by.pk}
     with connection.cursor() as cursor:
-        cursor.execute(
-            MERGE,
-            {"ids": [r.pk for r in rows], "add": sorted(add), "remove": sorted(remove), "by": by.pk},
-        )
-    waiting = [row for row in rows if row.uid is None]
-    moves = _open_moves(waiting)
-    for row in waiting:
-        _record_waiting_flags(row, moves.get(row.pk), add, remove, by)
+        cursor.execute(_REFLAG, values)
+        cursor.execute(_MERGE_FLAGS, values)
+    moves = _open_moves(rows)
+    for row in rows:
+        if row.uid is None:
+            _record_waiting_flags(row, moves.get(row.id), add, remove, by)
+    _wake(rows)
 
 
 def _record_waiting_flags(
-    row: Placement, pending: Operation | None, add: frozenset[str], remove: frozenset[str], by: Employee
+    row: Row, pending: Operation | None, add: frozenset[str], remove: frozenset[str], by: Employee
 ) -> None:
     """A placement without a UID: flag it where the server still has it, else as soon as the UID is known."""
-    where = pending or Operation(folder=row.folder, uidvalidity=None, uid=None)
     earlier = Operation.objects.filter(
-        kind=OperationKind.FLAG, state=OperationState.PENDING, placement=row
+        kind=OperationKind.FLAG, state=OperationState.PENDING, placement=row.id
     ).first()
     if earlier:
         earlier.add = sorted((set(earlier.add) - remove) | add)
         earlier.remove = sorted((set(earlier.remove) - add) | remove)
         earlier.save(update_fields=["add", "remove"])
         return
-    operation = _operation(OperationKind.FLAG, row, by)
-    operation.folder_id, operation.uidvalidity, operation.uid = where.folder_id, where.uidvalidity, where.uid
-    operation.add, operation.remove = sorted(add), sorted(remove)
-    operation.save()
-
-
-def _operation(kind: OperationKind, row: Placement, by: Employee, target: Folder | None = None) -> Operation:
-    return Operation(
-        account_id=row.account_id,
-        mailbox_id=row.folder.mailbox_id,
-        kind=kind,
-        folder_id=row.folder_id,
-        uidvalidity=row.folder.uidvalidity,
-        uid=row.uid,
-        target=target,
-        placement=None if kind == OperationKind.EXPUNGE else row,
+    Operation.objects.create(
+        account_id=by.account_id,
+        mailbox_id=row.mailbox_id,
+        kind=OperationKind.FLAG,
+        folder_id=pending.folder_id if pending else row.folder_id,
+        uidvalidity=pending.uidvalidity if pending else None,
+        uid=pending.uid if pending else None,
+        add=sorted(add),
+        remove=sorted(remove),
+        placement_id=row.id,
         by=by,
     )
 
 
-def _open_moves(rows: list[Placement]) -> dict[int, Operation]:
+def _write_down(kind: OperationKind, rows: list[Row], by: Employee, target: Folder | None = None) -> None:
+    """One operation for each row, with the coordinates that the server still knows it by: before it is moved here."""
+    if rows:
+        values = {"kind": kind.value, "ids": [row.id for row in rows], "by": by.pk}
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE_DOWN, values | {"target": target and target.pk})
+
+
+def _open_moves(rows: list[Row]) -> dict[int, Operation]:
     """The moves of these placements that no worker has taken yet."""
-    waiting = [row.pk for row in rows if row.uid is None]
+    waiting = [row.id for row in rows if row.uid is None]
     if not waiting:
         return {}
     pending = Operation.objects.select_for_update().filter(
@@ -287,34 +318,32 @@ def _lock_all(act: Act) -> None:
     """Everything an undo will touch, at once: taken one by one, two undos could wait for each other."""
     flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
     moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
-    _locked(Placement.objects.filter(pk__in=[*flagged, *moved]), also=map(int, act.undo.get("moves", {})))
+    _locked([*flagged, *moved], also=map(int, act.undo.get("moves", {})))
 
 
-def _locked(placements: Placements, also: Iterable[int] = ()) -> list[Placement]:
+def _ids(placements: Placements) -> list[int]:
+    if isinstance(placements, QuerySet):
+        return list(placements.order_by().values_list("pk", flat=True))
+    return list(placements)
+
+
+def _locked(placements: Placements, also: Iterable[int] = ()) -> list[Row]:
     """The rows, with their mailboxes and folders locked first and in order (the engine's order too)."""
-    ids = {*placements.order_by().values_list("folder_id", flat=True).distinct(), *also}
-    schedule.lock(Folder.objects.filter(pk__in=ids).values_list("mailbox_id", flat=True))
-    folders = {f.pk: f for f in Folder.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
-    rows = list(
-        Placement.objects.select_for_update().filter(
-            pk__in=placements.order_by().values("pk"), folder__in=folders
-        )
-    )
-    for row in rows:
-        row.folder = folders[row.folder_id]
-    return rows
+    ids = _ids(placements)
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLDERS_OF, {"ids": ids, "also": list(also)})
+        mailbox_of = dict(cursor.fetchall())
+        schedule.lock(set(mailbox_of.values()))
+        cursor.execute(_LOCK_FOLDERS, [list(mailbox_of)])
+        cursor.execute(_LOCK_PLACEMENTS, {"ids": ids, "folders": list(mailbox_of)})
+        return [
+            Row(pk, folder, uid, frozenset(flags), mailbox, role)
+            for pk, folder, uid, flags, mailbox, role in cursor.fetchall()
+        ]
 
 
-def _by_flags(rows: list[Placement]) -> dict[frozenset[str], list[Placement]]:
-    groups: dict[frozenset[str], list[Placement]] = defaultdict(list)
-    for row in rows:
-        groups[frozenset(row.flags)].append(row)
-    return groups
-
-
-def _wake(mailbox_ids: Iterable[int]) -> None:
-    for mailbox_id in sorted(mailbox_ids):
-        schedule.wake(mailbox_id)
+def _wake(changed: Iterable[Row | Folder]) -> None:
+    schedule.wake(*{each.mailbox_id for each in changed})
 
 
 def _act(verb: str, count: int, by: Employee, **undo: Any) -> Act:

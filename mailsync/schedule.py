@@ -6,10 +6,11 @@ Redis only carries hints; a lost hint is repeated by the tick, a doubled one fin
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -35,17 +36,25 @@ class Lease:
     epoch: int
 
 
-def wake(mailbox_id: int) -> None:
-    """Make the mailbox due now and, once the running transaction is committed, hint a worker."""
-    account_id = Schedule.objects.values_list("account_id", flat=True).get(mailbox_id=mailbox_id)
-    Schedule.objects.filter(mailbox_id=mailbox_id).update(due_at=timezone.now())
-    transaction.on_commit(lambda: _hint(account_id, mailbox_id, INTERACTIVE))
+_WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING account_id, mailbox_id"
+_LOCK = "SELECT FROM mailsync_schedule WHERE mailbox_id = ANY(%s) ORDER BY mailbox_id FOR NO KEY UPDATE"
+
+
+def wake(*mailbox_ids: int) -> None:
+    """Make the mailboxes due now and, once the running transaction is committed, hint a worker of each.
+
+    Who wakes several has locked them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WAKE, [timezone.now(), list(mailbox_ids)])
+        for account_id, mailbox_id in cursor.fetchall():
+            transaction.on_commit(partial(_hint, account_id, mailbox_id, INTERACTIVE))
 
 
 def lock(mailbox_ids: Iterable[int]) -> None:
     """Hold these mailboxes until the commit, in order: before their folders, as every write of the engine does."""
-    rows = Schedule.objects.filter(mailbox_id__in=set(mailbox_ids)).order_by("mailbox_id")
-    list(rows.select_for_update(no_key=True).values_list("mailbox_id"))
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(mailbox_ids)])
 
 
 def hint_due(now: datetime, limit: int = 500) -> int:
