@@ -3,6 +3,7 @@
 import codecs
 import re
 from encodings.aliases import aliases
+from functools import lru_cache
 
 # Only real character sets: Python's registry also holds codecs that unpack archives or take quadratic time, and
 # remembers every unknown name it was ever asked for.
@@ -82,7 +83,12 @@ _KNOWN = _table()
 
 def codec(name: str) -> str:
     """Python's name for a character set, or "" for one that nobody knows."""
-    return _KNOWN.get(_SEPARATORS.sub("_", name[:60].strip().lower()).strip("_"), "")
+    return _codec(name[:60]) if name else ""
+
+
+@lru_cache(maxsize=256)
+def _codec(name: str) -> str:
+    return _KNOWN.get(_SEPARATORS.sub("_", name.strip().lower()).strip("_"), "")
 
 
 def decode(data: bytes, declared: str = "", *, cut: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import mktime_tz, parsedate_tz
@@ -287,8 +287,20 @@ class _Collector:
 _SIMPLE = re.compile(r"""\s*(?:"?([^<>@"\\]*?)"?\s*<([^<>\s@]+@[^<>\s@]+)>|([^<>\s@"=]+@[^<>\s@"=]+))\s*\Z""")
 
 
-def addresses(value: str, limit: int) -> list[Address]:
+def addresses(value: str, limit: int) -> Sequence[Address]:
     """The first `limit` mailboxes of an address field; groups are flattened."""
+    if not value:
+        return ()
+    return _known_addresses(value, limit) if len(value) < 100 else _addresses(value, limit)
+
+
+@lru_cache(maxsize=2048)
+def _known_addresses(value: str, limit: int) -> Sequence[Address]:
+    """A mailbox is written to by the same people, and always to its owner."""
+    return tuple(_addresses(value, limit))
+
+
+def _addresses(value: str, limit: int) -> list[Address]:
     return _simple_addresses(value, limit) or _collected(value, limit)
 
 

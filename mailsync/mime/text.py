@@ -62,9 +62,7 @@ def from_html(source: str, limit: int) -> str:
         tag = _TAG.search(source, at)
         stop = tag.start() if tag else len(source)
         if stop > at:
-            words = _LINE_BLANKS.sub(
-                " ", html.unescape(source[at : min(stop, at + limit)]).replace("\n", " ")
-            )
+            words = _one_blank(html.unescape(source[at : min(stop, at + limit)]))
             out.append(words)
             length += len(words)
         if tag is None:
@@ -73,6 +71,13 @@ def from_html(source: str, limit: int) -> str:
     text = "".join(out)
     lines = (line.strip() for line in text.split("\n"))
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()[:limit]
+
+
+def _one_blank(words: str) -> str:
+    """Blanks and line breaks in a row made one. No blank but the space counts as printable."""
+    if "  " in words or not words.isprintable():
+        return _LINE_BLANKS.sub(" ", words.replace("\n", " "))
+    return words
 
 
 def _after(tag: re.Match[str], source: str, out: list[str]) -> int:

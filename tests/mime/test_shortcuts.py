@@ -6,7 +6,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsync.mime import headers, parse, structure
+from mailsync.mime import headers, parse, structure, text
 
 READ = (b"bcc", b"cc", b"content-disposition", b"content-id", b"content-transfer-encoding", b"content-type",
         b"date", b"from", b"message-id", b"reply-to", b"sender", b"subject", b"to")  # fmt: skip
@@ -45,3 +45,8 @@ def test_the_first_empty_line_is_found(data, start, end):
     places = [part.find(line) + len(line) for line in (b"\n\n", b"\n\r\n") if line in part]
     found = structure.blank_line(data, start, min(end, len(data)))
     assert found == (start + min(places) if places else min(end, len(data)))
+
+
+@given(st.text(st.sampled_from("a \t\n\r\f\v\u00a0\u2003é")))
+def test_blanks_become_one_blank_whether_or_not_there_are_many(words):
+    assert text._one_blank(words) == re.sub("[ \t\f\v\u00a0]+", " ", words.replace("\n", " "))
