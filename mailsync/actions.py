@@ -258,7 +258,8 @@ def _redirect(row: Row, pending: Operation, target: Folder) -> None:
 
 
 def _reflag(rows: list[Row], add: frozenset[str], remove: frozenset[str], by: Employee) -> None:
-    values = {"ids": [row.id for row in rows], "add": sorted(add), "remove": sorted(remove), "by": by.pk}
+    ids = [row.id for row in rows]
+    values: dict[str, Any] = {"ids": ids, "add": sorted(add), "remove": sorted(remove), "by": by.pk}
     with connection.cursor() as cursor:
         cursor.execute(_REFLAG, values)
         cursor.execute(_MERGE_FLAGS, values)
@@ -298,9 +299,9 @@ def _record_waiting_flags(
 def _write_down(kind: OperationKind, rows: list[Row], by: Employee, target: Folder | None = None) -> None:
     """One operation for each row, with the coordinates that the server still knows it by: before it is moved here."""
     if rows:
-        values = {"kind": kind.value, "ids": [row.id for row in rows], "by": by.pk}
+        values: dict[str, Any] = {"kind": kind.value, "ids": [row.id for row in rows], "by": by.pk}
         with connection.cursor() as cursor:
-            cursor.execute(_WRITE_DOWN, values | {"target": target and target.pk})
+            cursor.execute(_WRITE_DOWN, values | {"target": target.pk if target else None})
 
 
 def _open_moves(rows: list[Row]) -> dict[int, Operation]:

@@ -7,13 +7,13 @@ the index, then the pages are merged.
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,16 +21,7 @@ from accounts.models import Employee
 from mailsync import foldertree
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
-from mailsync.models import (
-    Folder,
-    GrantLevel,
-    Mailbox,
-    Message,
-    Operation,
-    OperationState,
-    Placement,
-    SpecialUse,
-)
+from mailsync.models import GrantLevel, Operation, OperationState, Placement, SpecialUse
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,9 +68,30 @@ class FolderLine:
         return self.total if self.role == SpecialUse.DRAFTS else self.unseen
 
 
+class Box(Protocol):
+    """A mailbox as access.py hands it over; `level` is what the employee may do in it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def mine(self) -> bool: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def last_error(self) -> str: ...
+    @property
+    def troubled_since(self) -> datetime | None: ...
+    @property
+    def first_synced(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class MailboxLine:
-    """A mailbox as the tree shows it; `level` is what the employee may do in it."""
+    """A mailbox as the tree shows it."""
 
     id: int
     address: str
@@ -132,40 +144,41 @@ class Tree:
         return None
 
 
-def tree(mailboxes: QuerySet[Mailbox], *, employee: Employee, granted: Mapping[int, str]) -> Tree:
-    """Two statements: the mailboxes (own ones first), and all their folders with the kept counters.
-
-    `granted` is the employee's level in the mailboxes of others.
-    """
-    columns = ("id", "address", "owner_id", "state", "last_error", "troubled_since", "first_synced_at")
-    boxes = sorted(mailboxes.values_list(*columns), key=lambda box: (box[2] != employee.pk, box[1]))
-    folders = _folders([box[0] for box in boxes])
+def tree(boxes: Iterable[Box]) -> Tree:
+    """The mailboxes, own ones first, with all their folders and the kept counters, in one statement."""
+    ordered = sorted(boxes, key=lambda box: (not box.mine, box.address))
+    folders = _folders([box.id for box in ordered])
     return Tree(
         tuple(
             MailboxLine(
-                id=box_id,
-                address=address,
-                mine=owner_id == employee.pk,
-                level=GrantLevel.MANAGE.value if owner_id == employee.pk else granted[box_id],
-                state=state,
-                last_error=last_error,
-                troubled_since=troubled_since,
-                first_synced=first_synced_at is not None,
-                folders=tuple(lines_of(folders.get(box_id, []))),
+                id=box.id,
+                address=box.address,
+                mine=box.mine,
+                level=box.level,
+                state=box.state,
+                last_error=box.last_error,
+                troubled_since=box.troubled_since,
+                first_synced=box.first_synced,
+                folders=tuple(lines_of(folders.get(box.id, []))),
             )
-            for box_id, address, owner_id, state, last_error, troubled_since, first_synced_at in boxes
+            for box in ordered
         )
     )
 
 
-_FOLDER = ("id", "mailbox_id", "special_use", "path", "total", "unseen", "selectable", "error", "delimiter")
+_FOLDERS = """
+SELECT id, mailbox_id, special_use, path, total, unseen, selectable, error, delimiter FROM mailsync_folder
+WHERE mailbox_id = ANY(%s) AND syncing
+"""
 
 
-def _folders(mailbox_ids: Sequence[int]) -> dict[int, list[FolderLine]]:
+def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
     found: dict[int, list[FolderLine]] = {}
     root = reverse("mail:inbox")
-    folders = Folder.objects.filter(mailbox__in=mailbox_ids, syncing=True).values_list(*_FOLDER)
-    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter in folders:
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLDERS, [mailbox_ids])
+        rows = cursor.fetchall()
+    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter in rows:
         line = FolderLine(
             id=folder_id,
             mailbox_id=mailbox_id,
@@ -258,10 +271,10 @@ SELECT p.id, p.folder_id, p.received_at, p.flags, m.subject, m.sender_name, m.se
 FROM (SELECT q.* FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
           SELECT id, folder_id, message_id, received_at, flags FROM mailsync_placement
           WHERE folder_id = f.id AND {where}
-          ORDER BY received_at {order}, id {order} LIMIT %(limit)s) q
-      ORDER BY q.received_at {order}, q.id {order} LIMIT %(limit)s) p
+          ORDER BY received_at DESC, id DESC LIMIT %(limit)s) q
+      ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s) p
 JOIN mailsync_message m ON m.id = p.message_id
-ORDER BY p.received_at {order}, p.id {order}
+ORDER BY p.received_at DESC, p.id DESC
 """
 
 
@@ -285,24 +298,42 @@ def entries(
     return _select(" AND ".join(where) + SHOW[show], values, recipients=recipients)
 
 
-def neighbours(folder_ids: Sequence[int], key: Key, *, show: str = "") -> tuple[Entry | None, Entry | None]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of a list by its ids only."""
+
+    id: int
+    folder_id: int
+
+
+_BESIDE = """
+(SELECT q.id, q.folder_id FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
+     SELECT id, folder_id, received_at FROM mailsync_placement
+     WHERE folder_id = f.id AND (received_at, id) {side} (%(key_at)s, %(key_id)s){show}
+     ORDER BY received_at {order}, id {order} LIMIT 1) q
+ ORDER BY q.received_at {order}, q.id {order} LIMIT 1)
+"""
+
+
+def neighbours(folder_ids: Sequence[int], key: Key, *, show: str = "") -> tuple[Place | None, Place | None]:
     """The next newer and the next older row beside a place in the list."""
-    values = {"folders": list(folder_ids), "limit": 1} | _named("key", key)
-    newer = _select("(received_at, id) > (%(key_at)s, %(key_id)s)" + SHOW[show], values, order="ASC")
-    older = _select("(received_at, id) < (%(key_at)s, %(key_id)s)" + SHOW[show], values)
-    return next(iter(newer), None), next(iter(older), None)
+    newer = _BESIDE.format(side=">", order="ASC", show=SHOW[show])
+    older = _BESIDE.format(side="<", order="DESC", show=SHOW[show])
+    sides = f"SELECT true, n.* FROM {newer} n UNION ALL SELECT false, o.* FROM {older} o"  # noqa: S608 (constants)
+    with connection.cursor() as cursor:
+        cursor.execute(sides, {"folders": list(folder_ids)} | _named("key", key))
+        found = {is_newer: Place(*place) for is_newer, *place in cursor.fetchall()}
+    return found.get(True), found.get(False)
 
 
 def _named(name: str, key: Key | None) -> dict[str, Any]:
     return {f"{name}_at": key.received_at, f"{name}_id": key.id} if key else {}
 
 
-def _select(
-    where: str, values: dict[str, Any], *, order: str = "DESC", recipients: bool = False
-) -> list[Entry]:
+def _select(where: str, values: dict[str, Any], *, recipients: bool) -> list[Entry]:
     columns = "m.recipients -> 'to'" if recipients else "NULL"
     with connection.cursor() as cursor:
-        cursor.execute(_LIST.format(where=where, order=order, recipients=columns), values)
+        cursor.execute(_LIST.format(where=where, recipients=columns), values)
         return [_entry(*row) for row in cursor.fetchall()]
 
 
@@ -332,7 +363,7 @@ def _entry(
     )
 
 
-def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> QuerySet[Placement]:
+def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> list[int]:
     """All placements a list holds, from the row that was on top: what "select all that match" means."""
     found = Placement.objects.filter(folder__in=list(folder_ids))
     if show == "unread":
@@ -342,32 +373,27 @@ def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> 
     if down_from:
         at = down_from.received_at
         found = found.filter(Q(received_at__lt=at) | Q(received_at=at, id__lte=down_from.id))
-    return found
+    return list(found.values_list("pk", flat=True))
 
 
 # One message
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
+class Raw(Protocol):
     """The bytes of a message: header up to and including the blank line, and the body."""
 
-    header: bytes
-    body: bytes
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def body(self) -> bytes: ...
 
 
-def original(message_id: int) -> Original:
-    header, body = Message.objects.values_list("header", "body__content").get(pk=message_id)
-    return Original(bytes(header), bytes(body))
-
-
-def document(message_id: int, *, image_url: Callable[[str], str] | None) -> str:
+def document(raw: Raw, *, image_url: Callable[[str], str] | None) -> str:
     """The page of a message's HTML for the sandboxed frame; serve it with mime.document.headers() only.
 
     Its own pictures are in it as data: the frame has no origin and so sends no cookie with which to fetch
     them. `image_url` gives the proxy's address of a remote picture; None blocks those.
     """
-    raw = original(message_id)
     content = parse.read(raw.header, raw.body)
     pictures = _Pictures(raw, content.attachments)
     cleaned = sanitize.clean(content.html, inline_url=pictures.data_url, image_url=image_url)
@@ -377,7 +403,7 @@ def document(message_id: int, *, image_url: Callable[[str], str] | None) -> str:
 class _Pictures:
     """The inline pictures of one message as data: URLs, up to a size that a browser still likes."""
 
-    def __init__(self, raw: Original, parts: Sequence[parse.AttachmentPart]) -> None:
+    def __init__(self, raw: Raw, parts: Sequence[parse.AttachmentPart]) -> None:
         self.raw = raw
         self.parts = {part.content_id: part for part in parts if part.content_id}
         self.left = 12_000_000
@@ -394,10 +420,24 @@ class _Pictures:
 # What went wrong
 
 
-def failed_operations(employee: Employee) -> list[Operation]:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    id: int
+    kind: str
+    error: str
+
+
+_FAILED = """
+SELECT id, kind, error FROM mailsync_operation WHERE by_id = %s AND state = 'failed' AND noticed_at IS NULL
+ORDER BY id DESC LIMIT 5
+"""
+
+
+def failed_operations(employee: Employee) -> list[Failure]:
     """What this employee wanted and the server refused, not yet dismissed; newest first, at most five."""
-    failed = Operation.objects.filter(by=employee, state=OperationState.FAILED, noticed_at=None)
-    return list(failed.order_by("-id").values_list("id", "kind", "error", named=True)[:5])  # type: ignore[arg-type]
+    with connection.cursor() as cursor:
+        cursor.execute(_FAILED, [employee.pk])
+        return [Failure(*row) for row in cursor.fetchall()]
 
 
 def dismiss_failed(employee: Employee) -> None:

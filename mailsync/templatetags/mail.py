@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.templatetags.icons import icon
 from mailsync.models import SpecialUse
+from mailsync.reading import Tree
 
 register = template.Library()
 
@@ -35,6 +36,26 @@ def role_icon(role: str) -> SafeString:
 def grouped(number: int) -> str:
     """12 408, with a space that does not break."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+@register.simple_tag
+def badge(name: object, number: int, role: str = "", *, oob: bool = False) -> SafeString:
+    """What the tree counts at a folder (or at "all" inboxes); empty where there is nothing to count.
+
+    With `oob` it goes into the tree that is on screen already.
+    """
+    spoken = _("drafts") if role == SpecialUse.DRAFTS else _("unread")
+    shown = format_html('{}<span class="sr"> {}</span>', grouped(number), spoken) if number else ""
+    swap = SafeString(' hx-swap-oob="true"' if oob else "")
+    return format_html('<span class="num" id="n{}"{}>{}</span>', name, swap, shown)
+
+
+@register.simple_tag
+def badges(tree: Tree) -> SafeString:
+    """All counts of the tree on screen, anew."""
+    folders = [folder for mailbox in tree.mailboxes for folder in mailbox.folders]
+    counted = [badge(folder.id, folder.badge, folder.role, oob=True) for folder in folders]
+    return SafeString("\n".join([badge("all", tree.inbox_unseen, oob=True), *counted]))
 
 
 @register.filter

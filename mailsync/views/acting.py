@@ -64,10 +64,10 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         verb, _colon, only = request.POST["one"].partition(":")
         ids = [only]
     placements = _chosen(request, ids, verb)
-    if not placements.exists():
+    if not placements:
         return _refused(request, _("These messages are no longer here, or you may not do this with them."))
     if verb == "expunge" and request.POST.get("confirmed") != "1":
-        return _ask_first(request, placements.count())
+        return _ask_first(request, len(placements))
     try:
         done = _do(verb, argument, placements, request.user)
     except actions.CannotMove as refusal:
@@ -86,7 +86,7 @@ def undo(request: RequestOfEmployee) -> HttpResponse:
     return _answer(request, None, _("Undone."))
 
 
-def _chosen(request: RequestOfEmployee, ids: list[str], verb: str) -> actions.Placements:
+def _chosen(request: RequestOfEmployee, ids: list[str], verb: str) -> list[int]:
     """The placements meant, as far as the employee has the right; reading alone changes nothing."""
     if verb not in FLAGS and verb not in MOVES and verb != "move":
         raise Http404
@@ -96,14 +96,14 @@ def _chosen(request: RequestOfEmployee, ids: list[str], verb: str) -> actions.Pl
     return access.placements_for(request.user, [_number(text) for text in ids], level)
 
 
-def _all_that_match(request: RequestOfEmployee, level: str) -> actions.Placements:
+def _all_that_match(request: RequestOfEmployee, level: str) -> list[int]:
     listed = lists.listing(tree_for(request.user), request.POST.get("list", ""), request.POST.get("show", ""))
     top = Key.parse(request.POST.get("top", ""))
     allowed = [f.id for f in listed.folders if listed.tree.mailbox(f.mailbox_id).may(level)]
     return reading.matching(allowed, show=listed.show, down_from=top)
 
 
-def _do(verb: str, argument: str, placements: actions.Placements, by: Employee) -> Act:
+def _do(verb: str, argument: str, placements: list[int], by: Employee) -> Act:
     if verb == "move":
         target = access.get_folder(by, _number(argument), GrantLevel.DELETE)
         return actions.move(placements, target, by=by)
@@ -156,8 +156,12 @@ def _answer(request: RequestOfEmployee, done: Act | None, text: str) -> HttpResp
         if text:
             messages.success(request, text, extra_tags=str(act_id or ""))
         return redirect(_next(request))
-    context: dict[str, Any] = {"toast": text, "undo": act_id, **fresh(request, request.POST)}
-    return live(request, context)
+    context: dict[str, Any] = {"toast": text, "undo": act_id}
+    if request.POST.get("rows"):
+        return live(request, context | fresh(request, request.POST))
+    # The rows on screen are painted already: only the counts of others and of the tree are news.
+    listed = lists.listing(tree_for(request.user), request.POST.get("list", ""), request.POST.get("show", ""))
+    return render(request, "mail/_counts.html", context | {"listing": listed, "tree": listed.tree})
 
 
 def _refused(request: RequestOfEmployee, sentence: str) -> HttpResponse:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from accounts.templatetags.icons import icon
 from mailsync import reading
 from mailsync.models import SpecialUse
-from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Tree
+from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
 
 ALL = "all"
 
@@ -92,8 +92,8 @@ class Listing:
     def parameters(self) -> dict[str, str]:
         return {"list": self.name} | ({"show": self.show} if self.show else {})
 
-    def message_url(self, entry: Entry) -> str:
-        return f"{reverse('mail:message', args=[entry.folder_id, entry.id])}{self.suffix}"
+    def message_url(self, place: Place) -> str:
+        return f"{reverse('mail:message', args=[place.folder_id, place.id])}{self.suffix}"
 
     @property
     def suffix(self) -> str:

@@ -11,8 +11,9 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from mailsync import reading
+from mailsync.access import Letter
 from mailsync.mime import parse
-from mailsync.models import GrantLevel, Message, Placement
+from mailsync.models import GrantLevel
 from mailsync.reading import Key, MailboxLine
 from mailsync.views.listing import Listing
 
@@ -30,8 +31,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    placement: Placement
-    message: Message
+    letter: Letter
     listing: Listing
     mailbox: MailboxLine
     text: SafeString
@@ -52,7 +52,7 @@ class Pane:
 
     @property
     def sender(self) -> str:
-        return self.message.sender_name or self.message.sender_address
+        return self.letter.sender_name or self.letter.sender_address
 
     @property
     def targets(self) -> tuple[MailboxLine, ...]:
@@ -61,7 +61,7 @@ class Pane:
     @property
     def to_line(self) -> str:
         """Whom it was sent to, in one line: the first three names."""
-        known = self.message.recipients
+        known = self.letter.recipients
         people = [*known.get("to", ()), *known.get("cc", ()), *known.get("bcc", ())]
         names = [
             _("me") if address.lower() == self.mailbox.address.lower() else name or address
@@ -79,30 +79,22 @@ class Pane:
     def fields(self) -> list[tuple[str, list[list[str]]]]:
         """The recipients by header field, with the field's name for people."""
         labels = {"to": _("To"), "cc": _("Cc"), "bcc": _("Bcc"), "reply_to": _("Reply to")}
-        known = self.message.recipients
+        known = self.letter.recipients
         return [(label, known[key]) for key, label in labels.items() if known.get(key)]
 
 
-def pane(placement: Placement, listed: Listing) -> Pane:
+def pane(letter: Letter, listed: Listing) -> Pane:
     """Parse the message and look beside it in the list. The HTML itself is left to the frame's own request."""
-    message = placement.message
-    found = listed.tree.find(placement.folder_id)
-    if found is None:
-        raise LookupError(placement.folder_id)
-    raw = reading.original(message.pk)
-    content = parse.read(raw.header, raw.body)
-    newer, older = reading.neighbours(
-        listed.folder_ids, Key(placement.received_at, placement.pk), show=listed.show
-    )
+    content = parse.read(letter.header, letter.body)
+    newer, older = reading.neighbours(listed.folder_ids, Key(letter.received_at, letter.id), show=listed.show)
     return Pane(
-        placement=placement,
-        message=message,
+        letter=letter,
         listing=listed,
-        mailbox=found[0],
+        mailbox=listed.tree.mailbox(letter.box.id),
         text=SafeString("") if content.html else plain(content.text),
         html=bool(content.html),
         remote_images=len(_REMOTE.findall(content.html)),
-        files=files(placement.pk, content.attachments),
+        files=files(letter.id, content.attachments),
         problem=content.problem,
         newer=listed.message_url(newer) if newer else "",
         older=listed.message_url(older) if older else "",

@@ -18,7 +18,7 @@ from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, reading
 from mailsync.mime import document, parse
-from mailsync.models import GrantLevel, Placement
+from mailsync.models import GrantLevel
 from mailsync.reading import Key, Tree
 from mailsync.views import images
 from mailsync.views import listing as lists
@@ -29,9 +29,7 @@ KEEPS_TYPE = reading.RASTER | {"application/pdf", "text/plain", "text/csv", "app
 
 
 def tree_for(employee: Employee) -> Tree:
-    granted = access.grants(employee)
-    mailboxes = access.visible_mailboxes(employee, granted=granted)
-    return reading.tree(mailboxes, employee=employee, granted=granted)
+    return reading.tree(access.boxes(employee))
 
 
 # Whole screens
@@ -58,22 +56,25 @@ def folder(request: RequestOfEmployee, folder_id: int) -> HttpResponse:
 @never_cache
 def message(request: RequestOfEmployee, folder_id: int, placement_id: int) -> HttpResponse:
     """A message beside its list; htmx asks for the pane alone."""
-    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    if placement.folder_id != folder_id:  # it was moved since the link was made
-        return redirect("mail:message", placement.folder_id, placement_id)
-    name = lists.ALL if request.GET.get("in") == lists.ALL else str(folder_id)
-    listed = lists.listing(tree_for(request.user), name, request.GET.get("show", ""))
-    opened = pane(placement, listed)
-    if request.headers.get("HX-Request"):
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
+    if letter.folder_id != folder_id:  # it was moved since the link was made
+        return redirect("mail:message", letter.folder_id, placement_id)
+    alone = request.headers.get("HX-Request")
+    unified = request.GET.get("in") == lists.ALL
+    # The pane alone shows nothing of other mailboxes; the unified list is where its neighbours are looked for.
+    tree = reading.tree([letter.box]) if alone and not unified else tree_for(request.user)
+    name = lists.ALL if unified else str(folder_id)
+    opened = pane(letter, lists.listing(tree, name, request.GET.get("show", "")))
+    if alone:
         return _varied(render(request, "mail/_message.html", {"pane": opened}))
-    return _screen(request, listed, opened)
+    return _screen(request, opened.listing, opened)
 
 
 def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | None = None) -> HttpResponse:
     before = Key.parse(request.GET.get("before", ""))
     page = lists.page(listed, before=before)
-    if opened and not any(row.id == opened.placement.pk for row in page.rows):
-        page = lists.page(listed, before=Key(opened.placement.received_at, opened.placement.pk + 1))
+    if opened and not any(row.id == opened.letter.id for row in page.rows):
+        page = lists.page(listed, before=Key(opened.letter.received_at, opened.letter.id + 1))
         before = Key.parse(page.top)
     failed = reading.failed_operations(request.user)
     context = {
@@ -161,10 +162,10 @@ def dismiss(request: RequestOfEmployee) -> HttpResponse:
 @require_safe
 def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """The HTML of a message as a document for the sandboxed frame, with a policy of its own."""
-    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=placement.message_id)
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
+    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=letter.message_id)
     wanted = request.GET.get("images") == "1"
-    response = HttpResponse(reading.document(placement.message_id, image_url=proxied if wanted else None))
+    response = HttpResponse(reading.document(letter, image_url=proxied if wanted else None))
     for name, value in document.headers().items():
         response.headers[name] = value
     response.headers["Cache-Control"] = "private, max-age=300"
@@ -175,10 +176,9 @@ def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
 @require_safe
 def attachment(request: RequestOfEmployee, placement_id: int, part: int) -> HttpResponse:
     """One file. Only raster images may be shown (`?inline=1`), everything else is a download."""
-    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    raw = reading.original(placement.message_id)
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
     try:
-        found, content = parse.part_bytes(raw.header, raw.body, part)
+        found, content = parse.part_bytes(letter.header, letter.body, part)
     except LookupError as error:
         raise Http404 from error
     kind = found.type.lower()
@@ -195,21 +195,19 @@ def attachment(request: RequestOfEmployee, placement_id: int, part: int) -> Http
 @require_safe
 def original(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """The message byte for byte, as text to look at or (`?download=1`) as a file."""
-    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    raw = reading.original(placement.message_id)
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
     if request.GET.get("download") != "1":
-        return HttpResponse(raw.header + raw.body, content_type="text/plain; charset=utf-8")
-    response = HttpResponse(raw.header + raw.body, content_type="message/rfc822")
-    response.headers["Content-Disposition"] = disposition("attachment", _file_name(placement))
+        return HttpResponse(letter.header + letter.body, content_type="text/plain; charset=utf-8")
+    response = HttpResponse(letter.header + letter.body, content_type="message/rfc822")
+    response.headers["Content-Disposition"] = disposition("attachment", _file_name(letter))
     return response
 
 
 @login_required
 @require_safe
 def headers(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
-    placement = access.get_placement(request.user, placement_id, GrantLevel.READ)
-    fields = parse.header_fields(reading.original(placement.message_id).header)
-    context = {"section": "mail", "placement": placement, "fields": fields}
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
+    context = {"section": "mail", "letter": letter, "fields": parse.header_fields(letter.header)}
     return render(request, "mail/headers.html", context)
 
 
@@ -221,8 +219,8 @@ def disposition(kind: str, name: str) -> str:
     return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _file_name(placement: Placement) -> str:
-    subject = get_valid_filename(placement.message.subject[:80] or f"message-{placement.pk}")
+def _file_name(letter: access.Letter) -> str:
+    subject = get_valid_filename(letter.subject[:80] or f"message-{letter.id}")
     return f"{subject}.eml"
 
 

@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mailsync.models import GrantLevel, MailboxGrant, Placement, SpecialUse
@@ -44,6 +46,33 @@ def test_the_answer_tells_the_new_counts_and_the_rows_on_screen(world: World) ->
     assert f'id="r{gone.pk}"' not in answer
     assert "1 unread of 1" in answer
     assert "1 archived" in answer
+
+
+def test_after_a_mark_only_the_counts_come_back(world: World) -> None:
+    """The page has painted the rows itself; the tree keeps its shape, so that nobody's focus is lost."""
+    inbox = world.folder(world.ann_box)
+    marked = world.message(inbox)
+    world.message(inbox)
+    answer = act(world.client(world.ann), "read", marked).content.decode()
+    assert f'id="n{inbox.pk}" hx-swap-oob="true">1<' in answer
+    assert 'id="nall" hx-swap-oob="true">1<' in answer
+    assert "1 unread of 2" in answer
+    assert 'id="tree"' not in answer
+    assert 'class="row' not in answer
+
+
+@pytest.mark.parametrize(("verb", "most"), [("star", 18), ("archive", 23)])
+def test_an_act_needs_as_many_statements_for_fifty_messages_as_for_one(
+    world: World, verb: str, most: int
+) -> None:
+    inbox = world.folder(world.ann_box)
+    with world.acting():
+        fill(inbox, 50)
+        placed = list(Placement.objects.filter(folder=inbox))
+    with CaptureQueriesContext(connection) as statements:
+        assert act(world.client(world.ann), verb, *placed, rows="1").status_code == 200
+    asked = [each["sql"] for each in statements if "mailsync_" in each["sql"]]
+    assert len(asked) <= most, asked
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from mailsync import reading
+from mailsync import access, reading
 from mailsync.models import Folder, SpecialUse
 from mailsync.reading import FolderLine, Key
 from tests.reading.factory import NEWEST, fill
@@ -67,7 +67,7 @@ def test_what_matches_starts_at_the_top_row_and_leaves_out_what_came_later(world
     later, top, below = (world.message(inbox, received_at=NEWEST - timedelta(hours=n)) for n in range(3))
     with world.acting():
         key = Key(top.received_at, top.pk)
-        found = reading.matching([inbox.pk], show="", down_from=key).values_list("pk", flat=True)
+        found = reading.matching([inbox.pk], show="", down_from=key)
         assert set(found) == {top.pk, below.pk}
         assert later.pk not in found
 
@@ -150,10 +150,7 @@ def test_the_tree_shows_kept_counters_and_whose_mailbox_it_is(world: World) -> N
     world.message(inbox, flags=["\\Seen"])
     with world.acting():
         Folder.objects.filter(mailbox=world.team_box, special_use="junk").update(syncing=False)
-        granted = {world.team_box.pk: "delete"}
-        tree = reading.tree(
-            type(world.team_box).objects.filter(pk=world.team_box.pk), employee=world.bob, granted=granted
-        )
+        tree = reading.tree(access.boxes(world.bob))
     box = tree.mailboxes[0]
     assert (box.mine, box.level, box.may("delete"), box.may("manage")) == (False, "delete", True, False)
     assert (tree.inboxes[0].total, tree.inboxes[0].unseen, tree.inbox_unseen) == (2, 1, 1)

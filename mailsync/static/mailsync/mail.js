@@ -181,7 +181,7 @@
     let response;
     try {
       response = await fetch(url, {
-        method: "POST", body: form, headers: { "HX-Request": "true", "X-CSRFToken": token },
+        method: "POST", body: new URLSearchParams(form), headers: { "HX-Request": "true", "X-CSRFToken": token },
       });
     } catch {
       throw new Error(document.body.dataset.offline);
