@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from accounts import audit
 from tests.browser.test_connecting import look
@@ -16,17 +16,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def visitor(world, live_server, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.problems = []
-    page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    problems: list[str] = []
+
+    def note(line: ConsoleMessage) -> None:
+        if line.type == "error":
+            problems.append(line.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: problems.append(str(error)))
     yield page
-    assert not [line for line in page.problems if "422" not in line]
+    assert not [line for line in problems if "422" not in line]
     context.close()
 
 
 @pytest.fixture
 def admin(world, live_server, visitor: Page) -> Page:
-    visitor.context.add_cookies([{**session_cookie(world.adm), "url": live_server.url}])
+    cookie = session_cookie(world.adm)
+    visitor.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": live_server.url}])
     return visitor
 
 

@@ -115,6 +115,7 @@ class Box:
         view = {}
         with self.dovecot.imap(self.login) as client:
             for line in client.list()[1]:
+                assert isinstance(line, bytes)
                 name = line.decode().rsplit(' "/" ', 1)[1].strip('"')
                 client.select(f'"{name}"', readonly=True)
                 rows = {}
@@ -127,8 +128,8 @@ class Box:
                 view[name] = rows
         return view
 
-    def our_view(self) -> dict[str, dict[int, tuple[frozenset[str], str]]]:
-        view: dict[str, dict[int, tuple[frozenset[str], str]]] = {}
+    def our_view(self) -> dict[str, dict[int | None, tuple[frozenset[str], str]]]:
+        view: dict[str, dict[int | None, tuple[frozenset[str], str]]] = {}
         with self.acting():
             for folder in Folder.objects.filter(mailbox=self.mailbox, selectable=True):
                 rows = folder.placements.select_related("message__body")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -35,7 +36,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, *, after: bool) -> list
     real = replica.writing
 
     @contextmanager
-    def writing(*arguments: object) -> Iterator[object]:
+    def writing(*arguments: Any) -> Iterator[object]:
         count[0] += 1
         if count[0] == step and not after:
             raise Crash

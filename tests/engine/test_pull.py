@@ -1,5 +1,7 @@
 """Pull: what happens on the server is soon here, exactly once (SYNC_CASES A, C, D, F)."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -145,9 +147,7 @@ def test_a_message_deleted_for_an_hour_is_discarded_with_its_rows(box: Box) -> N
     box.on_server("EXPUNGE", "1")
     box.sync()
     with box.acting():
-        Message.objects.filter(mailbox=box.mailbox).update(
-            unplaced_since=timezone.now() - timezone.timedelta(hours=2)
-        )
+        Message.objects.filter(mailbox=box.mailbox).update(unplaced_since=timezone.now() - timedelta(hours=2))
     box.sync()
     with box.acting():
         assert not Message.objects.filter(mailbox=box.mailbox).exists()
