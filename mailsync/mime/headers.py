@@ -306,7 +306,7 @@ def _addresses(value: str, limit: int) -> list[Address]:
 
 def _simple_addresses(value: str, limit: int) -> list[Address]:
     """The field as nearly all mail has it, quickly; nothing if any of it needs a closer look."""
-    if any(special in value for special in "(;:\\") or not value:
+    if any(map(value.__contains__, "(;:\\")) or not value:
         return []
     found = []
     for piece in value.split(",", limit)[:limit]:

@@ -28,7 +28,7 @@ _SHOWN_TEXT = 1_000_000
 _SHOWN_HTML = 3_000_000
 _SHOWN_FIELDS = 1000
 
-_MESSAGE_ID_FORM = re.compile(r"<\s*([^<>]+?)\s*>")
+_MESSAGE_ID_FORM = re.compile(r"<([^<>]+)>")
 _UNFIT_FOR_NAMES = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")  # they turn "exe.pdf" around
 _NAMELESS = {
     "image/png": "image.png",

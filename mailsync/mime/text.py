@@ -144,7 +144,7 @@ def _squeeze(text: str) -> str:
         text = _INVISIBLE.sub("", text)
     if "[" in text:
         text = _IMAGE_MARK.sub(" ", text)
-    if any(mark in text for mark in _RULER_MARKS):
+    if any(map(text.__contains__, _RULER_MARKS)):
         text = _RULER.sub(" ", text)
     # str.split knows every blank of Unicode.
     short = " ".join(_LONG_LINK.sub(" ", text).split()) if "://" in text else " ".join(text.split())
