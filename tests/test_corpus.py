@@ -64,7 +64,7 @@ def test_every_mail_of_the_corpus_is_synced_listed_and_opened(
 
 def _differences(box: Box) -> list[tuple[int | None, object, object]]:
     ours = box.our_view()["INBOX"]
-    theirs: dict[int | None, object] = {**box.server_view()["INBOX"]}
+    theirs: dict[int | None, object] = dict(box.server_view()["INBOX"].items())
     return [
         (uid, ours.get(uid), theirs.get(uid)) for uid in ours | theirs if ours.get(uid) != theirs.get(uid)
     ]
