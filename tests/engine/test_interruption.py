@@ -79,8 +79,16 @@ def a_busy_morning(box: Box) -> None:
         box.deliver(f"Mail {number}")
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", range(1, 24))
+def kill_points() -> list[object]:
+    """Every step, before and after its commit; in the quick suite the odd ones before and the even ones after."""
+    points = [(step, after) for step in range(1, 24) for after in (False, True)]
+    return [
+        pytest.param(step, after, marks=[] if step % 2 == (not after) else pytest.mark.slow)
+        for step, after in points
+    ]
+
+
+@pytest.mark.parametrize(("step", "after"), kill_points())
 def test_e04_a_worker_that_dies_at_any_step_leaves_nothing_wrong(
     box: Box, monkeypatch: pytest.MonkeyPatch, step: int, after: bool
 ) -> None:
