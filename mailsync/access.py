@@ -33,13 +33,17 @@ SELECT p.id FROM p
 JOIN mailsync_folder f ON f.id = p.folder_id JOIN mailsync_mailbox b ON b.id = f.mailbox_id {_GRANT}
 WHERE {_OPEN}
 """  # noqa: S608
+# Each step is one row by its key. LIMIT keeps the planner from joining whole tables instead, which it does in a
+# mailbox that grew before anybody counted it.
 _LETTER = f"""
 SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, p.seen, p.starred, p.message_id, m.subject,
        m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header, c.content, {_BOX}
-FROM mailsync_placement p
-JOIN mailsync_folder f ON f.id = p.folder_id JOIN mailsync_mailbox b ON b.id = f.mailbox_id {_GRANT}
-JOIN mailsync_message m ON m.id = p.message_id JOIN mailsync_blob c ON c.id = m.body_id
-WHERE p.id = %(id)s AND {_OPEN}
+FROM (SELECT * FROM mailsync_placement WHERE id = %(id)s LIMIT 1) p
+CROSS JOIN LATERAL (SELECT * FROM mailsync_folder WHERE id = p.folder_id LIMIT 1) f
+CROSS JOIN LATERAL (SELECT * FROM mailsync_mailbox WHERE id = f.mailbox_id LIMIT 1) b {_GRANT}
+CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
+CROSS JOIN LATERAL (SELECT content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) c
+WHERE {_OPEN}
 """  # noqa: S608
 
 
