@@ -156,7 +156,6 @@ def _guarded(run: Run, folder: Folder, status: Status | None, *, top_only: bool)
             return False
         return pulling.pull(run, folder, status)
     except (FolderGone, CommandRefused) as error:
-        run.failed_folders += 1
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             locked.error, locked.errors_in_row = error.sentence, locked.errors_in_row + 1

@@ -28,7 +28,6 @@ class Run:
     ahead: ThreadPoolExecutor
     imported: int = 0
     changed: int = 0
-    failed_folders: int = 0
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
     looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 
