@@ -17,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 from demo import services
 from demo.supervisor import Supervisor
 from tests.consistency import sound_accounts
+from tests.outside import CORPUS
 from tests.rigs.mailserver import MailServer, certificate_of
 from tests.settings import HOME, RUN
 from tests.world import world
@@ -118,11 +119,9 @@ def smtp_sink(supervisor: Supervisor, dovecot: MailServer) -> services.Sink:
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """Real mail of other projects, kept outside of the repository."""
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus"
-    folder = Path(os.environ.get("MAIL_CORPUS", default))
-    if not folder.is_dir():
+    if not CORPUS.is_dir():
         pytest.skip("The corpus of real mail is not here; MAIL_CORPUS names its folder.")
-    return folder
+    return CORPUS
 
 
 def _ports() -> int:

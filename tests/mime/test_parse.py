@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +17,7 @@ from mailsync.mime import parse
 from mailsync.mime.headers import Fields
 from mailsync.mime.parse import Address
 from mailsync.mime.structure import Walk
-
-CORPUS = Path(os.environ.get("MAIL_CORPUS", Path(__file__).resolve().parents[3] / "shared" / "corpus"))
-needs_corpus = pytest.mark.skipif(
-    not CORPUS.is_dir(), reason="The outside corpus is not here; see MAIL_CORPUS."
-)
+from tests.outside import CORPUS, needs_corpus
 
 
 def summary(raw: str | bytes) -> parse.Summary:

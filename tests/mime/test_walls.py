@@ -4,10 +4,8 @@ Every vector is a page of its own inside a frame of ours, many at a time, for th
 """
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -15,10 +13,11 @@ from selectolax.lexbor import LexborHTMLParser
 
 from mailsync.mime import document, parse, sanitize
 from tests.mime.conftest import Server
+from tests.outside import CORPUS, needs_corpus
 
 pytestmark = pytest.mark.browser
 
-CORPUS = Path(os.environ.get("MAIL_CORPUS", Path(__file__).resolve().parents[3] / "shared" / "corpus"))
+
 FRAMES_AT_ONCE = 110
 SETTLE = 500  # milliseconds for what a page does after it has loaded
 # Runs in every document before anything of the document itself: whatever a vector calls leaves its mark.
@@ -163,7 +162,7 @@ def test_the_witness_sees_what_no_wall_holds_back(witness):
     assert asked == {"/control"}
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="The outside corpus is not here; see MAIL_CORPUS.")
+@needs_corpus
 def test_the_vectors_are_sharp(witness):
     """Many of them work in this Chromium when nothing stops them."""
     sample = {name: text for name, text in vectors().items() if name.startswith(("leaks", "own"))}
