@@ -7,7 +7,7 @@ RUN pip install --require-hashes -r requirements.lock
 COPY . .
 # The keys are only there so that settings load; nothing of them stays in the image.
 RUN SECRET_KEY=build MAIL_SECRET_KEYS=build python manage.py collectstatic --noinput --verbosity 0 \
-    && useradd --system --create-home mailbound
+    && useradd --system --create-home mailbound && mkdir /bodies && chown mailbound /bodies
 USER mailbound
 EXPOSE 8000
 CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--threads", "40", "--graceful-timeout", "3", "--no-control-socket", \

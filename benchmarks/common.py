@@ -126,7 +126,7 @@ def _started(supervisor: Supervisor, home: Path, settings: dict[str, str]) -> Pr
         supervisor, home, database="mailbound", settings={**services.BULK, **settings}
     )
     redis = services.start_redis(supervisor, home)
-    made = Product(home, supervisor, postgres, _environment(postgres, redis))
+    made = Product(home, supervisor, postgres, _environment(home, postgres, redis))
     made.pids.extend(child.process.pid for child in supervisor.children)
     made.manage("migrate", "--database", "owner", "--noinput", "--verbosity", "0")
     person = ["--admin", EMPLOYEE, "--name", "Ann", "--password-env", "BENCH_PASSWORD"]
@@ -134,7 +134,7 @@ def _started(supervisor: Supervisor, home: Path, settings: dict[str, str]) -> Pr
     return made
 
 
-def _environment(postgres: services.Postgres, redis: str) -> dict[str, str]:
+def _environment(home: Path, postgres: services.Postgres, redis: str) -> dict[str, str]:
     keys = subprocess.run(
         [sys.executable, str(ROOT / "deploy" / "make_env.py"), "--trial"],
         check=True,
@@ -147,6 +147,7 @@ def _environment(postgres: services.Postgres, redis: str) -> dict[str, str]:
         "DATABASE_URL": postgres.app_url,
         "DATABASE_OWNER_URL": postgres.owner_url,
         "REDIS_URL": redis,
+        "MAIL_FILES": str(home / "bodies"),
         "MAIL_ALLOW_PRIVATE_HOSTS": "1",
         "LOG_LEVEL": "WARNING",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",

@@ -97,6 +97,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+# Read from Redis, kept in PostgreSQL: losing Redis signs nobody out.
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 
 # Celery: clock and muscle; the truth about pending work is rows (docs/architecture.md).
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
@@ -131,6 +133,8 @@ MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=120)
 MAIL_ALLOW_PRIVATE_HOSTS = env.bool("MAIL_ALLOW_PRIVATE_HOSTS", default=False)
 MAIL_CA_FILE = env.str("MAIL_CA_FILE", default="")
 MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1024)
+# Bodies of at least so many bytes are files, the others rows.
+MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
 # People
@@ -169,6 +173,10 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "mail": {
+        "BACKEND": "mailsync.files.DurableFiles",
+        "OPTIONS": {"location": env.str("MAIL_FILES", default=str(BASE_DIR / "var" / "bodies"))},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if DEBUG or "pytest" in sys.modules:

@@ -114,6 +114,7 @@ def _servers(supervisor: Supervisor, home: Path) -> dict[str, str]:
         "DATABASE_OWNER_URL": owner or database,
         "REDIS_URL": os.environ.get("REDIS_URL") or services.start_redis(supervisor, home),
         "MAIL_ALLOW_PRIVATE_HOSTS": "1",
+        "MAIL_FILES": os.environ.get("MAIL_FILES", str(home / "bodies")),
         "MAIL_POLL_SECONDS": os.environ.get("MAIL_POLL_SECONDS", "10"),
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
         "ALLOWED_HOSTS": "localhost,127.0.0.1",

@@ -15,6 +15,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
 from accounts.models import Employee
+from mailsync import blobs
 from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant
 
 Found = TypeVar("Found", bound=Model)
@@ -37,12 +38,13 @@ WHERE {_OPEN}
 # mailbox that grew before anybody counted it.
 _LETTER = f"""
 SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, p.seen, p.starred, p.message_id, m.subject,
-       m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header, c.content, {_BOX}
+       m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header,
+       c.account_id, c.sha256, c.content, {_BOX}
 FROM (SELECT * FROM mailsync_placement WHERE id = %(id)s LIMIT 1) p
 CROSS JOIN LATERAL (SELECT * FROM mailsync_folder WHERE id = p.folder_id LIMIT 1) f
 CROSS JOIN LATERAL (SELECT * FROM mailsync_mailbox WHERE id = f.mailbox_id LIMIT 1) b {_GRANT}
 CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
-CROSS JOIN LATERAL (SELECT content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) c
+CROSS JOIN LATERAL (SELECT account_id, sha256, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) c
 WHERE {_OPEN}
 """  # noqa: S608
 
@@ -91,8 +93,9 @@ def boxes(employee: Employee) -> list[Box]:
 
 def get_letter(employee: Employee, placement_id: int, level: str) -> Letter:
     for row in _rows(_LETTER, employee, level, id=placement_id):
-        *columns, recipients, sent_at, size, header, body = row[:16]
-        columns += [json.loads(recipients), sent_at, size, bytes(header), bytes(body), Box(*row[16:])]
+        *columns, recipients, sent_at, size, header, account_id, sha256, content = row[:18]
+        body = blobs.content(account_id, bytes(sha256), content)
+        columns += [json.loads(recipients), sent_at, size, bytes(header), body, Box(*row[18:])]
         return Letter(*columns)
     raise Http404
 

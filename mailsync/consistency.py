@@ -4,6 +4,7 @@ Each invariant is one statement, so it sees one moment even while workers write.
 another account is invisible under row-level security: a foreign key that leads nowhere is a breach.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,10 @@ from django.db import connection, models
 
 from accounts import tenancy
 from accounts.models import Account
+from mailsync.blobs import BodyLost, body_of
+from mailsync.models import Blob
 
+BYTES_RULE = "a blob's bytes have the hash and size it is known by"
 SHOWN = 20  # breaches named of each invariant; the rest is counted
 
 
@@ -106,7 +110,7 @@ INVARIANTS = (
            WHERE m.account_id = %(account)s AND m.size <> length(m.header) + b.size""",
     ),
     Invariant(
-        "a blob's bytes have the hash and size it is known by",
+        BYTES_RULE,
         """SELECT format('blob %%s', b.id) FROM mailsync_blob b WHERE b.account_id = %(account)s
            AND (b.size <> length(b.content) OR b.sha256 <> sha256(b.content))""",
     ),
@@ -128,9 +132,22 @@ INVARIANTS = (
 def violations(account: Account) -> list[str]:
     """Every breach as a sentence, "rule: row"; an empty list for a sound account."""
     with tenancy.acting_for(account.pk):
-        return [
+        rows = [
             line for invariant in (*INVARIANTS, *_accounts_agree()) for line in _breaches(invariant, account)
         ]
+        return [*rows, *_damaged_files(account)]
+
+
+def _damaged_files(account: Account) -> Iterator[str]:
+    """Large bodies are files, of which the database knows nothing."""
+    for blob in Blob.objects.filter(account=account, content=None).iterator():
+        try:
+            body = body_of(blob)
+        except BodyLost as error:
+            yield f"{BYTES_RULE}: blob {blob.pk}: {error}"
+            continue
+        if len(body) != blob.size or hashlib.sha256(body).digest() != bytes(blob.sha256):
+            yield f"{BYTES_RULE}: blob {blob.pk}, a file"
 
 
 def _breaches(invariant: Invariant, account: Account) -> Iterator[str]:

@@ -1,18 +1,20 @@
 """From fetched bytes to rows: blob, message, attachments, placement, in one transaction a batch.
 
-`prepare` is pure and may run in another thread; `store` writes. Both are safe to repeat: the same message is
-known by its identity, the same bytes by their hash, the same place by its UID.
+`prepare` touches no row and may run in another thread; `store` writes. Both are safe to repeat: the same message
+is known by its identity, the same bytes by their hash, the same place by its UID.
 """
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync.copying import copy, stage
+from mailsync import blobs
+from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
 from mailsync.sync.state import Flags
@@ -20,7 +22,7 @@ from mailsync.sync.state import Flags
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One message ready to be stored."""
+    """One message ready to be stored. `file`: its body is large and on its way to the disk."""
 
     uid: int
     flags: Flags
@@ -31,6 +33,7 @@ class Prepared:
     header_hash: bytes
     sha256: bytes
     summary: Summary
+    file: Future[None] | None
 
     @property
     def size(self) -> int:
@@ -50,8 +53,11 @@ def header_hash(header: bytes, size: int) -> bytes:
     return hashlib.sha256(header + str(size).encode()).digest()
 
 
-def prepare(uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepared:
-    """Hash and parse one message. Never raises for what is in the message (mime.parse guards each field)."""
+def prepare(account_id: int, uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepared:
+    """Hash and parse one message, and begin to write its body if it is to be a file.
+
+    Never raises for what is in the message (mime.parse guards each field).
+    """
     header, body = split(raw)
     body_sha256 = hashlib.sha256(body).digest()
     return Prepared(
@@ -64,6 +70,7 @@ def prepare(uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepar
         header_hash=header_hash(header, len(raw)),
         sha256=body_sha256,
         summary=summarize(header, body),
+        file=blobs.begin_file(account_id, body_sha256, body),
     )
 
 
@@ -76,19 +83,11 @@ def store(folder: Folder, batch: Sequence[Prepared]) -> int:
 def store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
     """The heavy half: bytes and derived columns. Needs no lock, so that no click waits for it."""
     if batch:
-        _store_messages(folder, batch, _store_blobs(folder, batch))
-
-
-def _store_blobs(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, int]:
-    """The batch's bodies, each once; their rows by hash."""
-    bodies = {item.sha256: item.body for item in batch}
-    known = _body_ids(folder, list(bodies))
-    # In order of their hashes: two workers of one account can then not wait for each other.
-    fresh = sorted(bodies.keys() - known.keys())
-    columns = [("account_id", "int8"), ("sha256", "bytea"), ("size", "int8"), ("content", "bytea")]
-    rows = [(folder.account_id, sha256, len(bodies[sha256]), bodies[sha256]) for sha256 in fresh]
-    copy("mailsync_incoming_blob", columns, rows)
-    return known | _body_ids(folder, fresh)
+        for item in batch:
+            if item.file:
+                item.file.result()
+        bodies = blobs.store(folder.account_id, {item.sha256: item.body for item in batch})
+        _store_messages(folder, batch, bodies)
 
 
 def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[bytes, int]) -> None:
@@ -139,17 +138,6 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
 # Rows of ours are looked up key by key, and never joined with a staged table or with a list of keys: in a mailbox
 # that grows while nobody has counted it, the planner would read all of it for each batch. LIMIT keeps it from
 # turning this into such a join.
-
-
-def _body_ids(folder: Folder, hashes: list[bytes]) -> dict[bytes, int]:
-    """Blobs of the account by hash."""
-    rows = _select(
-        """SELECT k.sha256, b.id FROM unnest(%s::bytea[]) AS k(sha256) CROSS JOIN LATERAL (
-               SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256 LIMIT 1) b""",
-        hashes,
-        folder.account_id,
-    )
-    return {bytes(sha256): pk for sha256, pk in rows}
 
 
 class _Stored(NamedTuple):

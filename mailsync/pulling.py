@@ -177,12 +177,12 @@ def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
     missing: list[RemoteMessage] = []
     ahead: Future[list[Prepared]] | None = None
     for number, batch in enumerate(batches):
-        prepared = (ahead or run.ahead.submit(_fetch, run, batch)).result()
+        prepared = (ahead or run.ahead.submit(_fetch, run, folder.account_id, batch)).result()
         if pushing.waiting(run):
             pushing.push(run)
             _reopen(run, folder)
         following = batches[number + 1] if number + 1 < len(batches) else None
-        ahead = run.ahead.submit(_fetch, run, following) if following else None
+        ahead = run.ahead.submit(_fetch, run, folder.account_id, following) if following else None
         try:
             _store(run, folder, prepared)
             run.check_time()
@@ -202,11 +202,11 @@ def _reopen(run: Run, folder: Folder) -> None:
         raise FolderGone("The server rebuilt this folder while it was read; it is read anew in the next run.")
 
 
-def _fetch(run: Run, batch: Sequence[RemoteMessage]) -> list[Prepared]:
-    """Runs in the other thread: network and parsing, no database."""
+def _fetch(run: Run, account_id: int, batch: Sequence[RemoteMessage]) -> list[Prepared]:
+    """Runs in the other thread: network, parsing and files, no database."""
     by_uid = {message.uid: message for message in batch}
     fetched = run.server.take_messages(run.server.ask_messages(by_uid), by_uid)
-    return [importing.prepare(f.uid, f.flags, f.received_at, f.raw) for f in fetched]
+    return [importing.prepare(account_id, f.uid, f.flags, f.received_at, f.raw) for f in fetched]
 
 
 def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
@@ -242,7 +242,7 @@ def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
 def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
     """Asked for and not answered: asked again; gone is gone, present without a body is noted and left."""
     for _attempt in range(MOST_TRIES - 1):
-        prepared = run.ahead.submit(_fetch, run, [message]).result()
+        prepared = run.ahead.submit(_fetch, run, folder.account_id, [message]).result()
         if prepared:
             _store_alone(run, folder, prepared[0])
             return

@@ -3,7 +3,9 @@
 Redis only carries hints; a lost hint is repeated by the tick, a doubled one finds nothing to claim.
 """
 
+import logging
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,10 +19,15 @@ from kombu.exceptions import OperationalError
 
 from mailsync.models import Schedule
 
+logger = logging.getLogger(__name__)
+
 HINT_SECONDS = 60
 INTERACTIVE, SYNC, BULK = "interactive", "sync", "bulk"
 # How long one run may take, by queue: what takes longer goes on in bulk, so that no first sync delays a click.
 RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
+# Hints of clicks leave in a thread of their own: no answer to an employee waits for the broker.
+_messenger = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
+_in_hand: set[int] = set()
 
 
 class LeaseLost(Exception):
@@ -48,7 +55,7 @@ def wake(*mailbox_ids: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_WAKE, [timezone.now(), list(mailbox_ids)])
         for account_id, mailbox_id in cursor.fetchall():
-            transaction.on_commit(partial(_hint, account_id, mailbox_id, INTERACTIVE))
+            transaction.on_commit(partial(_hint_soon, account_id, mailbox_id))
 
 
 def lock(mailbox_ids: Iterable[int]) -> None:
@@ -132,6 +139,21 @@ def _claimable(now: datetime) -> QuerySet[Schedule]:
 
 def _lease_end(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.MAIL_LEASE_SECONDS)
+
+
+def _hint_soon(account_id: int, mailbox_id: int) -> None:
+    """At most one hint of a mailbox waits, so that a broker that is down gathers no queue here."""
+    if mailbox_id not in _in_hand:
+        _in_hand.add(mailbox_id)
+        _messenger.submit(_hint_now, account_id, mailbox_id)
+
+
+def _hint_now(account_id: int, mailbox_id: int) -> None:
+    _in_hand.discard(mailbox_id)  # before it is sent: what is woken from now on needs a hint of its own
+    try:
+        _hint(account_id, mailbox_id, INTERACTIVE)
+    except Exception:
+        logger.exception("a hint was lost; the tick comes again")
 
 
 def _hint(account_id: int, mailbox_id: int, queue: str) -> bool:

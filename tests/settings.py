@@ -19,6 +19,7 @@ os.environ.update(
     DATABASE_URL=f"postgres://mailbound_app@/test_mailbound?host={SOCKETS}",
     DATABASE_OWNER_URL=f"postgres://mailbound_owner@/test_mailbound?host={SOCKETS}",
     REDIS_URL=f"unix://{SOCKETS}/redis.sock",
+    MAIL_FILES=str(HOME / "bodies"),
     MAIL_ALLOW_PRIVATE_HOSTS="1",
     LOG_LEVEL="WARNING",
     DEBUG="0",

@@ -42,7 +42,12 @@ def lease_runs_out(mailbox: Mailbox) -> datetime:
 def hints(redis_url: str, monkeypatch: pytest.MonkeyPatch):
     """Asks how many hints wait in a queue of the real broker."""
     client = redis.Redis.from_url(redis_url)
-    yield client.llen
+
+    def waiting(queue: str) -> int:
+        schedule._messenger.submit(int).result(10)  # the thread that sends has come to its end
+        return client.llen(queue)
+
+    yield waiting
     client.close()
 
 

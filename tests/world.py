@@ -210,7 +210,7 @@ def place(
     """Store the bytes as a message of the folder's mailbox; the same bytes twice are one message."""
     if uid is None:
         uid = (folder.placements.aggregate(last=Max("uid"))["last"] or 0) + 1
-    store(folder, [prepare(uid, frozenset(flags), received_at, raw)])
+    store(folder, [prepare(folder.account_id, uid, frozenset(flags), received_at, raw)])
     Folder.objects.filter(pk=folder.pk, uid_seen__lt=uid).update(uid_seen=uid, server_uidnext=uid + 1)
     return Placement.objects.select_related("message").get(folder=folder, uid=uid)
 

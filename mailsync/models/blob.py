@@ -7,12 +7,15 @@ from accounts.models import Account
 
 
 class Blob(models.Model):
-    """Immutable bytes known by their hash. Never shared between accounts: a hash would tell what another holds."""
+    """Immutable bytes known by their hash. Never shared between accounts: a hash would tell what another holds.
+
+    `content` is empty where the bytes are a file (mailsync.blobs).
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     sha256 = models.BinaryField(max_length=32)
     size = models.PositiveBigIntegerField()
-    content = models.BinaryField()
+    content = models.BinaryField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

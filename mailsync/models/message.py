@@ -8,7 +8,7 @@ from mailsync.models.mailbox import Mailbox
 
 
 class Message(models.Model):
-    """header + body.content is the original, byte for byte. Everything else is derived from it for lists.
+    """header + the body (mailsync.blobs) is the original, byte for byte. Everything else is derived from it for lists.
 
     `identity` = sha256(header bytes + sha256 of the body): the bytes and nothing else, so no two mails are one.
     `header_hash` = sha256(header bytes + size): what can be told without fetching the body; see replica.load.

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import engine, schedule, secrets
+from mailsync.blobs import body_of
 from mailsync.engine import Outcome
 from mailsync.models import Folder, Mailbox, Operation, Placement, Schedule
 from tests.consistency import assert_consistent
@@ -136,7 +137,7 @@ class Box:
                 view[bytes(folder.name).decode()] = {
                     p.uid: (
                         frozenset(p.flags),
-                        hashlib.sha256(bytes(p.message.header) + bytes(p.message.body.content)).hexdigest(),
+                        hashlib.sha256(bytes(p.message.header) + body_of(p.message.body)).hexdigest(),
                     )
                     for p in rows
                 }

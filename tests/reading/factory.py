@@ -22,4 +22,4 @@ def _fetched(folder: Folder, number: int, count: int, unseen_every: int, newest:
         f"From: Sender {number % 97} <sender{number % 97}@partner.example>\r\nTo: ann@acme.example\r\n"
         f"Subject: Report {number} of {folder.path}\r\n\r\nThe figures of last week; more on the second page.\r\n"
     )
-    return prepare(count - number, flags, newest - timedelta(minutes=number), raw.encode())
+    return prepare(folder.account_id, count - number, flags, newest - timedelta(minutes=number), raw.encode())

@@ -1,0 +1,88 @@
+"""Where the bytes of bodies live: small ones in PostgreSQL beside their rows, large ones as files.
+
+A file is named by its account and hash and is on the disk before its row is committed, so no row ever stands without
+its bytes. A transaction that rolls back leaves a file behind; the next attempt writes the same one.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, storages
+from django.db import connection
+
+from mailsync.copying import copy
+from mailsync.models import Blob
+
+# A disk takes several files in the time of one, for they share its flush.
+_writers = ThreadPoolExecutor(4, "bodies")
+
+
+class BodyLost(Exception):
+    """The row is there and its file is not: the folder of MAIL_FILES is another one, or was tampered with."""
+
+
+def begin_file(account_id: int, sha256: bytes, body: bytes) -> Future[None] | None:
+    """Begin to write a body that is large enough to be a file: it must be one before `store` gets it."""
+    if len(body) < settings.MAIL_FILES_FROM:
+        return None
+    return _writers.submit(_write_file, _name(account_id, sha256), body)
+
+
+def store(account_id: int, bodies: Mapping[bytes, bytes]) -> dict[bytes, int]:
+    """Store bodies by their SHA-256, each once, in the running transaction; returns the ids of their rows by hash."""
+    known = _ids(account_id, bodies)
+    # In order of their hashes: two workers of one account can then not wait for each other.
+    fresh = sorted(bodies.keys() - known.keys())
+    columns = [("account_id", "int8"), ("sha256", "bytea"), ("size", "int8"), ("content", "bytea")]
+    copy("mailsync_incoming_blob", columns, [_row(account_id, sha256, bodies[sha256]) for sha256 in fresh])
+    return known | _ids(account_id, fresh)
+
+
+def _row(account_id: int, sha256: bytes, body: bytes) -> tuple[object, ...]:
+    return account_id, sha256, len(body), None if len(body) >= settings.MAIL_FILES_FROM else body
+
+
+def body_of(blob: Blob) -> bytes:
+    """The bytes of a body. Raises BodyLost."""
+    return content(blob.account_id, bytes(blob.sha256), blob.content)
+
+
+def content(account_id: int, sha256: bytes, stored: bytes | memoryview | None) -> bytes:
+    """The same by the columns of its row: what the row holds, or the bytes of its file."""
+    if stored is not None:
+        return bytes(stored)
+    try:
+        with _files().open(_name(account_id, sha256)) as file:
+            data: bytes = file.read()
+    except FileNotFoundError as error:
+        raise BodyLost(f"The body {sha256.hex()} is not among the files of mail.") from error
+    return data
+
+
+def _write_file(name: str, body: bytes) -> None:
+    files = _files()
+    if not files.exists(name):  # a file of this name holds these bytes
+        files.save(name, ContentFile(body))
+
+
+def _name(account_id: int, sha256: bytes) -> str:
+    digits = sha256.hex()
+    return f"{account_id}/{digits[:2]}/{digits[2:]}"
+
+
+def _files() -> Storage:
+    return storages["mail"]
+
+
+def _ids(account_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
+    """Key by key, and never as a join: in an account that grows while nobody has counted it, the planner would read
+    all of it for each batch. LIMIT keeps it from turning this into a join."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT k.sha256, b.id FROM unnest(%s::bytea[]) AS k(sha256) CROSS JOIN LATERAL (
+                   SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256 LIMIT 1) b""",
+            [list(hashes), account_id],
+        )
+        return {bytes(sha256): pk for sha256, pk in cursor.fetchall()}
