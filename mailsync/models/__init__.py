@@ -4,6 +4,7 @@ from mailsync.models.act import Act
 from mailsync.models.blob import Blob
 from mailsync.models.connection import ConnectionTest
 from mailsync.models.folder import Folder, SpecialUse
+from mailsync.models.ledger import FolderCheck
 from mailsync.models.mailbox import GrantLevel, Mailbox, MailboxGrant, MailboxState, Schedule, Security
 from mailsync.models.message import Attachment, Message
 from mailsync.models.operation import Operation, OperationKind, OperationState
@@ -17,6 +18,7 @@ __all__ = [
     "Blob",
     "ConnectionTest",
     "Folder",
+    "FolderCheck",
     "GrantLevel",
     "Mailbox",
     "MailboxGrant",

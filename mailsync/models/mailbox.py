@@ -108,10 +108,23 @@ class Schedule(models.Model):
     leased_until = models.DateTimeField(null=True)
     epoch = models.PositiveBigIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
+    # The comparison with the server: asked for by a click or begun by night, until it is over; by whom (empty: by
+    # night); when the last one ended; and no hint of it before this moment.
+    check_asked_at = models.DateTimeField(null=True)
+    check_asked_by = models.ForeignKey(
+        Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+    checked_at = models.DateTimeField(null=True)
+    check_hinted_until = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["due_at"], name="schedule_due", condition=models.Q(due_at__isnull=False)),
+            models.Index(
+                fields=["check_asked_at"],
+                name="schedule_check",
+                condition=models.Q(check_asked_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
