@@ -98,7 +98,7 @@ class Session:
 
     def sign_in(self, credentials: Credentials) -> None:
         """PLAIN where offered (any characters), else LOGIN. Raises Refused or Busy."""
-        _refuse_line_breaks(credentials.login.encode(), credentials.password.encode())
+        refuse_line_breaks(credentials.login.encode(), credentials.password.encode())
         if self.imap.state != "NONAUTH":
             raise Refused("The server lets everybody in without a login (PREAUTH).", step="login")
         offered = {name.upper() for name in self.imap.capabilities}
@@ -116,7 +116,7 @@ class Session:
             except (imaplib.IMAP4.error, IMAPClientError) as error:
                 if isinstance(error, imaplib.IMAP4.abort):
                     raise
-                raise _login_refused(error) from None
+                raise login_refused(_safe(error)) from None
         self.refresh_capabilities()
 
     def _login(self, credentials: Credentials) -> None:
@@ -151,7 +151,7 @@ class Session:
 
     def send(self, name: str, *arguments: bytes) -> tuple[str, bytes]:
         """Put a command on the wire without waiting, so that commands can be pipelined (RFC 9051 5.5)."""
-        _refuse_line_breaks(*arguments)
+        refuse_line_breaks(*arguments)
         with translated():
             self.imap.untagged_responses.pop("READ-ONLY", None)
             return name, self.imap._command(name, *arguments)
@@ -204,7 +204,7 @@ class Session:
 
 def quoted(text: bytes) -> bytes:
     """A quoted string (RFC 9051 4.3). Bytes above 127 pass: that is how such servers named the folder."""
-    _refuse_line_breaks(text)
+    refuse_line_breaks(text)
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
@@ -358,8 +358,8 @@ def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
         imap._get_capabilities()
 
 
-def _login_refused(error: Exception) -> Refused | Busy:
-    text = _safe(error)
+def login_refused(text: str) -> Refused | Busy:
+    """The server's NO to a login, as the error that says whether trying again can help."""
     if any(f"[{code}" in text.upper() for code in TRANSIENT_CODES):
         return Busy(f"The server asks to try later: “{text}”.", step="login")
     words = re.sub(r"^\[[A-Z0-9-]+\]\s*", "", text).rstrip(".")
@@ -373,7 +373,8 @@ def _safe(error: Exception) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text)[:300]
 
 
-def _refuse_line_breaks(*texts: bytes) -> None:
+def refuse_line_breaks(*texts: bytes) -> None:
+    """Raises ForbiddenText. What was not looked at here goes on no wire."""
     for text in texts:
         if b"\r" in text or b"\n" in text or b"\0" in text:
             raise ForbiddenText("CR, LF or NUL in a command")
