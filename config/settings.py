@@ -137,6 +137,8 @@ MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1
 MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
+# Open pages that are told of news at once; each takes one of the web server's threads, the others look by themselves.
+LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
 # People
 AUTH_USER_MODEL = "accounts.Employee"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -90,7 +90,7 @@ class NoSuchFolder(CannotMove):
     """The mailbox has no folder with the role that the verb needs."""
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def set_flags(
     placements: Placements, *, add: Iterable[str] = (), remove: Iterable[str] = (), by: Employee
 ) -> Act:

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import pulling, pushing, replica, schedule, secrets
+from mailsync import live, pulling, pushing, replica, schedule, secrets
 from mailsync.imap.errors import CommandRefused, FolderGone, Refused, ServerError
 from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, connect
@@ -235,6 +235,8 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
         mailbox=lease.mailbox_id,
         state=outcome.state,
         imported=outcome.imported,
+        if outcome.changed or outcome.error or failures:
+            live.tell(lease.mailbox_id)
         changed=outcome.changed,
         seconds=round((now - started).total_seconds(), 3),
     )

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import schedule
+from mailsync import live, schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
     Folder,
@@ -41,6 +41,8 @@ def writing(lease: Lease, folder_id: int | None = None) -> Iterator[Folder | Non
     with tenancy.acting_for(lease.account_id):
         schedule.renew(lease)
         yield Folder.objects.select_for_update().get(pk=folder_id) if folder_id else None
+        if folder_id:
+            live.tell(lease.mailbox_id)
 
 
 def commit_without_waiting() -> None:

@@ -17,6 +17,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from mailsync import live
 from mailsync.models import Schedule
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ HINT_SECONDS = 60
 INTERACTIVE, SYNC, BULK = "interactive", "sync", "bulk"
 # How long one run may take, by queue: what takes longer goes on in bulk, so that no first sync delays a click.
 RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
+# Comparisons with the server (mailsync.checking): each mailbox once a night, at its own minute of it (UTC).
+NIGHT_FROM, NIGHT_MINUTES = 1, 240
+CHECK_EVERY = timedelta(hours=20)
+CHECK_HINT_SECONDS = 20
 # Hints of clicks leave in a thread of their own: no answer to an employee waits for the broker.
 _messenger = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
 _in_hand: set[int] = set()
@@ -41,6 +46,17 @@ class Lease:
     mailbox_id: int
     account_id: int
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTurn:
+    """The right to compare a mailbox with its server. What was compared after `since` belongs to this comparison; the
+    sync was due at `due_at` before."""
+
+    lease: Lease
+    since: datetime
+    asked_by_id: int | None
+    due_at: datetime | None
 
 
 _WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING account_id, mailbox_id"
@@ -123,6 +139,64 @@ def release(lease: Lease, *, due_at: datetime | None, failures: int) -> None:
     ours.update(leased_until=None, failures=failures)
 
 
+def ask_check(mailbox_id: int, *, by_id: int | None) -> None:
+    """Have a mailbox compared with its server soon; asking again while one runs changes nothing."""
+    now = timezone.now()
+    asked = Schedule.objects.filter(mailbox_id=mailbox_id, check_asked_at=None)
+    asked.update(check_asked_at=now, check_asked_by=by_id, check_hinted_until=None)
+    for account_id in Schedule.objects.filter(mailbox_id=mailbox_id).values_list("account_id", flat=True):
+        transaction.on_commit(partial(_messenger.submit, _hint_check, account_id, mailbox_id))
+
+
+def hint_checks(now: datetime, limit: int = 500) -> int:
+    """Send one hint for each comparison that was asked for or, by night, whose turn it is; returns how many."""
+    waiting = _check_due(now).filter(Q(check_hinted_until=None) | Q(check_hinted_until__lt=now))
+    sent = 0
+    for mailbox_id, account_id in list(waiting.values_list("mailbox_id", "account_id")[:limit]):
+        until = now + timedelta(seconds=CHECK_HINT_SECONDS)
+        hinted = _check_due(now).filter(mailbox_id=mailbox_id).update(check_hinted_until=until)
+        if hinted and _hint_check(account_id, mailbox_id):
+            sent += 1
+    return sent
+
+
+def claim_check(mailbox_id: int, now: datetime) -> CheckTurn | None:
+    """Take the mailbox for a comparison, due or not; None while a worker has it. In one transaction."""
+    before = Schedule.objects.select_for_update(no_key=True).filter(mailbox_id=mailbox_id).first()
+    lease = claim(mailbox_id, now, even_if_not_due=True)
+    if before is None or lease is None:
+        return None
+    since = before.check_asked_at or now
+    Schedule.objects.filter(mailbox_id=mailbox_id).update(check_asked_at=since)
+    return CheckTurn(lease, since, before.check_asked_by_id, before.due_at)
+
+
+def someone_waits(turn: CheckTurn) -> bool:
+    """Whether the mailbox's sync is due, or was woken since it was claimed: a click has something for the server."""
+    due = turn.due_at is not None and turn.due_at <= timezone.now()
+    return due or Schedule.objects.filter(mailbox_id=turn.lease.mailbox_id, due_at__isnull=False).exists()
+
+
+def end_check(turn: CheckTurn, *, finished: bool, sync_now: bool) -> None:
+    """Give the mailbox back with the date of its sync as it was, or make it due now."""
+    release(turn.lease, due_at=turn.due_at, failures=failures_of(turn.lease))
+    ours = Schedule.objects.filter(mailbox_id=turn.lease.mailbox_id, epoch=turn.lease.epoch)
+    if finished:
+        ours.update(check_asked_at=None, check_asked_by=None, checked_at=timezone.now())
+    ours.update(check_hinted_until=None)
+    if sync_now:
+        wake(turn.lease.mailbox_id)
+
+
+def _check_due(now: datetime) -> QuerySet[Schedule]:
+    due = Q(check_asked_at__isnull=False)
+    minute = (now.hour - NIGHT_FROM) * 60 + now.minute
+    if 0 <= minute < NIGHT_MINUTES:
+        old = Q(checked_at=None) | Q(checked_at__lt=now - CHECK_EVERY)
+        due |= old & Q(turn__lte=minute)
+    return _unleased(now).annotate(turn=F("mailbox_id") % NIGHT_MINUTES).filter(due)
+
+
 def failures_of(lease: Lease) -> int:
     """How many runs in a row have failed before this one."""
     return Schedule.objects.values_list("failures", flat=True).get(mailbox_id=lease.mailbox_id)
@@ -151,21 +225,24 @@ def _hint_soon(account_id: int, mailbox_id: int) -> None:
 def _hint_now(account_id: int, mailbox_id: int) -> None:
     _in_hand.discard(mailbox_id)  # before it is sent: what is woken from now on needs a hint of its own
     try:
+        live.tell_now(mailbox_id)  # what an employee did is news on the pages of others
         _hint(account_id, mailbox_id, INTERACTIVE)
     except Exception:
         logger.exception("a hint was lost; the tick comes again")
 
 
 def _hint(account_id: int, mailbox_id: int, queue: str) -> bool:
+    return _send("mailsync.sync_mailbox", [account_id, mailbox_id, queue], queue, HINT_SECONDS)
+
+
+def _hint_check(account_id: int, mailbox_id: int) -> bool:
+    return _send("mailsync.check_mailbox", [account_id, mailbox_id], BULK, CHECK_HINT_SECONDS)
+
+
+def _send(name: str, args: list[int | str], queue: str, expires: int) -> bool:
     """Redis down is no error here: the tick comes again."""
     try:
-        current_app.send_task(
-            "mailsync.sync_mailbox",
-            args=[account_id, mailbox_id, queue],
-            queue=queue,
-            retry=False,
-            expires=HINT_SECONDS,
-        )
+        current_app.send_task(name, args=args, queue=queue, retry=False, expires=expires)
     except OperationalError:
         return False
     return True

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django import template
 from django.utils import dateformat, formats, timezone
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -44,10 +44,14 @@ def badge(name: object, number: int, role: str = "", *, oob: bool = False) -> Sa
 
     With `oob` it goes into the tree that is on screen already.
     """
-    spoken = _("drafts") if role == SpecialUse.DRAFTS else _("unread")
-    shown = format_html('{}<span class="sr"> {}</span>', grouped(number), spoken) if number else ""
-    swap = SafeString(' hx-swap-oob="true"' if oob else "")
-    return format_html('<span class="num" id="n{}"{}>{}</span>', name, swap, shown)
+    shown = f'{grouped(number)}<span class="sr"> {_counted(role)}</span>' if number else ""
+    swap = ' hx-swap-oob="true"' if oob else ""
+    # Numbers and words of ours: nothing to escape, and every act answers with a badge of each folder.
+    return SafeString(f'<span class="num" id="n{name}"{swap}>{shown}</span>')
+
+
+def _counted(role: str) -> str:
+    return escape(_("drafts") if role == SpecialUse.DRAFTS else _("unread"))
 
 
 @register.simple_tag

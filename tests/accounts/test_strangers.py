@@ -42,6 +42,12 @@ class Guarded:
         return reverse(endpoint.name, kwargs={name: self.ids[name] for name in endpoint.kwargs})
 
 
+@pytest.fixture(autouse=True)
+def streams_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walker reads every answer to its end."""
+    monkeypatch.setattr("mailsync.views.live.SECONDS", 0)
+
+
 def endpoints() -> list[Endpoint]:
     return sorted(_walk(get_resolver().url_patterns, ""), key=lambda endpoint: endpoint.name)
 

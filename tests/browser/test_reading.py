@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from mailsync import live
 from mailsync.models import Mailbox, Operation, Placement, SpecialUse
 from tests.browser.test_connecting import look
 from tests.reading.factory import fill
@@ -74,6 +75,19 @@ def stays(check, page: Page, *, tries: int = 60) -> None:
             return
         page.wait_for_timeout(100)
     assert check()
+
+
+def test_new_mail_is_on_the_open_page_at_once(world, ann: Page, inbox) -> None:
+    world.message(inbox, subject="Older")
+    ann.goto(f"/mail/{inbox.pk}/")
+    expect(row(ann, "Older")).to_be_visible()
+    with ann.expect_response(lambda response: "/mail/events/" in response.url):
+        ann.reload()
+    world.message(inbox, subject="Just in")
+
+    live.tell_now(world.ann_box.pk)  # what a worker does after the commit
+
+    expect(row(ann, "Just in")).to_be_visible(timeout=5_000)  # the page looks by itself after 15 seconds only
 
 
 def test_ann_opens_a_message_and_comes_back(world, ann: Page, inbox) -> None:
@@ -206,7 +220,7 @@ def test_the_list_goes_on_when_its_end_is_reached(world, ann: Page, inbox) -> No
     rows = ann.locator("#rows .row")
     expect(rows).to_have_count(50)
     for count in (100, 130):
-        ann.locator("#more").scroll_into_view_if_needed()
+        ann.locator("#scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
         expect(rows).to_have_count(count)
     ids = rows.evaluate_all("rows => rows.map(row => row.id)")
     assert len(set(ids)) == 130

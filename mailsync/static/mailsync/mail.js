@@ -348,8 +348,21 @@
       swap({ response, text: await response.text() });
     } catch { /* offline: the next look tries again */ }
   };
+  // Told at once while the page is seen (a hidden one would hold one of the browser's few connections), and
+  // looking by itself besides: a call may be lost.
+  let calls = null, waiting = 0;
+  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; look(); }, 300); };
+  const listen = () => {
+    if (document.hidden) { calls?.close(); calls = null; return; }
+    if (calls && calls.readyState !== EventSource.CLOSED) return;
+    calls = new EventSource(mail.dataset.events);
+    calls.addEventListener("news", soon);
+  };
   setInterval(look, 15000);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  document.addEventListener("visibilitychange", () => { listen(); if (!document.hidden) look(); });
+  addEventListener("pagehide", () => calls?.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) { listen(); look(); } });
+  listen();
   pill.addEventListener("click", () => { scroll.scrollTo({ top: 0, behavior: "smooth" }); pill.hidden = true; });
   scroll.addEventListener("scroll", () => { if (scroll.scrollTop < 20) pill.hidden = true; }, { passive: true });
 
