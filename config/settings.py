@@ -135,10 +135,10 @@ MAIL_CA_FILE = env.str("MAIL_CA_FILE", default="")
 MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1024)
 # Bodies of at least so many bytes are files, the others rows.
 MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
-MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
-
 # Open pages that are told of news at once; each takes one of the web server's threads, the others look by themselves.
 LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
+MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
+
 # People
 AUTH_USER_MODEL = "accounts.Employee"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

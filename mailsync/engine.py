@@ -230,13 +230,13 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
         else:
             mailbox.update(state=outcome.state)
         schedule.release(lease, due_at=_due(outcome, failures, now), failures=failures)
+        if outcome.changed or outcome.error or failures:
+            live.tell(lease.mailbox_id)
     log.info(
         "mailbox_synchronised",
         mailbox=lease.mailbox_id,
         state=outcome.state,
         imported=outcome.imported,
-        if outcome.changed or outcome.error or failures:
-            live.tell(lease.mailbox_id)
         changed=outcome.changed,
         seconds=round((now - started).total_seconds(), 3),
     )
