@@ -141,7 +141,7 @@ MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
 # People
 AUTH_USER_MODEL = "accounts.Employee"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backend.EmployeeBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
