@@ -1,0 +1,392 @@
+"""The watcher: one process that holds an IDLE on the INBOX of every synchronised mailbox, and wakes those with news.
+
+It reads no mail and decides nothing. A poll stands behind it, so whatever goes wrong here costs seconds and no
+mail. The database is asked in one thread and the event loop never waits for it.
+"""
+
+import asyncio
+import hashlib
+import logging
+import math
+import random
+import traceback
+from asyncio import sslproto
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import structlog
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections, connections, transaction
+from django.utils import timezone
+
+from accounts import tenancy
+from accounts.models import Account
+from mailsync import engine, schedule, secrets
+from mailsync.imap.errors import Busy, FolderGone, ForbiddenText, Refused, ServerError
+from mailsync.imap.idle import IdleConnection, NoIdle, open_idle
+from mailsync.imap.session import Credentials
+from mailsync.models import Folder, Mailbox, MailboxState, Schedule, SpecialUse
+from plans.subscriptions import limits_for
+
+# What does happen to connections; anything else is a mistake of ours.
+_EXPECTED = (ServerError, secrets.WrongKeyError, ForbiddenText, DatabaseTrouble, Mailbox.DoesNotExist)
+
+log = structlog.get_logger(__name__)
+Answer = TypeVar("Answer")
+
+LOOK_SECONDS = 10.0  # how often the list of mailboxes is compared with the tables
+RENEW_SECONDS = 9 * 60.0  # servers may end an IDLE after 30 minutes (RFC 2177 3), routers forget it after ten
+GATHER_SECONDS = 0.05  # lines that come in one breath are one wake
+BREATH_SECONDS = 0.2  # between two wakes, and between two readings of one server, however much it says
+FIRST_BACK_OFF, MOST_BACK_OFF = 5.0, 15 * 60.0
+STEADY_SECONDS = 60.0  # who held so long begins again with the shortest wait
+NO_IDLE_SECONDS = 6 * 3600.0
+# A refusal was a slip of the server's where workers have gone on signing in for so long.
+REFUSED_AGAIN = timedelta(hours=1)
+MOST_OPENING = 20
+HOST_SECONDS = 0.5  # between two tries at one host
+STOP_SECONDS = 2.0
+DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
+ACCOUNTS_AT_ONCE = 20  # asked for in one go, so that a wake never waits long for the one database thread
+TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one needs a line
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which mailboxes are ours: those whose id leaves `index` when divided by `count`."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """From "1/2", the first of two. Raises ValueError."""
+        number, _, count = text.partition("/")
+        shard = cls(int(number) - 1, int(count))
+        if not 0 <= shard.index < shard.count:
+            raise ValueError(f"{text} is not one of so many")
+        return shard
+
+    def has(self, mailbox_id: int) -> bool:
+        return mailbox_id % self.count == self.index
+
+
+@dataclass(frozen=True, slots=True)
+class Watchable:
+    """A mailbox to watch. Another `place` means another connection; another `key` is worth a new try of a
+    login that was refused. The key is a digest: nothing secret is kept."""
+
+    mailbox_id: int
+    account_id: int
+    place: tuple[str, int, str, str, bool]
+    key: bytes
+    synced_at: datetime | None
+
+    @property
+    def host(self) -> str:
+        return self.place[0].lower()
+
+
+class Database:
+    """One thread with a connection of its own; a broken one is replaced before the next question."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "watcher-database")
+
+    async def ask(self, question: Callable[..., Answer], *arguments: object) -> Answer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, partial(_with_a_sound_connection, question, *arguments)
+        )
+
+    async def close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.ask(connections.close_all)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+class Waker:
+    """Collects mailboxes with news and wakes them together: at once after a quiet moment, else each BREATH_SECONDS."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: set[int] = set()
+        self._news = asyncio.Event()
+
+    def add(self, mailbox_id: int) -> None:
+        self._waiting.add(mailbox_id)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What could not be woken now (a worker writes, the database is down) stays waiting."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._news.clear()
+            waiting, self._waiting = self._waiting, set()
+            try:
+                left = await self._database.ask(wake, waiting)
+            except Exception as error:
+                log.warning("watcher_could_not_wake", error=type(error).__name__, mailboxes=len(waiting))
+                left = waiting
+                await asyncio.sleep(DATABASE_SECONDS)
+            for mailbox_id in left:
+                self.add(mailbox_id)
+            await asyncio.sleep(BREATH_SECONDS)
+
+
+class Gate:
+    """At most MOST_OPENING connections are being opened at once, and one in HOST_SECONDS to each host."""
+
+    def __init__(self) -> None:
+        self._rooms = asyncio.Semaphore(MOST_OPENING)
+        self._queues: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._next: defaultdict[str, float] = defaultdict(float)
+
+    @asynccontextmanager
+    async def opening(self, host: str) -> AsyncIterator[None]:
+        clock = asyncio.get_running_loop().time
+        async with self._queues[host]:
+            await asyncio.sleep(max(0.0, self._next[host] - clock()))
+            await self._rooms.acquire()
+            self._next[host] = clock() + HOST_SECONDS
+        try:
+            yield
+        finally:
+            self._rooms.release()
+
+
+class Watcher:
+    """`alive` is a file that is touched with every look: what a health check may ask for."""
+
+    def __init__(self, shard: Shard = Shard(), alive: Path | None = None) -> None:
+        self._shard = shard
+        self._alive = alive
+        self._database = Database()
+        self._waker = Waker(self._database)
+        self._gate = Gate()
+        self._watches: dict[int, tuple[Watchable, asyncio.Task[None]]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._said = (0, 0)
+        self.holding = 0  # connections in IDLE
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set, then say goodbye to every server within STOP_SECONDS."""
+        sslproto.SSLProtocol.max_size = TLS_BUFFER
+        tasks = {asyncio.create_task(self._waker.run()), asyncio.create_task(self._keep_looking())}
+        await stop.wait()
+        tasks |= self._ending | {task for _, task in self._watches.values()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await self._database.close()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except DatabaseTrouble as error:
+                log.warning("watcher_without_database", error=type(error).__name__)
+            except Exception:
+                log.exception("watcher_look_failed")
+            if self._alive:
+                self._alive.touch()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        """Begin with what is new, end what is gone or is somewhere else now."""
+        wanted = await self._wanted()
+        for mailbox_id, (watched, task) in list(self._watches.items()):
+            if _is_over(watched, wanted.get(mailbox_id), refused=task.done()):
+                del self._watches[mailbox_id]
+                self._end(task)
+        for mailbox_id, watchable in wanted.items():
+            if mailbox_id not in self._watches:
+                self._watches[mailbox_id] = watchable, asyncio.create_task(self._watch(watchable))
+        counts = (len(self._watches), self.holding)
+        if counts != self._said:
+            log.info("watching", mailboxes=counts[0], connections=counts[1])
+            self._said = counts
+
+    async def _wanted(self) -> dict[int, Watchable]:
+        accounts = await self._database.ask(accounts_with_mailboxes)
+        found: dict[int, Watchable] = {}
+        for start in range(0, len(accounts), ACCOUNTS_AT_ONCE):
+            some = accounts[start : start + ACCOUNTS_AT_ONCE]
+            for watchable in await self._database.ask(watchables, some):
+                if self._shard.has(watchable.mailbox_id):
+                    found[watchable.mailbox_id] = watchable
+        return found
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            task.cancel()
+
+    async def _watch(self, watchable: Watchable) -> None:
+        """Hold, and hold again, until cancelled or until only a change of the mailbox can help."""
+        clock = asyncio.get_running_loop().time
+        tries = 0
+        while True:
+            steady_at = math.inf
+            try:
+                idle = await self._open(watchable)
+                steady_at = clock() + STEADY_SECONDS
+                await self._stay(watchable, idle)
+            except Exception as error:
+                tries = 0 if clock() > steady_at else tries
+                pause = pause_after(error, tries)
+                _tell(watchable, error, pause)
+            if pause is None:
+                return
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 (spread, not secrecy)
+            tries += 1
+
+    async def _open(self, watchable: Watchable) -> IdleConnection:
+        async with self._gate.opening(watchable.host):
+            credentials = await self._database.ask(credentials_for, watchable)
+            return await open_idle(credentials)
+
+    async def _stay(self, watchable: Watchable, idle: IdleConnection) -> NoReturn:
+        """Ends only by an exception; the connection is closed then."""
+        self.holding += 1
+        try:
+            if idle.told or await self._has_news(watchable, idle):
+                self._waker.add(watchable.mailbox_id)
+            while True:
+                await self._listen(watchable, idle)
+                if await idle.renew():
+                    self._waker.add(watchable.mailbox_id)
+        finally:
+            self.holding -= 1
+            await idle.close()
+
+    async def _listen(self, watchable: Watchable, idle: IdleConnection) -> None:
+        """Until the IDLE has to be renewed."""
+        seconds = RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 (spread, not secrecy)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    if await idle.hear():
+                        self._waker.add(watchable.mailbox_id)
+                    await asyncio.sleep(BREATH_SECONDS)
+
+    async def _has_news(self, watchable: Watchable, idle: IdleConnection) -> bool:
+        """A04: what came between the last synchronisation and IDLE is told by nobody; so it is compared."""
+        try:
+            return await self._database.ask(differs, watchable, idle.exists, idle.cursors)
+        except DatabaseTrouble:
+            return True
+
+
+def pause_after(error: Exception, tries: int) -> float | None:
+    """Seconds until the next try; None where a new try needs a change of the mailbox first."""
+    if isinstance(error, Refused | secrets.WrongKeyError | ForbiddenText | Mailbox.DoesNotExist):
+        return None
+    if isinstance(error, NoIdle):
+        return NO_IDLE_SECONDS
+    if isinstance(error, Busy | FolderGone):
+        return MOST_BACK_OFF  # where connections are scarce, the poll and a person's click need them more
+    return min(FIRST_BACK_OFF * 2.0 ** min(tries, 10), MOST_BACK_OFF)
+
+
+def accounts_with_mailboxes() -> list[int]:
+    """Accounts that have a mailbox at all."""
+    return list(Schedule.objects.order_by("account_id").values_list("account_id", flat=True).distinct())
+
+
+def watchables(account_ids: Iterable[int]) -> list[Watchable]:
+    """The mailboxes of these accounts that are synchronised. One whose login a worker saw refused is left alone."""
+    today = timezone.now().date()
+    found = []
+    for account_id, account in Account.objects.in_bulk(account_ids).items():
+        with tenancy.acting_for(account_id):
+            if limits_for(account, today).sync_enabled:
+                open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
+                found += [_watchable(box) for box in open_ones.exclude(state=MailboxState.REFUSED)]
+    return found
+
+
+def _watchable(mailbox: Mailbox) -> Watchable:
+    return Watchable(
+        mailbox_id=mailbox.pk,
+        account_id=mailbox.account_id,
+        place=(
+            mailbox.imap_host,
+            mailbox.imap_port,
+            mailbox.imap_security,
+            mailbox.login,
+            mailbox.private_host_allowed,
+        ),
+        key=hashlib.sha256(bytes(mailbox.secret) + mailbox.state.encode()).digest(),
+        synced_at=mailbox.synced_at,
+    )
+
+
+def credentials_for(watchable: Watchable) -> Credentials:
+    """Raises Mailbox.DoesNotExist, secrets.WrongKeyError."""
+    with tenancy.acting_for(watchable.account_id):
+        return engine.credentials_of(Mailbox.objects.get(pk=watchable.mailbox_id))
+
+
+def differs(watchable: Watchable, exists: int | None, cursors: dict[str, int]) -> bool:
+    """Whether INBOX is not what its row knows; what either side does not know differs from nothing."""
+    with tenancy.acting_for(watchable.account_id):
+        inbox = Folder.objects.filter(mailbox=watchable.mailbox_id, special_use=SpecialUse.INBOX)
+        row = inbox.values_list("server_messages", "uidvalidity", "server_uidnext", "modseq").first()
+    if row is None:
+        return True
+    theirs = (exists, cursors.get("UIDVALIDITY"), cursors.get("UIDNEXT"), cursors.get("HIGHESTMODSEQ"))
+    return any(None not in pair and pair[0] != pair[1] for pair in zip(row, theirs, strict=True))
+
+
+def wake(mailbox_ids: Iterable[int]) -> set[int]:
+    """Wake those that no worker is writing at this moment; returns the others, to be tried again.
+
+    Waiting for one mailbox's transaction would hold up everybody's news.
+    """
+    with transaction.atomic():
+        wanted = Schedule.objects.filter(pk__in=list(mailbox_ids)).order_by("pk").values_list("pk", flat=True)
+        there = set(wanted)
+        free = list(wanted.select_for_update(skip_locked=True, no_key=True))
+        schedule.wake(*free)
+    return there.difference(free)
+
+
+def _is_over(watched: Watchable, now: Watchable | None, *, refused: bool) -> bool:
+    return now is None or now.place != watched.place or (refused and _is_worth_a_try(watched, now))
+
+
+def _is_worth_a_try(refused: Watchable, now: Watchable) -> bool:
+    """The login changed, or workers go on signing in with it."""
+    if now.key != refused.key:
+        return True
+    return bool(now.synced_at and refused.synced_at and now.synced_at > refused.synced_at + REFUSED_AGAIN)
+
+
+def _with_a_sound_connection(question: Callable[..., Answer], *arguments: object) -> Answer:
+    close_old_connections()
+    return question(*arguments)
+
+
+def _tell(watchable: Watchable, error: Exception, pause: float | None) -> None:
+    """By name, step and line: the words may be the server's, and those may be anything."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.log(
+        logging.INFO if isinstance(error, _EXPECTED) else logging.ERROR,
+        "watch_ended",
+        mailbox=watchable.mailbox_id,
+        error=type(error).__name__,
+        step=getattr(error, "step", ""),
+        at=f"{Path(place.filename).name}:{place.lineno}",
+        again_in=pause and round(pause),
+    )
