@@ -26,7 +26,7 @@ from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
 from mailsync.run import OutOfTime, Run
 from mailsync.schedule import Lease, LeaseLost
-from plans.limits import window_start
+from plans.limits import Limits, window_start
 from plans.subscriptions import limits_for
 
 log = structlog.get_logger(__name__)
@@ -87,13 +87,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             lease=lease,
             mailbox_id=mailbox.pk,
             server=server,
-            window_start=window_start(
-                limits,
-                connected_at=mailbox.connected_at,
-                fetch_days=mailbox.fetch_days,
-                beyond_plan=mailbox.fetch_beyond_plan,
-                now=timezone.now(),
-            ),
+            window_start=window_of(mailbox, limits),
             deadline=time.monotonic() + seconds,
             thorough=thorough,
             max_message_bytes=settings.MAIL_MAX_MESSAGE_BYTES,
@@ -101,6 +95,17 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         )
         again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
+
+
+def window_of(mailbox: Mailbox, limits: Limits) -> datetime:
+    """Mail received before this moment is not fetched into the mailbox."""
+    return window_start(
+        limits,
+        connected_at=mailbox.connected_at,
+        fetch_days=mailbox.fetch_days,
+        beyond_plan=mailbox.fetch_beyond_plan,
+        now=timezone.now(),
+    )
 
 
 def credentials_of(mailbox: Mailbox) -> Credentials:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import discarding, engine, probing, schedule
+from mailsync import checking, discarding, engine, probing, schedule
 
 
 @shared_task(name="mailsync.tick")
@@ -32,3 +32,15 @@ def test_connection(account_id: int, test_id: int) -> None:
 def discard_copies(account_id: int, mailbox_id: int) -> None:
     """Remove our copies of what a person let go (queue bulk)."""
     discarding.discard_let_go(account_id, mailbox_id)
+
+
+@shared_task(name="mailsync.hint_checks")
+def hint_checks() -> int:
+    """Hint workers at every mailbox whose comparison was asked for or whose turn it is by night (beat)."""
+    return schedule.hint_checks(timezone.now())
+
+
+@shared_task(name="mailsync.check_mailbox")
+def check_mailbox(account_id: int, mailbox_id: int) -> None:
+    """Compare a mailbox with its server, unless another worker has it (queue bulk)."""
+    checking.check(account_id, mailbox_id)

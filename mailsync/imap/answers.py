@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 from mailsync.sync.state import Flags
@@ -24,6 +25,7 @@ _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', r
 _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
 _LIST = re.compile(rb'\(([^()]*)\) (?:"((?:[^"\\]|\\.)*)"|NIL) (.*)', re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_SPAN = re.compile(rb"\d{1,10}(?::\d{1,10})?")
 _STATUS = re.compile(rb"\(([^()]*)\)\s*$")
 _MONTHS = {
     name: number
@@ -137,6 +139,23 @@ def copied_uids(values: Iterable[Any] | None) -> dict[int, int]:
             if len(source) == len(target) < _MOST_COPIED:
                 pairs.update(zip(source, target, strict=True))
     return pairs
+
+
+def found_spans(values: Iterable[Any]) -> list[tuple[int, int]]:
+    """ESEARCH's ALL (RFC 4731 3.1) as ranges, never expanded: a lying server must not fill our memory."""
+    spans = []
+    for value in values:
+        words = value.upper().split() if isinstance(value, bytes) else []
+        for name, found in pairwise(words):
+            if name == b"ALL":
+                spans += [_span(part) for part in found.split(b",") if _SPAN.fullmatch(part)]
+    return spans
+
+
+def _span(part: bytes) -> tuple[int, int]:
+    first, _, last = part.partition(b":")
+    low, high = sorted((int(first), int(last or first)))
+    return low, high
 
 
 def expand(uids: bytes, limit: int = _MOST_COPIED) -> Iterator[int]:

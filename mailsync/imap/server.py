@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from mailsync.imap.answers import (
     RemoteName,
     copied_uids,
     fetch_answers,
+    found_spans,
     list_answers,
     number,
     parse_flags,
@@ -21,6 +22,10 @@ from mailsync.sync.state import Flags, RemoteMessage
 LINE_BYTES = 7_000  # command lines stay under 8 kB
 COMMAND_UIDS = 5_000
 SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
+SEARCHED = 50_000  # the same for ESEARCH, whose answer names every UID in the worst case
+MOST_ARRIVING = 1_000  # messages that may come while a folder is searched; more is a server that invents
+# strftime speaks the process's language
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,41 @@ class ImapServer:
         """
         sent = self.session.send("FETCH", b"%d:%d" % (first, last), b"(UID FLAGS INTERNALDATE RFC822.SIZE)")
         return self._remote_messages(self.session.receive(sent, "FETCH"))
+
+    def uids(self, exists: int) -> list[tuple[int, int]]:
+        """Every UID of the open folder as ranges; SELECT said that there are `exists`.
+
+        With ESEARCH they come as ranges; without, or where the ranges do not add up to what SELECT said, one by one.
+        """
+        if self._searches:
+            spans = self._search(exists)
+            if 0 <= sum(high - low + 1 for low, high in spans) - exists <= MOST_ARRIVING:
+                return spans
+        sent = [self.session.send("FETCH", numbers, b"(UID)") for numbers in _downwards(exists, SLICE)]
+        return [(answer.uid, answer.uid) for answer in fetch_answers(self._collect(sent, "FETCH"))]
+
+    def uids_before(self, day: date, exists: int) -> list[tuple[int, int]]:
+        """UIDs whose INTERNALDATE, in whatever zone, is before a day; [] where the server has no ESEARCH."""
+        return self._search(exists, b"BEFORE", imap_date(day)) if self._searches else []
+
+    @property
+    def _searches(self) -> bool:
+        return self.session.can("ESEARCH") or self.session.can("IMAP4REV2")
+
+    def _search(self, exists: int, *criteria: bytes) -> list[tuple[int, int]]:
+        sent = [
+            self.session.send("UID", b"SEARCH", b"RETURN", b"(ALL)", numbers, *criteria)
+            for numbers in _downwards(exists, SEARCHED)
+        ]
+        return found_spans(self._collect(sent, "ESEARCH"))
+
+    def describe(self, uids: Iterable[int]) -> dict[int, RemoteMessage]:
+        """Date and size of the UIDs that still exist; no flags."""
+        sent = [
+            self.session.send("UID", b"FETCH", chunk, b"(UID INTERNALDATE RFC822.SIZE)")
+            for chunk in uid_chunks(uids)
+        ]
+        return {message.uid: message for message in self._remote_messages(self._collect(sent, "FETCH"))}
 
     def flags_of(self, low: int, high: int) -> dict[int, Flags]:
         """Flags of the UIDs in a range that exist."""
@@ -211,16 +251,24 @@ class ImapServer:
         return copied_uids(self.session.imap.untagged_responses.pop("COPYUID", None))
 
     def _settle(self, sent: Iterable[tuple[str, bytes]]) -> None:
-        """Read every answer, then raise the first refusal: nothing of ours is left on the wire."""
+        """Read every answer, then raise the first refusal."""
+        try:
+            self._collect(sent)
+        finally:
+            self.session.imap.untagged_responses.pop("FETCH", None)
+
+    def _collect(self, sent: Iterable[tuple[str, bytes]], answer: str | None = None) -> list[Any]:
+        """Every answer of a kind, then the first refusal: nothing of ours is left on the wire for the next command."""
         refused: CommandRefused | None = None
+        found: list[Any] = []
         for tag in sent:
             try:
-                self.session.receive(tag)
+                found += self.session.receive(tag, answer)
             except CommandRefused as error:
                 refused = refused or error
-        self.session.imap.untagged_responses.pop("FETCH", None)
         if refused:
             raise refused
+        return found
 
     def _remote_messages(self, items: list[Any]) -> list[RemoteMessage]:
         now = datetime.now(UTC)
@@ -242,6 +290,17 @@ class ImapServer:
             for answer in fetch_answers(items)
             if answer.flags is not None and low <= answer.uid <= high
         }
+
+
+def _downwards(exists: int, size: int) -> list[bytes]:
+    """All sequence numbers in slices from the top, so that an expunge meanwhile hides nothing, and each answer stays
+    below imaplib's longest line (I01)."""
+    return [b"%d:%d" % (max(1, last - size + 1), last) for last in range(exists, 0, -size)]
+
+
+def imap_date(day: date) -> bytes:
+    """RFC 9051 9, date: 1-Feb-2026."""
+    return f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode()
 
 
 def uid_chunks(uids: Iterable[int]) -> Iterator[bytes]:
