@@ -146,7 +146,7 @@ def get_mailbox(employee: Employee, mailbox_id: int, level: str) -> Mailbox:
 
 def get_folder(employee: Employee, folder_id: int, level: str) -> Folder:
     """A folder that can be opened, with its mailbox."""
-    folder = _one(Folder.objects.filter(pk=folder_id, selectable=True).select_related("mailbox"))
+    folder = _one(Folder.objects.filter(pk=folder_id, selectable=True, deleting=False).select_related("mailbox"))
     if not may(employee, folder.mailbox, level):
         raise Http404
     return folder

@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import live, pulling, pushing, replica, schedule, secrets
+from mailsync.foldernames import within
+from mailsync.folders import open_changes
 from mailsync.imap.errors import CommandRefused, FolderGone, Refused, ServerError
 from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, connect
@@ -171,8 +173,10 @@ def _guarded(run: Run, folder: Folder, status: Status | None, *, top_only: bool)
 def refresh_folders(run: Run) -> list[Folder]:
     """Bring our folders in line with LIST and return those to synchronise, INBOX first.
 
-    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13).
+    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13). What an
+    employee wishes of folders and the server has not taken yet is left alone on both sides.
     """
+    run.folders_listed = True
     listed = [found_folder(remote, None) for remote in run.server.folders()]
     names = {folder.name for folder in listed}
     with replica.writing(run.lease):
@@ -180,17 +184,43 @@ def refresh_folders(run: Run) -> list[Folder]:
     absent = [name for name in ours if listed and name not in names]
     gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
     with replica.writing(run.lease):
+        wished = _wished_names(run)
         for name in gone:
-            replica.remove_folder(ours.pop(name))
+            if ours[name].deleting or not _is_wished(name, wished):
+                replica.remove_folder(ours.pop(name))
         for found in listed:
-            if found.name not in ours:
+            if found.name not in ours and not _is_wished(found.name, wished):
                 ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
-            elif ours[found.name].selectable != found.selectable:
+            elif found.name in ours and ours[found.name].selectable != found.selectable:
                 Folder.objects.filter(pk=ours[found.name].pk).update(selectable=found.selectable)
     due = [
-        folder for folder in ours.values() if folder.syncing and folder.selectable and _worth_trying(folder)
+        folder
+        for name, folder in ours.items()
+        if folder.syncing
+        and folder.selectable
+        and not folder.deleting
+        and name not in gone
+        and _worth_trying(folder)
     ]
     return sorted(due, key=_order)
+
+
+def _wished_names(run: Run) -> list[tuple[bytes, str]]:
+    """The names that open changes of folders are about, each with its delimiter."""
+    changes = open_changes(run.mailbox_id)
+    delimiters = dict(
+        Folder.objects.filter(pk__in=[c.folder_id for c in changes]).values_list("pk", "delimiter")
+    )
+    return [
+        (bytes(name), delimiters[change.folder_id])
+        for change in changes
+        for name in (change.old_name, change.new_name)
+        if name is not None and change.folder_id
+    ]
+
+
+def _is_wished(name: bytes, wished: list[tuple[bytes, str]]) -> bool:
+    return any(within(name, each, delimiter) for each, delimiter in wished)
 
 
 def _worth_trying(folder: Folder) -> bool:
@@ -207,16 +237,19 @@ def _order(folder: Folder) -> tuple[int, str]:
 
 def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:
     role = SpecialUse.INBOX if found.name.upper() == b"INBOX" else found.special_use
-    return Folder.objects.create(
-        account_id=run.lease.account_id,
+    folder, _made = Folder.objects.get_or_create(  # an employee may have made it a moment ago
         mailbox_id=run.mailbox_id,
         name=found.name,
-        path=found.path,
-        delimiter=found.delimiter,
-        special_use=role if role in SpecialUse.values and role not in taken else "",
-        selectable=found.selectable,
-        syncing=found.worth_syncing,
+        defaults={
+            "account_id": run.lease.account_id,
+            "path": found.path,
+            "delimiter": found.delimiter,
+            "special_use": role if role in SpecialUse.values and role not in taken else "",
+            "selectable": found.selectable,
+            "syncing": found.worth_syncing,
+        },
     )
+    return folder
 
 
 def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:

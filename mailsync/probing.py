@@ -13,11 +13,11 @@ from django.conf import settings as config
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from imapclient import imap_utf7
 
 from accounts import tenancy
 from mailsync import autoconfig, netguard, presets, secrets, smtp
 from mailsync.connecting import ServerSettings, settings_of
+from mailsync.foldernames import path_of
 from mailsync.imap.answers import RemoteName
 from mailsync.imap.errors import ForbiddenText, Refused, ServerError
 from mailsync.imap.server import ImapServer
@@ -257,17 +257,6 @@ def found_folder(remote: RemoteName, messages: int | None) -> FoundFolder:
         selectable=not remote.attributes & _CLOSED,
         messages=messages,
     )
-
-
-def path_of(name: bytes) -> str:
-    """A folder's name for people: modified UTF-7 (RFC 9051 A.1), or what a careless server sent instead."""
-    if not name.isascii():
-        return name.decode("utf-8", "replace").replace("\0", "")
-    try:
-        decoded: str = imap_utf7.decode(name)
-    except (UnicodeDecodeError, ValueError):
-        decoded = name.decode("ascii")
-    return decoded.replace("\0", "")
 
 
 def _try_smtp(subject: Subject, say: Say) -> ServerSettings:

@@ -1,4 +1,5 @@
-"""Push: carry the employees' operations to the server, flags before moves before removals, in order.
+"""Push: carry the employees' operations to the server: folders made and renamed, then flags, moves and removals,
+then folders deleted, each in order.
 
 An operation is taken by a conditional UPDATE (pending → sending), sent, and settled. A worker that dies in
 between leaves it "sending"; the next run sends it again, which is harmless: flags are added and removed, never
@@ -12,11 +13,19 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from mailsync import replica, schedule
+from mailsync import folderpush, folders, replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.importing import header_hash
-from mailsync.models import Folder, Message, Operation, OperationKind, OperationState, Placement
+from mailsync.models import (
+    FOLDER_KINDS,
+    Folder,
+    Message,
+    Operation,
+    OperationKind,
+    OperationState,
+    Placement,
+)
 from mailsync.run import Run
 
 MOST_TRIES = 20
@@ -55,6 +64,8 @@ def revive(run: Run) -> None:
 def push(run: Run) -> int:
     """Send everything that is pending; returns how many operations the server has taken.
 
+    Folders only until they are listed: the rest of the run goes by the names that it has then.
+
     A refusal rolls its effect back on screen, with a notice. Raises what ends a session (Broken, Unreachable),
     with the operations pending again.
     """
@@ -81,10 +92,12 @@ def waiting(run: Run) -> bool:
         return False
     run.looked_at = time.monotonic()
     with replica.writing(run.lease):
-        open_now = Operation.objects.filter(
-            mailbox=run.mailbox_id, state=OperationState.PENDING, uid__isnull=False
+        open_now = Operation.objects.filter(mailbox=run.mailbox_id, state=OperationState.PENDING).exclude(
+            pk__in=run.tried
         )
-        return open_now.exclude(pk__in=run.tried).exists()
+        if open_now.filter(kind__in=FOLDER_KINDS).exists():
+            run.deadline = min(run.deadline, time.monotonic())  # the next run begins with them
+        return open_now.filter(uid__isnull=False).exists()
 
 
 def _make_pending(sending: QuerySet[Operation], error: str = "") -> None:
@@ -126,12 +139,19 @@ def _fill_coordinates(run: Run) -> None:
 
 def _take(run: Run) -> Group | None:
     with replica.writing(run.lease):
+        changes = folders.open_changes(run.mailbox_id)
+        if changes and not run.folders_listed and folderpush.is_ready(run, changes[0]):
+            return _take_change(changes[0])
         pending = Operation.objects.filter(
             mailbox=run.mailbox_id, state=OperationState.PENDING, uid__isnull=False
         ).exclude(pk__in=run.tried)
+        if made := [change.folder_id for change in changes if change.kind == OperationKind.CREATE]:
+            pending = pending.exclude(target__in=made)
         first = next((op for kind in ORDER if (op := pending.filter(kind=kind).order_by("id").first())), None)
         if first is None:
+            run.tried.update(change.pk for change in changes)
             return None
+        assert first.folder_id, "an open operation has its folder"
         folder = Folder.objects.select_for_update().get(pk=first.folder_id)
         alike = pending.filter(
             kind=first.kind,
@@ -149,8 +169,18 @@ def _take(run: Run) -> Group | None:
     return Group(first.kind, folder, target, tuple(first.add), tuple(first.remove), tuple(rows))
 
 
+def _take_change(change: Operation) -> Group:
+    assert change.folder_id, "an open operation has its folder"
+    folder = Folder.objects.select_for_update().get(pk=change.folder_id)
+    Operation.objects.filter(pk=change.pk).update(state=OperationState.SENDING, tries=F("tries") + 1)
+    return Group(change.kind, folder, None, (), (), (change,))
+
+
 def _send(run: Run, group: Group) -> dict[int, int]:
     """Do it on the server; new UIDs of moved messages, where told."""
+    if group.kind in FOLDER_KINDS:
+        folderpush.send(run, group.operations[0], group.folder)
+        return {}
     opened = run.server.open(bytes(group.folder.name))
     if opened.uidvalidity != group.operations[0].uidvalidity:
         raise CommandRefused("The folder was rebuilt on the server.", final=False)
@@ -201,6 +231,8 @@ def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:
         Operation.objects.filter(pk__in=group.ids).update(
             state=OperationState.DONE, error="", finished_at=timezone.now()
         )
+        if group.kind in FOLDER_KINDS:
+            folderpush.settle(group.operations[0], group.folder)
         if group.target is None:
             return
         Folder.objects.select_for_update().get(pk=group.target.pk)
@@ -239,25 +271,26 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
             Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
         )
         for operation in failed:
-            _roll_back(operation)
+            if operation.kind in FOLDER_KINDS:
+                folderpush.roll_back(operation, group.folder, error.sentence)
+            else:
+                _roll_back(operation, group.folder)
         if failed:
             # Let the next pull read the folder whole: whatever the server did, we show it.
             Folder.objects.filter(pk=group.folder.pk).update(full_at=None)
 
 
-def _roll_back(operation: Operation) -> None:
+def _roll_back(operation: Operation, folder: Folder) -> None:
     """Undo on our side what the server refused."""
     placement = operation.placement
     if operation.kind == OperationKind.FLAG and placement:
         flags = (set(placement.flags) - set(operation.add)) | set(operation.remove)
         Placement.objects.filter(pk=placement.pk).update(flags=sorted(flags))
     elif operation.kind == OperationKind.MOVE and placement and placement.folder_id == operation.target_id:
-        Placement.objects.filter(pk=placement.pk).update(folder=operation.folder_id, uid=operation.uid)
+        Placement.objects.filter(pk=placement.pk).update(folder=folder, uid=operation.uid)
     elif operation.kind == OperationKind.EXPUNGE and operation.uid is not None:
         # Below the cursor nothing is looked at: step back so that the message is placed again.
-        Folder.objects.filter(pk=operation.folder_id, uid_seen__gte=operation.uid).update(
-            uid_seen=operation.uid - 1
-        )
+        Folder.objects.filter(pk=folder.pk, uid_seen__gte=operation.uid).update(uid_seen=operation.uid - 1)
 
 
 def _put_back(run: Run, group: Group) -> None:

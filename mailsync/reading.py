@@ -168,7 +168,7 @@ def tree(boxes: Iterable[Box]) -> Tree:
 
 _FOLDERS = """
 SELECT id, mailbox_id, special_use, path, total, unseen, selectable, error, delimiter FROM mailsync_folder
-WHERE mailbox_id = ANY(%s) AND syncing
+WHERE mailbox_id = ANY(%s) AND syncing AND NOT deleting
 """
 
 

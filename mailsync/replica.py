@@ -16,6 +16,7 @@ from accounts import tenancy
 from mailsync import live, schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
+    FOLDER_KINDS,
     Folder,
     Message,
     Operation,
@@ -170,8 +171,9 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     folder.save()
 
 
-def remove_folder(folder: Folder) -> None:
+def remove_folder(folder: Folder, reason: str = "") -> None:
     """The server has it no more: what was on its way there goes back, what was in it is nowhere."""
+    now, reason = timezone.now(), reason or f"The folder “{folder.path}” was removed on the server."
     coming = Operation.objects.filter(target=folder, state__in=OPEN)
     for operation in coming.exclude(placement=None):
         Placement.objects.filter(operations=operation, folder=folder).update(
@@ -179,9 +181,13 @@ def remove_folder(folder: Folder) -> None:
         )
     coming.update(
         state=OperationState.FAILED,
-        error=f"The folder “{folder.path}” was removed on the server.",
-        finished_at=timezone.now(),
+        error=reason,
+        finished_at=now,
     )
+    wished = Operation.objects.filter(folder=folder, state__in=OPEN)
+    wished.filter(kind=OperationKind.DELETE).update(state=OperationState.DONE, finished_at=now)
+    wished.filter(kind__in=FOLDER_KINDS).update(state=OperationState.FAILED, error=reason, finished_at=now)
+    wished.update(state=OperationState.VOID, finished_at=now)
     remove_placements(list(folder.placements.values_list("pk", flat=True)))
     folder.delete()
 

@@ -28,6 +28,7 @@ class Run:
     ahead: ThreadPoolExecutor
     imported: int = 0
     changed: int = 0
+    folders_listed: bool = False  # from then on no folder is made, renamed or deleted in this run
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
     looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 

@@ -1,6 +1,7 @@
 """ImapServer: what the engine may ask and tell a mail server, in values. Correct without any extension."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -77,6 +78,40 @@ class ImapServer:
         listed = self.session.command("LIST", b'""', b'"*"', answer="LIST")
         found = {folder.name: folder for folder in list_answers(listed)}
         return list(found.values())
+
+    def create(self, name: bytes) -> None:
+        """CREATE (RFC 9051 6.3.4). Raises CommandRefused."""
+        self.session.command("CREATE", quoted(name))
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """RENAME: the folders below follow (RFC 9051 6.3.6). Raises CommandRefused."""
+        self._leave()
+        self.session.command("RENAME", quoted(old), quoted(new))
+
+    def delete(self, name: bytes) -> None:
+        """DELETE, with whatever is in it (RFC 9051 6.3.5). Raises CommandRefused."""
+        self._leave()
+        self.session.command("DELETE", quoted(name))
+
+    def subscribed(self) -> set[bytes]:
+        """What other programs show of the folders (LSUB); empty where the server keeps no such list."""
+        try:
+            listed = self.session.command("LSUB", b'""', b'"*"', answer="LSUB")
+        except CommandRefused:
+            return set()
+        return {folder.name for folder in list_answers(listed)}
+
+    def subscribe(self, *, add: Iterable[bytes] = (), remove: Iterable[bytes] = ()) -> None:
+        """SUBSCRIBE and UNSUBSCRIBE (RFC 9051 6.3.7). A refusal harms nothing: the list only says what others show."""
+        sent = [self.session.send("SUBSCRIBE", quoted(name)) for name in add]
+        sent += [self.session.send("UNSUBSCRIBE", quoted(name)) for name in remove]
+        with suppress(CommandRefused):
+            self._settle(sent)
+
+    def _leave(self) -> None:
+        """Stand in the INBOX: what is done to a folder that is open, each server takes differently."""
+        if self.opened_name is not None:
+            self.open(b"INBOX")
 
     def statuses(self, names: Sequence[bytes]) -> dict[bytes, Status]:
         """STATUS of many folders, pipelined; a folder that refuses is left out."""

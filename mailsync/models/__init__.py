@@ -7,12 +7,13 @@ from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
 from mailsync.models.mailbox import GrantLevel, Mailbox, MailboxGrant, MailboxState, Schedule, Security
 from mailsync.models.message import Attachment, Message
-from mailsync.models.operation import Operation, OperationKind, OperationState
+from mailsync.models.operation import FOLDER_KINDS, Operation, OperationKind, OperationState
 from mailsync.models.placement import Placement
 from mailsync.models.skipped import SkippedMessage
 from mailsync.models.tombstone import Tombstone
 
 __all__ = [
+    "FOLDER_KINDS",
     "Act",
     "Attachment",
     "Blob",

@@ -22,7 +22,10 @@ class SpecialUse(models.TextChoices):
 
 
 class Folder(models.Model):
-    """`name` is what the server said, byte for byte; `path` is for people. Counters are kept by a trigger."""
+    """`name` is what the server said, byte for byte; `path` is for people. Counters are kept by a trigger.
+
+    An employee's act shows in `path` at once; `name` follows when the server has taken it.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, db_index=False, related_name="folders")
@@ -33,6 +36,8 @@ class Folder(models.Model):
     # False for \Noselect parents: shown in the tree, never opened.
     selectable = models.BooleanField(default=True)
     syncing = models.BooleanField(default=True)
+    # An employee deleted it: hidden, and left alone, until the server has done so or refused.
+    deleting = models.BooleanField(default=False)
     # Why the folder is left alone for now, as a sentence; "" when nothing is wrong.
     error = models.TextField(blank=True)
     errors_in_row = models.PositiveIntegerField(default=0)

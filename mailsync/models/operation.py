@@ -15,6 +15,13 @@ class OperationKind(models.TextChoices):
     FLAG = "flag"
     MOVE = "move"
     EXPUNGE = "expunge"
+    CREATE = "create"
+    RENAME = "rename"
+    DELETE = "delete"
+
+
+# What is done to folders, in the order asked for; everything else is done to messages.
+FOLDER_KINDS = (OperationKind.CREATE, OperationKind.RENAME, OperationKind.DELETE)
 
 
 class OperationState(models.TextChoices):
@@ -29,20 +36,23 @@ class Operation(models.Model):
     """An intention with the server's coordinates (folder, uidvalidity, uid): it replays harmlessly.
 
     `uid` is empty while the placement itself waits for its UID (moved here a moment ago): the engine fills
-    the coordinates in when it is known.
+    the coordinates in when it is known. On folders `old_name` and `new_name` are the coordinates: names byte for
+    byte, as they are once all earlier operations are done. `folder` is empty when it no longer exists here.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="operations")
     kind = models.CharField(max_length=10, choices=OperationKind)
     state = models.CharField(max_length=10, choices=OperationState, default=OperationState.PENDING)
-    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="+")
+    folder = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     uidvalidity = models.BigIntegerField(null=True)
     uid = models.BigIntegerField(null=True)
     add = ArrayField(models.TextField(), default=list)
     remove = ArrayField(models.TextField(), default=list)
     target = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     placement = models.ForeignKey(Placement, null=True, on_delete=models.SET_NULL, related_name="operations")
+    old_name = models.BinaryField(null=True)
+    new_name = models.BinaryField(null=True)
     by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
     tries = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
@@ -64,6 +74,13 @@ class Operation(models.Model):
                 | (Q(kind="move") & ~Q(state__in=["pending", "sending"]))
                 | (~Q(kind="move") & Q(target__isnull=True)),
                 name="a_move_has_a_target",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="create", old_name=None, new_name__isnull=False, uid=None)
+                | Q(kind="rename", old_name__isnull=False, new_name__isnull=False, uid=None)
+                | Q(kind="delete", old_name__isnull=False, new_name=None, uid=None)
+                | (~Q(kind__in=["create", "rename", "delete"]) & Q(old_name=None, new_name=None)),
+                name="only_folders_change_names",
             ),
         ]
         indexes = [

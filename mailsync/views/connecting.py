@@ -443,7 +443,7 @@ def _get_managed(employee: Employee, mailbox_id: int) -> Mailbox:
 
 
 def _folder_rows(mailbox: Mailbox) -> list[Folder]:
-    return list(mailbox.folders.all())
+    return list(mailbox.folders.filter(deleting=False))
 
 
 # Trees of folders
