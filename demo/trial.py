@@ -172,13 +172,15 @@ class _Ports:
 
 
 def _workers(supervisor: Supervisor, home: Path, environment: Mapping[str, str]) -> None:
-    """A worker for what people wait for, one for the long work, and the clock."""
+    """A worker for what people wait for, one for the long work, who hears of new mail, and the clock."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
     lean = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     for name, queues, processes in (("worker", "interactive,sync", "2"), ("bulk-worker", "bulk,purge", "1")):
         command = [*celery, "worker", "-n", f"{name}@demo", "-Q", queues, "-c", processes, *lean]
         # QUIT: at once. What was begun is begun again, because the queue is in the database.
         supervisor.spawn(name, command, ready=None, env=environment, cwd=ROOT, stop_signal=signal.SIGQUIT)
+    watcher = [sys.executable, "manage.py", "watch_mail"]
+    supervisor.spawn("watcher", watcher, ready=None, env=environment, cwd=ROOT)
     clock = ["--schedule", str(home / "beat"), "--pidfile", "", "--loglevel", "WARNING"]
     supervisor.spawn("beat", [*celery, "beat", *clock], ready=None, env=environment, cwd=ROOT)
 

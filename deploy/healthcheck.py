@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asked by containers: `healthcheck.py web|worker|beat|mail`; exits 0 when that part of the system works."""
+"""Asked by containers: `healthcheck.py web|worker|watcher|beat|mail`; exits 0 when that part of the system works."""
 
 import os
 import socket
@@ -30,10 +30,16 @@ def beat() -> bool:
     return any(time.time() - file.stat().st_mtime < 600 for file in Path("/tmp").glob("beat*"))  # noqa: S108
 
 
+def watcher() -> bool:
+    """It touches this file with every look at the list of mailboxes."""
+    return time.time() - Path("/tmp/watcher").stat().st_mtime < 120  # noqa: S108
+
+
 def mail() -> bool:
     with socket.create_connection(("127.0.0.1", 10143), timeout=3) as connection:
         return connection.recv(64).startswith(b"* OK")
 
 
 if __name__ == "__main__":
-    sys.exit(not {"web": web, "worker": worker, "beat": beat, "mail": mail}[sys.argv[1]]())
+    parts = {"web": web, "worker": worker, "watcher": watcher, "beat": beat, "mail": mail}
+    sys.exit(not parts[sys.argv[1]]())
