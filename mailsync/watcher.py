@@ -296,7 +296,7 @@ def pause_after(error: Exception, tries: int) -> float | None:
         return NO_IDLE_SECONDS
     if isinstance(error, Busy | FolderGone):
         return MOST_BACK_OFF  # where connections are scarce, the poll and a person's click need them more
-    return min(FIRST_BACK_OFF * 2.0 ** min(tries, 10), MOST_BACK_OFF)
+    return min(FIRST_BACK_OFF * 2.0 ** min(tries, 20), MOST_BACK_OFF)
 
 
 def accounts_with_mailboxes() -> list[int]:
