@@ -31,6 +31,7 @@ from mailsync.models import (
     SpecialUse,
     Tombstone,
 )
+from mailsync.probing import found_folder
 from mailsync.replica import OPEN
 from mailsync.schedule import CheckTurn, LeaseLost
 from mailsync.sync.ledger import Cause, Comparison, Difference, OurSide, ServerSide, UidRanges, compare
@@ -42,6 +43,7 @@ log = structlog.get_logger(__name__)
 HISTORY_KEPT = timedelta(days=90)
 RUN_SECONDS = 200  # the bulk workers' share; the rest goes on in the next run
 NO_MAIL = "The account's plan has no mail, or the mailbox is disconnected: nothing is compared."
+NEW_FOLDER = "This folder is new on the server; it comes with the next sync."
 UNEXPECTED = "The comparison stopped on an unexpected error; the operator's log says more."
 
 
@@ -116,19 +118,34 @@ def _compare_folders(run: Check) -> bool:
         try:
             _compare_folder(run, folder)
         except (FolderGone, CommandRefused) as error:
-            _note(run.turn, folder, None, error=error.sentence)
+            _note(run.turn, folder, None, path=folder.path, error=error.sentence)
+    _note_new_folders(run)
     return True
 
 
 def _folders(turn: CheckTurn) -> list[Folder]:
-    """In step, and not compared yet by an earlier run of the same comparison."""
+    """In step, known to the server, and not compared yet by an earlier run of the same comparison."""
+    box = turn.lease.mailbox_id
     with tenancy.acting_for(turn.lease.account_id):
-        done = FolderCheck.objects.filter(
-            mailbox=turn.lease.mailbox_id, at__gte=turn.since, folder__isnull=False
+        done = FolderCheck.objects.filter(mailbox=box, at__gte=turn.since, folder__isnull=False)
+        making = Operation.objects.filter(
+            mailbox=box, state__in=OPEN, kind=OperationKind.CREATE, folder__isnull=False
         )
-        left = Folder.objects.filter(mailbox=turn.lease.mailbox_id, syncing=True, selectable=True)
-        rows = list(left.exclude(pk__in=list(done.values_list("folder", flat=True))))
+        left = Folder.objects.filter(mailbox=box, syncing=True, selectable=True, deleting=False)
+        others = {*done.values_list("folder", flat=True), *making.values_list("folder", flat=True)}
+        rows = list(left.exclude(pk__in=others))
     return sorted(rows, key=lambda folder: (folder.special_use != SpecialUse.INBOX, folder.path.lower()))
+
+
+def _note_new_folders(run: Check) -> None:
+    """Folders that the server has and we have never heard of: the next sync brings them."""
+    with tenancy.acting_for(run.turn.lease.account_id):
+        known = {bytes(name) for name in run.mailbox.folders.values_list("name", flat=True)}
+    listed = [found_folder(remote, None) for remote in run.server.folders()]
+    for found in listed:
+        if found.name not in known and found.selectable and found.worth_syncing:
+            run.wake = True
+            _note(run.turn, None, None, path=found.path, error=NEW_FOLDER)
 
 
 def _someone_waits(run: Check) -> bool:
@@ -214,7 +231,7 @@ def _mend(run: Check, folder: Folder, comparison: Comparison, ours: OurSide) -> 
             locked.save(update_fields=["full_at", "uid_seen"])
     news = comparison.count(Cause.ARRIVED) + comparison.count(Cause.FETCHING)
     run.wake |= rewind_to is not None or removed or news > 0
-    _note(run.turn, folder, comparison, repaired=rewind_to is not None, ours=ours)
+    _note(run.turn, folder, comparison, path=folder.path, repaired=rewind_to is not None, ours=ours)
 
 
 def _note(
@@ -222,6 +239,7 @@ def _note(
     folder: Folder | None,
     comparison: Comparison | None,
     *,
+    path: str = "",
     ours: OurSide | None = None,
     repaired: bool = False,
     error: str = "",
@@ -232,7 +250,7 @@ def _note(
             account_id=turn.lease.account_id,
             mailbox_id=turn.lease.mailbox_id,
             folder=folder,
-            path=folder.path if folder else "",
+            path=path,
             server_count=comparison.server_count if comparison else None,
             here_count=comparison.here_count if comparison else None,
             differences=[_as_json(each, ours) for each in differences],

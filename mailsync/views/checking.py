@@ -28,6 +28,7 @@ from plans.subscriptions import limits_for
 SECTION = {"section": "mailboxes"}
 HISTORY_ROWS = 400
 HISTORY_SHOWN = 10
+LINES_SHOWN = 8  # with more folders than this, those that are equal are folded away
 WAITING_TOO_LONG = timedelta(seconds=45)
 # What somebody should look at; everything else is as it should be.
 WRONG = {Cause.MISSING, Cause.HELD}
@@ -148,10 +149,13 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
     lines = _lines(mailbox)
     asked_at = Schedule.objects.filter(mailbox=mailbox).values_list("check_asked_at", flat=True).first()
     rounds = _rounds(list(_checks(mailbox)[:HISTORY_ROWS]))
+    folded = [line for line in lines if line.tone == "equal"] if len(lines) > LINES_SHOWN else []
     return {
         **SECTION,
         "mailbox": mailbox,
         "lines": lines,
+        "shown": [line for line in lines if line not in folded],
+        "folded": folded,
         "tones": {line.tone for line in lines},
         "off": mailbox.folders.filter(syncing=False, selectable=True).count(),
         "asked_at": asked_at,
@@ -170,7 +174,8 @@ def _is_of(check: FolderCheck | None, asked_at: datetime | None) -> bool:
 
 def _lines(mailbox: Mailbox) -> list[Line]:
     newest = FolderCheck.objects.filter(folder=OuterRef("pk")).order_by("-at").values("pk")[:1]
-    folders = mailbox.folders.filter(syncing=True, selectable=True).annotate(newest=Subquery(newest))
+    in_step = mailbox.folders.filter(syncing=True, selectable=True, deleting=False)
+    folders = in_step.annotate(newest=Subquery(newest))
     rows = sorted(
         folders.defer("name"), key=lambda one: (one.special_use != SpecialUse.INBOX, one.path.lower())
     )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from accounts.models import Employee
 from config.celery import app
+from mailsync.actions import remove_placements
 from mailsync.models import Mailbox, SkippedMessage
 from plans.subscriptions import change_plan
+from tests.engine.conftest import connect as mailbox_at
 from tests.world import session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -208,3 +211,43 @@ def test_trouble_progress_and_refusal_look_as_they_should(world, ann):
     look(ann, "free")
     ann.goto("/mailboxes/")
     look(ann, "mailboxes-free")
+
+
+def test_ann_asks_whether_everything_is_here_and_what_was_missing_comes_back(
+    world, ann, worker, dovecot, settings
+):
+    settings.MAIL_MAX_MESSAGE_BYTES = 20_000
+    box = mailbox_at(world, dovecot)
+    box.deliver("Old", days_ago=200)
+    box.deliver("Giant", text="x" * 30_000)
+    box.deliver("Lost")
+    box.sync()
+    with world.acting():
+        remove_placements(list(box.chosen("Lost").values_list("pk", flat=True)))
+    ann.goto(f"/mailboxes/{box.mailbox.pk}/")
+    card = ann.locator("#completeness")
+    expect(card.get_by_text("Not compared yet.")).to_be_visible()
+    card.get_by_role("button", name="Check now").click()
+    expect(card.get_by_text("Something differs without a reason.")).to_be_visible(timeout=15_000)
+    reasons = card.locator(".ledger-reasons")
+    expect(reasons.get_by_text("1 was missing without a reason: it is fetched again")).to_be_visible()
+    reasons.get_by_text("1 too large or unreadable").click()
+    expect(card.get_by_text("It is larger than")).to_be_visible()
+    look(ann, "settings-missing")
+    wait_for(lambda: box.subjects() == ["Lost"])
+    card.get_by_role("button", name="Check now").click()
+    expect(card.get_by_text("Yes. Every difference has its reason.")).to_be_visible(timeout=15_000)
+    card.get_by_text("Earlier comparisons").click()
+    look(ann, "settings-complete")
+    ann.goto(f"/mailboxes/{box.mailbox.pk}/complete/")
+    look(ann, "complete")
+    with ann.expect_download() as download:
+        ann.get_by_role("link", name="Export as CSV").click()
+    assert download.value.path().read_text().count("missing") == 1
+
+
+def wait_for(holds) -> None:
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.1)

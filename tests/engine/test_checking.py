@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailsync import actions, checking, importing, schedule
+from mailsync import actions, checking, folders, importing, schedule
 from mailsync.models import (
     Folder,
     FolderCheck,
@@ -248,6 +248,25 @@ def test_a_folder_that_does_not_open_is_noted_and_the_others_are_compared(box: B
     assert "does not open" in rows["Projects"].error
     assert counts(rows["Projects"]) == (None, None)
     assert len(rows) == 7
+
+
+def test_a_folder_that_is_new_on_the_server_is_named_and_comes_with_the_next_sync(box: Box) -> None:
+    box.sync()
+    box.deliver("Plan", folder="Projects")
+
+    assert check(box)["Projects"].error == checking.NEW_FOLDER
+    box.sync(thorough=False)
+    assert counts(check(box)["Projects"]) == (1, 1)
+
+
+def test_a_folder_that_is_being_made_or_deleted_here_is_left_out(box: Box) -> None:
+    box.sync()
+    with box.acting():
+        unwanted = box.chosen_folder("Unwanted")
+        folders.create_folder(box.mailbox, "Wished", by=box.world.ann)
+        folders.delete_folder(unwanted, by=box.world.ann)
+
+    assert set(check(box)) == {"INBOX", "Sent", "Drafts", "Junk", "Trash", "Archive"}
 
 
 def test_a_wrong_password_is_one_row_and_by_night_it_is_not_tried(box: Box) -> None:
