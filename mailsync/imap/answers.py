@@ -26,6 +26,7 @@ _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORE
 _LIST = re.compile(rb'\(([^()]*)\) (?:"((?:[^"\\]|\\.)*)"|NIL) (.*)', re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _SPAN = re.compile(rb"\d{1,10}(?::\d{1,10})?")
+_STATUS_NAME = re.compile(rb'(?:"((?:[^"\\]|\\.)*)"|([^\s(){%*"\\]+)) \(')
 _STATUS = re.compile(rb"\(([^()]*)\)\s*$")
 _MONTHS = {
     name: number
@@ -82,6 +83,21 @@ def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
                 _unquoted(delimiter or b"").decode("ascii", "replace"),
                 frozenset(words.decode("ascii", "replace").lower().split()),
             )
+
+
+def status_answers(items: Iterable[Any]) -> Iterator[tuple[bytes, dict[str, int]]]:
+    """STATUS answers with the folders they are about, for a command that asked about many."""
+    name: bytes | None = None
+    for item in items:
+        if isinstance(item, tuple):
+            name = item[1]  # a literal; the items follow in the next line
+            continue
+        match = _STATUS_NAME.match(item)
+        if name is None and match:
+            name = _unquoted(match[1]) if match[1] is not None else match[2]
+        if name is not None:
+            yield name, status_items([item])
+        name = None
 
 
 def status_items(lines: Iterable[Any]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from mailsync.imap.answers import (
     list_answers,
     number,
     parse_flags,
+    status_answers,
     status_items,
 )
 from mailsync.imap.errors import CommandRefused
@@ -68,16 +69,38 @@ class ImapServer:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.opened_name: bytes | None = None
+        self._told: dict[bytes, Status] = {}  # what LIST said of the folders, until somebody asks
 
     @property
     def condstore(self) -> bool:
         return self.session.can("CONDSTORE") or self.session.can("QRESYNC")
 
     def folders(self) -> list[RemoteName]:
-        """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13)."""
-        listed = self.session.command("LIST", b'""', b'"*"', answer="LIST")
+        """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13).
+
+        With LIST-STATUS (RFC 5819) the answer to `statuses` comes along, in the same round trip.
+        """
+        listed = self._list_with_statuses() if self.session.can("LIST-STATUS") else None
+        if listed is None:
+            listed = self.session.command("LIST", b'""', b'"*"', answer="LIST")
         found = {folder.name: folder for folder in list_answers(listed)}
         return list(found.values())
+
+    def _list_with_statuses(self) -> list[Any] | None:
+        """LIST answers, or None from a server that does not obey what it offers."""
+        roles = b"SPECIAL-USE " if self.session.can("SPECIAL-USE") else b""
+        wish = b"(" + roles + b"STATUS " + self._status_items + b")"
+        try:
+            listed = self.session.command("LIST", b'""', b'"*"', b"RETURN", wish, answer="LIST")
+        except CommandRefused:
+            return None
+        said = self.session.imap.untagged_responses.pop("STATUS", [])
+        self._told = {name: status for name, items in status_answers(said) if (status := _status(items))}
+        return listed
+
+    @property
+    def _status_items(self) -> bytes:
+        return b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + (b" HIGHESTMODSEQ)" if self.condstore else b")")
 
     def create(self, name: bytes) -> None:
         """CREATE (RFC 9051 6.3.4). Raises CommandRefused."""
@@ -114,23 +137,15 @@ class ImapServer:
             self.open(b"INBOX")
 
     def statuses(self, names: Sequence[bytes]) -> dict[bytes, Status]:
-        """STATUS of many folders, pipelined; a folder that refuses is left out."""
-        items = b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + (b" HIGHESTMODSEQ)" if self.condstore else b")")
-        sent = [(name, self.session.send("STATUS", quoted(name), items)) for name in names]
-        found = {}
+        """STATUS of many folders, pipelined, as far as LIST did not say it; a folder that refuses is left out."""
+        found = {name: self._told.pop(name) for name in names if name in self._told}
+        asked = [name for name in names if name not in found]
+        sent = [(name, self.session.send("STATUS", quoted(name), self._status_items)) for name in asked]
         for name, tag in sent:
-            try:
-                said = status_items(self.session.receive(tag, "STATUS"))
-            except CommandRefused:
-                continue
-            if "UIDVALIDITY" in said and "MESSAGES" in said:
-                found[name] = Status(
-                    said["UIDVALIDITY"],
-                    said.get("UIDNEXT", 0),
-                    said["MESSAGES"],
-                    said.get("UNSEEN", 0),
-                    said.get("HIGHESTMODSEQ") or None,
-                )
+            with suppress(CommandRefused):
+                status = _status(status_items(self.session.receive(tag, "STATUS")))
+                if status:
+                    found[name] = status
         return found
 
     def open(self, name: bytes) -> Opened:
@@ -336,6 +351,19 @@ def _downwards(exists: int, size: int) -> list[bytes]:
 def imap_date(day: date) -> bytes:
     """RFC 9051 9, date: 1-Feb-2026."""
     return f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode()
+
+
+def _status(said: Mapping[str, int]) -> Status | None:
+    """None where the server left out what tells whether anything changed."""
+    if "UIDVALIDITY" not in said or "MESSAGES" not in said:
+        return None
+    return Status(
+        said["UIDVALIDITY"],
+        said.get("UIDNEXT", 0),
+        said["MESSAGES"],
+        said.get("UNSEEN", 0),
+        said.get("HIGHESTMODSEQ") or None,
+    )
 
 
 def uid_chunks(uids: Iterable[int]) -> Iterator[bytes]:

@@ -4,7 +4,6 @@ Against a real Dovecot, through a wire that records every byte we send (SYNC_CAS
 """
 
 import base64
-import imaplib
 import json
 import socket
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mailsync.imap import session
 from mailsync.imap.answers import RemoteName
 from mailsync.imap.errors import CommandRefused, FolderGone, ForbiddenText, Refused, ServerError
 from mailsync.imap.server import COMMAND_UIDS, LINE_BYTES, ImapServer, uid_chunks
@@ -318,13 +318,13 @@ def user_with(dovecot: MailServer, password: str) -> str:
 
 def without_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """As at a server that offers LOGIN only."""
-    asked = imaplib.IMAP4._get_capabilities  # type: ignore[attr-defined]
+    asked = session._Connection._get_capabilities
 
-    def shortened(self: imaplib.IMAP4) -> None:
+    def shortened(self: session._Connection) -> None:
         asked(self)
         self.capabilities = tuple(name for name in self.capabilities if name != "AUTH=PLAIN")
 
-    monkeypatch.setattr(imaplib.IMAP4, "_get_capabilities", shortened)
+    monkeypatch.setattr(session._Connection, "_get_capabilities", shortened)
 
 
 # Names of folders.
