@@ -141,6 +141,7 @@ def test_who_may_read_sees_and_only_who_manages_asks(world: World) -> None:
     assert all_compared.path == "INBOX"
     assert "server 3" in text
     assert "Check now" not in text
+    assert f'href="{url(world.team_box)}"' in bob.get(reverse("mail:mailboxes")).content.decode()
     assert bob.post(url(world.team_box, "completeness-check")).status_code == 404
     with world.acting():
         MailboxGrant.objects.filter(employee=world.bob).update(level=GrantLevel.MANAGE)
