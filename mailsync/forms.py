@@ -269,6 +269,31 @@ class FoldersForm(RoleFields):
         return {role: int(pk) for role, pk in self.chosen_roles().items()}
 
 
+class FolderNameForm(forms.Form):
+    """One name; what is wrong with it, the verb says."""
+
+    name = forms.CharField(label=_("Name"), error_messages={"required": _("Type a name for the folder.")})
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Without `maxlength`: nothing that is pasted is cut off unseen.
+        self.fields["name"].widget.attrs |= {"autofocus": True, "autocomplete": "off", "dir": "auto"}
+
+
+class NewFolderForm(FolderNameForm):
+    """A name and the folder it comes into; without one it stands at the top."""
+
+    parent = forms.TypedChoiceField(label=_("Inside"), required=False, empty_value=None)
+
+    def __init__(self, data: QueryDict | None = None, *, rows: list[Folder], inside: Folder | None) -> None:
+        super().__init__(data, initial={"parent": inside.pk if inside else ""})
+        by_id = {str(row.pk): row for row in rows}
+        field = self.fields["parent"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = [("", _("Nothing: at the top")), *((pk, row.path) for pk, row in by_id.items())]
+        field.coerce = by_id.__getitem__
+
+
 class SenderForm(forms.Form):
     """The sender's name."""
 

@@ -1,6 +1,6 @@
 """URLs of mail."""
 
-from mailsync.views import acting, checking, connecting, images, live, reading
+from mailsync.views import acting, checking, connecting, folders, images, live, reading
 
 app_name = "mail"
-urlpatterns = [*reading.urls, *acting.urls, *connecting.urls, *checking.urls, *images.urls, *live.urls]
+urlpatterns = [*reading.urls, *acting.urls, *connecting.urls, *checking.urls, *folders.urls, *images.urls, *live.urls]

@@ -84,6 +84,11 @@ class Listing:
         return (self.mailbox,) if self.mailbox else self.tree.mailboxes
 
     @property
+    def changeable(self) -> bool:
+        """Whether the folder itself may be renamed and deleted: a role keeps it as it is."""
+        return bool(self.folder and self.mailbox and not self.folder.role and self.mailbox.may("manage"))
+
+    @property
     def erases(self) -> bool:
         """Whether deleting here is for good."""
         return self.role in {SpecialUse.TRASH, SpecialUse.JUNK}

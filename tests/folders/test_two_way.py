@@ -80,8 +80,13 @@ def test_a_renamed_folder_keeps_its_mail_and_so_do_those_below_it(desk: Desk, mo
     desk.rename("Old", "New & better")
     assert desk.shown() == ["New & better", "New & better/Deep", "New & better/Deep/Deeper"]
     fetched: list[object] = []
-    monkeypatch.setattr(ImapServer, "ask_messages", lambda *anything: fetched.append(anything))
-    monkeypatch.setattr(ImapServer, "headers", lambda *anything: fetched.append(anything) or {})
+
+    def fetch(_server: ImapServer, uids: object) -> dict[int, bytes]:
+        fetched.append(uids)
+        return {}
+
+    monkeypatch.setattr(ImapServer, "ask_messages", fetch)
+    monkeypatch.setattr(ImapServer, "headers", fetch)
     assert desk.box.sync().changed == 0
     assert fetched == []
     monkeypatch.undo()
