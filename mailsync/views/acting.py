@@ -16,10 +16,11 @@ from django.views.decorators.http import require_POST
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, actions, reading
+from mailsync.access import Box
 from mailsync.models import Act, GrantLevel
 from mailsync.reading import Key
 from mailsync.views import listing as lists
-from mailsync.views.reading import fresh, live, tree_for
+from mailsync.views.reading import fresh, live
 
 SEEN, FLAGGED = "\\Seen", "\\Flagged"
 Verb = Callable[..., Act]
@@ -63,7 +64,8 @@ def act(request: RequestOfEmployee) -> HttpResponse:
     if request.POST.get("one"):
         verb, _colon, only = request.POST["one"].partition(":")
         ids = [only]
-    placements = _chosen(request, ids, verb)
+    boxes = access.boxes(request.user)
+    placements = _chosen(request, boxes, ids, verb)
     if not placements:
         return _refused(request, _("These messages are no longer here, or you may not do this with them."))
     if verb == "expunge" and request.POST.get("confirmed") != "1":
@@ -72,7 +74,7 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         done = _do(verb, argument, placements, request.user)
     except actions.CannotMove as refusal:
         return _refused(request, str(refusal))
-    return _answer(request, done, said(verb, done, argument, request.user))
+    return _answer(request, boxes, done, said(verb, done, argument, request.user))
 
 
 @login_required
@@ -83,21 +85,21 @@ def undo(request: RequestOfEmployee) -> HttpResponse:
         actions.undo(earlier, by=request.user)
     except actions.CannotMove as refusal:
         return _refused(request, str(refusal))
-    return _answer(request, None, _("Undone."))
+    return _answer(request, access.boxes(request.user), None, _("Undone."))
 
 
-def _chosen(request: RequestOfEmployee, ids: list[str], verb: str) -> list[int]:
+def _chosen(request: RequestOfEmployee, boxes: list[Box], ids: list[str], verb: str) -> list[int]:
     """The placements meant, as far as the employee has the right; reading alone changes nothing."""
     if verb not in FLAGS and verb not in MOVES and verb != "move":
         raise Http404
     level = GrantLevel.REPLY if verb in FLAGS else GrantLevel.DELETE
     if request.POST.get("all") == "1" and not request.POST.get("one"):
-        return _all_that_match(request, level)
-    return access.placements_for(request.user, [_number(text) for text in ids], level)
+        return _all_that_match(request, boxes, level)
+    return access.placements_in(boxes, [_number(text) for text in ids], level)
 
 
-def _all_that_match(request: RequestOfEmployee, level: str) -> list[int]:
-    listed = lists.listing(tree_for(request.user), request.POST.get("list", ""), request.POST.get("show", ""))
+def _all_that_match(request: RequestOfEmployee, boxes: list[Box], level: str) -> list[int]:
+    listed = lists.listing(reading.tree(boxes), request.POST.get("list", ""), request.POST.get("show", ""))
     top = Key.parse(request.POST.get("top", ""))
     allowed = [f.id for f in listed.folders if listed.tree.mailbox(f.mailbox_id).may(level)]
     return reading.matching(allowed, show=listed.show, down_from=top)
@@ -150,7 +152,7 @@ def _sentence(verb: str, n: int) -> str:
     }[verb]
 
 
-def _answer(request: RequestOfEmployee, done: Act | None, text: str) -> HttpResponse:
+def _answer(request: RequestOfEmployee, boxes: list[Box], done: Act | None, text: str) -> HttpResponse:
     act_id = done.pk if done and done.undo else None
     if not request.headers.get("HX-Request"):
         if text:
@@ -158,9 +160,10 @@ def _answer(request: RequestOfEmployee, done: Act | None, text: str) -> HttpResp
         return redirect(_next(request))
     context: dict[str, Any] = {"toast": text, "undo": act_id}
     if request.POST.get("rows"):
-        return live(request, context | fresh(request, request.POST))
+        return live(request, context | fresh(request, request.POST, reading.tree(boxes)))
     # The rows on screen are painted already: only the counts of others and of the tree are news.
-    listed = lists.listing(tree_for(request.user), request.POST.get("list", ""), request.POST.get("show", ""))
+    tree = reading.tree(boxes)
+    listed = lists.listing(tree, request.POST.get("list", ""), request.POST.get("show", ""))
     return render(request, "mail/_counts.html", context | {"listing": listed, "tree": listed.tree})
 
 

@@ -113,15 +113,15 @@ def rows(request: RequestOfEmployee) -> HttpResponse:
 @never_cache
 def news(request: RequestOfEmployee) -> HttpResponse:
     """204 while nothing changed since `token`; else the counts and the rows on screen, anew."""
-    context = fresh(request, request.GET)
+    context = fresh(request, request.GET, tree_for(request.user))
     if context["token"] == request.GET.get("token"):
         return HttpResponse(status=204)
     return live(request, context)
 
 
-def fresh(request: RequestOfEmployee, asked: Any) -> dict[str, Any]:
+def fresh(request: RequestOfEmployee, asked: Any, tree: Tree) -> dict[str, Any]:
     """What a page that shows the list `asked` for has to show now, down to its last row."""
-    listed = lists.listing(tree_for(request.user), asked.get("list", ""), asked.get("show", ""))
+    listed = lists.listing(tree, asked.get("list", ""), asked.get("show", ""))
     page = lists.page(listed, down_to=Key.parse(asked.get("bottom", "")))
     failed = reading.failed_operations(request.user)
     return {
