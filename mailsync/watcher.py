@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 from django.db import Error as DatabaseTrouble
@@ -54,8 +54,13 @@ MOST_OPENING = 20
 HOST_SECONDS = 0.5  # between two tries at one host
 STOP_SECONDS = 2.0
 DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
-ACCOUNTS_AT_ONCE = 20  # asked for in one go, so that a wake never waits long for the one database thread
+SHARES = (
+    6  # of the accounts: each is asked for its mailboxes once a minute, and when its schedule shows a reason
+)
 TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one needs a line
+
+_PLACE = ("imap_host", "imap_port", "imap_security", "login", "private_host_allowed")
+_COLUMNS = ("pk", "state", "secret", "synced_at", *_PLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,13 @@ class Watchable:
 
     mailbox_id: int
     account_id: int
-    place: tuple[str, int, str, str, bool]
+    place: tuple[Any, ...]  # _PLACE, in this order
     key: bytes
     synced_at: datetime | None
 
     @property
     def host(self) -> str:
-        return self.place[0].lower()
+        return str(self.place[0]).lower()
 
 
 class Database:
@@ -164,13 +169,48 @@ class Gate:
             self._rooms.release()
 
 
+class Roster:
+    """Who is to be watched. A look asks for one of SHARES of the accounts, and at once for those whose schedule
+    shows a mailbox that is new, or that nobody is going to synchronise: disconnected, or refused for good."""
+
+    def __init__(self, database: Database, shard: Shard) -> None:
+        self._database = database
+        self._shard = shard
+        self._turn = 0
+        self._mailboxes: set[int] = set()
+        self._accounts: dict[int, list[Watchable]] = {}
+
+    async def look(self) -> dict[int, Watchable]:
+        rows = [row for row in await self._database.ask(scheduled) if self._shard.has(row[0])]
+        self._turn += 1
+        for account_id in self._to_ask(rows):
+            self._accounts[account_id] = await self._database.ask(watchables, account_id)
+        self._mailboxes = {mailbox_id for mailbox_id, _, _ in rows}
+        return {
+            watchable.mailbox_id: watchable
+            for of_account in self._accounts.values()
+            for watchable in of_account
+            if watchable.mailbox_id in self._mailboxes
+        }
+
+    def _to_ask(self, rows: list[tuple[int, int, bool]]) -> set[int]:
+        watched = {watchable.mailbox_id for of_account in self._accounts.values() for watchable in of_account}
+        return {
+            account_id
+            for mailbox_id, account_id, rests in rows
+            if (account_id + self._turn) % SHARES == 0
+            or mailbox_id not in self._mailboxes
+            or (rests and mailbox_id in watched)
+        }
+
+
 class Watcher:
     """`alive` is a file that is touched with every look: what a health check may ask for."""
 
     def __init__(self, shard: Shard = Shard(), alive: Path | None = None) -> None:
-        self._shard = shard
         self._alive = alive
         self._database = Database()
+        self._roster = Roster(self._database, shard)
         self._waker = Waker(self._database)
         self._gate = Gate()
         self._watches: dict[int, tuple[Watchable, asyncio.Task[None]]] = {}
@@ -203,7 +243,7 @@ class Watcher:
 
     async def _look(self) -> None:
         """Begin with what is new, end what is gone or is somewhere else now."""
-        wanted = await self._wanted()
+        wanted = await self._roster.look()
         for mailbox_id, (watched, task) in list(self._watches.items()):
             if _is_over(watched, wanted.get(mailbox_id), refused=task.done()):
                 del self._watches[mailbox_id]
@@ -215,16 +255,6 @@ class Watcher:
         if counts != self._said:
             log.info("watching", mailboxes=counts[0], connections=counts[1])
             self._said = counts
-
-    async def _wanted(self) -> dict[int, Watchable]:
-        accounts = await self._database.ask(accounts_with_mailboxes)
-        found: dict[int, Watchable] = {}
-        for start in range(0, len(accounts), ACCOUNTS_AT_ONCE):
-            some = accounts[start : start + ACCOUNTS_AT_ONCE]
-            for watchable in await self._database.ask(watchables, some):
-                if self._shard.has(watchable.mailbox_id):
-                    found[watchable.mailbox_id] = watchable
-        return found
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.done():
@@ -299,37 +329,28 @@ def pause_after(error: Exception, tries: int) -> float | None:
     return min(FIRST_BACK_OFF * 2.0 ** min(tries, 20), MOST_BACK_OFF)
 
 
-def accounts_with_mailboxes() -> list[int]:
-    """Accounts that have a mailbox at all."""
-    return list(Schedule.objects.order_by("account_id").values_list("account_id", flat=True).distinct())
+def scheduled() -> list[tuple[int, int, bool]]:
+    """Every mailbox, its account, and whether it rests: neither due nor in a worker's hands."""
+    rows = Schedule.objects.values_list("mailbox_id", "account_id", "due_at", "leased_until")
+    return [(mailbox, account, due is None and leased is None) for mailbox, account, due, leased in rows]
 
 
-def watchables(account_ids: Iterable[int]) -> list[Watchable]:
-    """The mailboxes of these accounts that are synchronised. One whose login a worker saw refused is left alone."""
-    today = timezone.now().date()
-    found = []
-    for account_id, account in Account.objects.in_bulk(account_ids).items():
-        with tenancy.acting_for(account_id):
-            if limits_for(account, today).sync_enabled:
-                open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
-                found += [_watchable(box) for box in open_ones.exclude(state=MailboxState.REFUSED)]
-    return found
+def watchables(account_id: int) -> list[Watchable]:
+    """The mailboxes of an account that are synchronised. One whose login a worker saw refused is left alone."""
+    with tenancy.acting_for(account_id):
+        account = Account.objects.get(pk=account_id)
+        if not limits_for(account, timezone.now().date()).sync_enabled:
+            return []
+        rows = Mailbox.objects.filter(account=account, disconnected_at=None)
+        chosen = rows.exclude(state=MailboxState.REFUSED).values_list(*_COLUMNS)
+        return [_watchable(account_id, *row) for row in chosen]
 
 
-def _watchable(mailbox: Mailbox) -> Watchable:
-    return Watchable(
-        mailbox_id=mailbox.pk,
-        account_id=mailbox.account_id,
-        place=(
-            mailbox.imap_host,
-            mailbox.imap_port,
-            mailbox.imap_security,
-            mailbox.login,
-            mailbox.private_host_allowed,
-        ),
-        key=hashlib.sha256(bytes(mailbox.secret) + mailbox.state.encode()).digest(),
-        synced_at=mailbox.synced_at,
-    )
+def _watchable(
+    account_id: int, mailbox_id: int, state: str, secret: bytes, synced_at: datetime | None, *place: Any
+) -> Watchable:
+    key = hashlib.sha256(bytes(secret) + state.encode()).digest()
+    return Watchable(mailbox_id, account_id, place, key, synced_at)
 
 
 def credentials_for(watchable: Watchable) -> Credentials:

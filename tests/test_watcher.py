@@ -41,7 +41,7 @@ with_tables = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moments where the product waits seconds, seconds where it waits minutes."""
-    monkeypatch.setattr(watcher, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(watcher, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(watcher, "FIRST_BACK_OFF", 0.1)
     monkeypatch.setattr(watcher, "HOST_SECONDS", 0.02)
     monkeypatch.setattr(watcher, "DATABASE_SECONDS", 0.1)
