@@ -49,6 +49,7 @@ class Line:
 class Reason:
     """One cause in words, with the UIDs that were named (each {"uid", "received_at", "size", "why"})."""
 
+    cause: str
     words: str
     wrong: bool
     named: tuple[dict[str, Any], ...]
@@ -157,6 +158,7 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
         "shown": [line for line in lines if line not in folded],
         "folded": folded,
         "tones": {line.tone for line in lines},
+        "causes": {reason.cause for line in lines for reason in line.reasons},
         "off": mailbox.folders.filter(syncing=False, selectable=True).count(),
         "asked_at": asked_at,
         "done": sum(_is_of(line.check, asked_at) for line in lines),
@@ -198,9 +200,8 @@ def _reason(difference: dict[str, Any]) -> Reason:
         {**each, "received_at": parse_datetime(each["received_at"]) if each["received_at"] else None}
         for each in difference["named"]
     )
-    return Reason(
-        _words(difference), difference["cause"] in WRONG, named, max(0, difference["count"] - len(named))
-    )
+    cause = difference["cause"]
+    return Reason(cause, _words(difference), cause in WRONG, named, max(0, difference["count"] - len(named)))
 
 
 def _words(difference: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ def test_what_the_brake_holds_is_shown(world: World) -> None:
     text = page(world)
     assert "790 suddenly gone from the server: kept here until it says so again" in text
     assert "and 740 more" in text
+    assert "The server suddenly shows much less." in text
 
 
 def test_a_folder_that_did_not_open_and_a_failed_comparison_say_why(world: World) -> None:
