@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 HISTORY_KEPT = timedelta(days=90)
 RUN_SECONDS = 200  # the bulk workers' share; the rest goes on in the next run
-NO_MAIL = "The account's plan has no mail, or the mailbox is disconnected: nothing is compared."
+NO_MAIL = "The account's plan has no mail: nothing is compared."
 NEW_FOLDER = "This folder is new on the server; it comes with the next sync."
 UNEXPECTED = "The comparison stopped on an unexpected error; the operator's log says more."
 
@@ -90,7 +90,9 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     with tenancy.acting_for(turn.lease.account_id):
         mailbox = Mailbox.objects.select_related("account").get(pk=turn.lease.mailbox_id)
         limits = limits_for(mailbox.account, timezone.now().date())
-    if mailbox.disconnected_at or not limits.sync_enabled:
+    if mailbox.disconnected_at:
+        return True, False
+    if not limits.sync_enabled:
         _note_failure(turn, NO_MAIL)
         return True, False
     if mailbox.state == MailboxState.REFUSED and turn.asked_by_id is None:

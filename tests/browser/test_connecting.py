@@ -237,9 +237,8 @@ def test_ann_asks_whether_everything_is_here_and_what_was_missing_comes_back(
     wait_for(lambda: box.subjects() == ["Lost"])
     card.get_by_role("button", name="Check now").click()
     expect(card.get_by_text("Yes. Every difference has its reason.")).to_be_visible(timeout=15_000)
-    card.get_by_text("Earlier comparisons").click()
-    look(ann, "settings-complete")
     ann.goto(f"/mailboxes/{box.mailbox.pk}/complete/")
+    ann.get_by_text("Earlier comparisons").click()
     look(ann, "complete")
     with ann.expect_download() as download:
         ann.get_by_role("link", name="Export as CSV").click()

@@ -288,6 +288,13 @@ def test_without_mail_in_the_plan_nothing_is_compared(box: Box) -> None:
     assert check(box)[""].error == checking.NO_MAIL
 
 
+def test_a_disconnected_mailbox_is_let_be(box: Box) -> None:
+    with box.acting():
+        Mailbox.objects.filter(pk=box.mailbox.pk).update(disconnected_at=timezone.now())
+
+    assert check(box) == {}
+
+
 # Taking turns.
 
 
