@@ -54,9 +54,8 @@ MOST_OPENING = 20
 HOST_SECONDS = 0.5  # between two tries at one host
 STOP_SECONDS = 2.0
 DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
-SHARES = (
-    6  # of the accounts: each is asked for its mailboxes once a minute, and when its schedule shows a reason
-)
+ACCOUNTS_AT_ONCE = 10  # asked for in one go, so that a wake never waits long for the one database thread
+SHARES = 6  # of the accounts, one a look: each is asked for its mailboxes once a minute, if not sooner
 TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one needs a line
 
 _PLACE = ("imap_host", "imap_port", "imap_security", "login", "private_host_allowed")
@@ -183,8 +182,10 @@ class Roster:
     async def look(self) -> dict[int, Watchable]:
         rows = [row for row in await self._database.ask(scheduled) if self._shard.has(row[0])]
         self._turn += 1
-        for account_id in self._to_ask(rows):
-            self._accounts[account_id] = await self._database.ask(watchables, account_id)
+        asked = sorted(self._to_ask(rows))
+        for start in range(0, len(asked), ACCOUNTS_AT_ONCE):
+            some = asked[start : start + ACCOUNTS_AT_ONCE]
+            self._accounts |= await self._database.ask(watchables, some)
         self._mailboxes = {mailbox_id for mailbox_id, _, _ in rows}
         return {
             watchable.mailbox_id: watchable
@@ -335,15 +336,17 @@ def scheduled() -> list[tuple[int, int, bool]]:
     return [(mailbox, account, due is None and leased is None) for mailbox, account, due, leased in rows]
 
 
-def watchables(account_id: int) -> list[Watchable]:
-    """The mailboxes of an account that are synchronised. One whose login a worker saw refused is left alone."""
-    with tenancy.acting_for(account_id):
-        account = Account.objects.get(pk=account_id)
-        if not limits_for(account, timezone.now().date()).sync_enabled:
-            return []
-        rows = Mailbox.objects.filter(account=account, disconnected_at=None)
-        chosen = rows.exclude(state=MailboxState.REFUSED).values_list(*_COLUMNS)
-        return [_watchable(account_id, *row) for row in chosen]
+def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
+    """The mailboxes of these accounts that are synchronised. One whose login a worker saw refused is left alone."""
+    today = timezone.now().date()
+    found: dict[int, list[Watchable]] = {}
+    for account_id, account in Account.objects.in_bulk(account_ids).items():
+        with tenancy.acting_for(account_id):
+            open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
+            rows = open_ones.exclude(state=MailboxState.REFUSED).values_list(*_COLUMNS)
+            syncs = limits_for(account, today).sync_enabled
+            found[account_id] = [_watchable(account_id, *row) for row in rows] if syncs else []
+    return found
 
 
 def _watchable(
