@@ -75,7 +75,7 @@ def rename_folder(folder: Folder, name: str, *, by: Employee) -> Act:
     else:
         known.write_down(OperationKind.RENAME, folder, by, old=old, new=new)
     show_names(folder.mailbox_id)
-    return _act(RENAMED, by, folder=folder.pk, name=path_of(before), now=path_of(new))
+    return _act(RENAMED, by, folder=folder.pk, name=path_of(before), now=name)
 
 
 @transaction.atomic
