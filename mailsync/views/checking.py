@@ -158,6 +158,8 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
         "shown": [line for line in lines if line not in folded],
         "folded": folded,
         "tones": {line.tone for line in lines},
+        "server": sum(line.check.server_count or 0 for line in lines if line.check),
+        "here": sum(line.check.here_count or 0 for line in lines if line.check),
         "causes": {reason.cause for line in lines for reason in line.reasons},
         "off": mailbox.folders.filter(syncing=False, selectable=True).count(),
         "asked_at": asked_at,
