@@ -122,6 +122,8 @@ async def _stub(files: list[Path]) -> None:
             tag, _, rest = line.strip().partition(b" ")
             if tag == b"DONE":
                 writer.write(idling.pop(writer) + b" OK done\r\n")
+            elif rest == b"LOGOUT":
+                break
             elif rest.startswith(b"IDLE"):
                 idling[writer] = tag
                 writer.write(b"+ idling\r\n")

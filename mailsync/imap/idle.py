@@ -115,7 +115,7 @@ class IdleConnection:
         return self.told
 
     async def close(self) -> None:
-        """Say goodbye without waiting for the answer; never raises."""
+        """Say goodbye; takes GOODBYE_SECONDS at most and never raises."""
         await self._lines.end(b"DONE\r\nbye LOGOUT\r\n")
 
     async def _greeting(self) -> None:
@@ -280,12 +280,17 @@ class Lines(asyncio.Protocol):
         self._paused = False
 
     async def end(self, last_words: bytes) -> None:
-        """Send what is left to say and close; after GOODBYE_SECONDS without asking."""
-        if self._transport and not self._gone.done():
-            self._transport.write(last_words)
-            self._transport.close()
-            await asyncio.wait([self._gone], timeout=GOODBYE_SECONDS)
-        self.abort()
+        """Say what is left to say, give the server GOODBYE_SECONDS to close, and close.
+
+        Who closes first resets the connection, and the server may never read the last words.
+        """
+        try:
+            if self._transport and not self._gone.done():
+                self._transport.write(last_words)
+                self._drop(len(self._buffer))
+                await asyncio.wait([self._gone], timeout=GOODBYE_SECONDS)
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         if self._transport:
