@@ -196,11 +196,7 @@ def refresh_folders(run: Run) -> list[Folder]:
     due = [
         folder
         for name, folder in ours.items()
-        if folder.syncing
-        and folder.selectable
-        and not folder.deleting
-        and name not in gone
-        and _worth_trying(folder)
+        if folder.syncing and folder.selectable and name not in gone and _worth_trying(folder)
     ]
     return sorted(due, key=_order)
 

@@ -41,7 +41,7 @@ def send(run: Run, change: Operation, folder: Folder) -> None:
     elif change.kind == OperationKind.RENAME:
         _rename(run, bytes(change.old_name or b""), bytes(change.new_name or b""), folder.delimiter)
     else:
-        _delete(run, bytes(change.old_name or b""))
+        _delete(run, bytes(change.old_name or b""), change.uidvalidity)
 
 
 def settle(change: Operation, folder: Folder) -> None:
@@ -94,18 +94,20 @@ def _rename(run: Run, old: bytes, new: bytes, delimiter: str) -> None:
     run.server.subscribe(add=[moved(name, old, new, delimiter) for name in left], remove=left)
 
 
-def _delete(run: Run, name: bytes) -> None:
+def _delete(run: Run, name: bytes, uidvalidity: int | None) -> None:
     listed = _listed(run)
     if name in listed or not listed:
         if not listed or not listed[name].attributes & _CLOSED:
-            _empty(run, name)
+            _empty(run, name, uidvalidity)
         run.server.delete(name)
     run.server.subscribe(remove=[name])
 
 
-def _empty(run: Run, name: bytes) -> None:
+def _empty(run: Run, name: bytes, uidvalidity: int | None) -> None:
     """Move to the Trash what is still there: what came meanwhile, and what we hold no copy of."""
     opened = run.server.open(name)
+    if uidvalidity and opened.uidvalidity != uidvalidity:
+        raise CommandRefused("By now there is another folder of this name on the mail server.", final=True)
     if not opened.exists:
         return
     with replica.writing(run.lease):

@@ -221,6 +221,7 @@ class _Known:
             mailbox_id=folder.mailbox_id,
             kind=kind,
             folder=folder,
+            uidvalidity=folder.uidvalidity if kind == OperationKind.DELETE else None,
             old_name=old,
             new_name=new,
             by=by,

@@ -168,7 +168,10 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
     folder.server_messages = folder.server_uidnext = 0
     folder.full_at = None
-    folder.save()
+    # Not the counters: the triggers have just counted what came back.
+    folder.save(
+        update_fields=["uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at"]
+    )
 
 
 def remove_folder(folder: Folder, reason: str = "") -> None:

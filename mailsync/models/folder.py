@@ -36,7 +36,7 @@ class Folder(models.Model):
     # False for \Noselect parents: shown in the tree, never opened.
     selectable = models.BooleanField(default=True)
     syncing = models.BooleanField(default=True)
-    # An employee deleted it: hidden, and left alone, until the server has done so or refused.
+    # An employee deleted it: hidden until the server has done so or refused.
     deleting = models.BooleanField(default=False)
     # Why the folder is left alone for now, as a sentence; "" when nothing is wrong.
     error = models.TextField(blank=True)

@@ -37,7 +37,8 @@ class Operation(models.Model):
 
     `uid` is empty while the placement itself waits for its UID (moved here a moment ago): the engine fills
     the coordinates in when it is known. On folders `old_name` and `new_name` are the coordinates: names byte for
-    byte, as they are once all earlier operations are done. `folder` is empty when it no longer exists here.
+    byte, as they are once all earlier operations are done; a deletion means the `uidvalidity` too. `folder` is
+    empty when it no longer exists here.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")

@@ -244,6 +244,23 @@ def test_a_folder_deleted_there_while_it_is_renamed_here_is_gone_and_ann_is_told
     assert desk.changes()[1][1] == "failed"
 
 
+def test_a_folder_made_anew_there_is_not_the_one_that_ann_deleted(desk: Desk) -> None:
+    desk.box.deliver("Ours", folder="Old")
+    desk.box.sync()
+    desk.delete("Old")
+    desk.box.on_server("MOVE", "1", "Trash", folder="Old")
+    desk.on_server(lambda client: client.delete("Old"))
+    desk.box.dovecot.doveadm("mailbox", "create", "-u", desk.box.login, "Old")
+    desk.box.dovecot.doveadm("mailbox", "update", "-u", desk.box.login, "--uid-validity", "77", "Old")
+    desk.box.deliver("Theirs", folder="Old")
+    for _run in range(3):
+        desk.box.sync()
+    assert desk.there() == [b"Old"]
+    assert desk.shown() == ["Old"]
+    assert "another folder of this name" in desk.changes()[0][2]
+    assert (desk.box.subjects("Old"), desk.box.subjects("Trash")) == (["Theirs"], ["Ours"])
+
+
 def test_j12_a_name_that_the_server_refuses_disappears_with_its_words(desk: Desk) -> None:
     """Dovecot's Maildir++ parts folders with dots on the disk and takes none in a name."""
     desk.create("v1.2")
