@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg2
 import pytest
@@ -34,6 +36,7 @@ from tests.world import World
 
 PASSWORD = "the password that nobody sees"
 ALL = Shard()
+Answer = TypeVar("Answer")
 ROOT = Path(__file__).resolve().parent.parent
 with_tables = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +80,12 @@ def watching(shard: Shard = ALL) -> Iterator[Watcher]:
         thread.join(10)
     assert ended, "the watcher died"
     assert ended[0] - began < 3
+
+
+def run_apart(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """In a thread of its own: that of the tests has Playwright's event loop once a browser test ran in it."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, work).result()
 
 
 def until(happened: Callable[[], object], seconds: float = 6) -> float:
@@ -355,7 +364,7 @@ def opened(given: Credentials) -> tuple[int | None, dict[str, int], bool]:
         await connection.close()
         return connection.exists, connection.cursors, connection.told
 
-    return asyncio.run(work())
+    return run_apart(work())
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -490,7 +499,7 @@ def test_a_host_is_tried_twice_a_second_and_does_not_hold_up_another(monkeypatch
         await asyncio.gather(*(one(gate, host) for host in ["big", "big", "big", "small"]))
 
     began = time.monotonic()
-    asyncio.run(work())
+    run_apart(work())
     assert [host for host, _ in times[:2]] == ["big", "small"]
     assert times[1][1] - began < 0.15
     assert times[-1][1] - began >= 0.4
@@ -503,7 +512,7 @@ def test_a_mailbox_in_a_workers_hands_does_not_hold_up_the_news_of_another(box: 
     left: list[set[int]] = []
     with transaction.atomic():
         schedule.lock([box.mailbox.pk])
-        asyncio.run(_asked(watcher.wake, {box.mailbox.pk, other.mailbox.pk, 10**9}, left))
+        run_apart(_asked(watcher.wake, {box.mailbox.pk, other.mailbox.pk, 10**9}, left))
     assert left == [{box.mailbox.pk}]
     assert (is_due(box.mailbox), is_due(other.mailbox)) == (False, True)
 
