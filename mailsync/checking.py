@@ -5,8 +5,6 @@ fetched and what is known is only placed again, by the same code as ever.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +16,6 @@ from accounts import tenancy
 from mailsync import engine, importing, replica, schedule, secrets
 from mailsync.imap.errors import CommandRefused, FolderGone, ServerError
 from mailsync.imap.server import ImapServer
-from mailsync.imap.session import connect
 from mailsync.models import (
     Folder,
     FolderCheck,
@@ -98,18 +95,9 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     if mailbox.state == MailboxState.REFUSED and turn.asked_by_id is None:
         _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
         return True, False
-    with _server(mailbox) as server:
+    with engine.signed_in(engine.credentials_of(mailbox)) as server:
         run = Check(turn, mailbox, server, engine.window_of(mailbox, limits), time.monotonic() + seconds)
         return _compare_folders(run), run.wake
-
-
-@contextmanager
-def _server(mailbox: Mailbox) -> Iterator[ImapServer]:
-    session = connect(engine.credentials_of(mailbox))
-    try:
-        yield ImapServer(session)
-    finally:
-        session.close()
 
 
 def _compare_folders(run: Check) -> bool:

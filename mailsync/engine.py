@@ -84,7 +84,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
         credentials = credentials_of(mailbox)
-    with _server(credentials) as server, ThreadPoolExecutor(1, "fetch") as ahead:
+    with signed_in(credentials) as server, ThreadPoolExecutor(1, "fetch") as ahead:
         run = Run(
             lease=lease,
             mailbox_id=mailbox.pk,
@@ -125,7 +125,8 @@ def credentials_of(mailbox: Mailbox) -> Credentials:
 
 
 @contextmanager
-def _server(credentials: Credentials) -> Iterator[ImapServer]:
+def signed_in(credentials: Credentials) -> Iterator[ImapServer]:
+    """A connection for the length of the block. Raises what session.connect raises."""
     session = connect(credentials)
     try:
         yield ImapServer(session)

@@ -209,7 +209,8 @@ def test_c02_renumbered_uids_find_their_messages_again(box: Box) -> None:
     box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
     box.on_server("EXPUNGE", "1")
     maildir = box.dovecot.maildir(box.login)
-    while int(time.time()) <= (box.folder().uidvalidity or 0):  # Dovecot takes the second as the new UIDVALIDITY
+    before = box.folder().uidvalidity or 0
+    while int(time.time()) <= before:  # Dovecot takes the second as the new UIDVALIDITY
         time.sleep(0.05)
     for file in [*maildir.glob("dovecot*"), *maildir.glob(".INBOX/dovecot*")]:
         file.unlink()
