@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from accounts.models import Employee
 from mailsync import foldertree
+from mailsync.access import includes
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
-from mailsync.models import GrantLevel, Operation, OperationState, Placement, SpecialUse
+from mailsync.models import Operation, OperationState, Placement, SpecialUse
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,8 +105,7 @@ class MailboxLine:
     folders: tuple[FolderLine, ...]
 
     def may(self, level: str) -> bool:
-        levels = GrantLevel.values
-        return levels.index(self.level) >= levels.index(level)
+        return includes(self.level, level)
 
     def folder_of_role(self, role: str) -> FolderLine | None:
         return next((folder for folder in self.folders if folder.role == role), None)

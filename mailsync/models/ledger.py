@@ -11,10 +11,10 @@ from mailsync.models.mailbox import Mailbox
 class FolderCheck(models.Model):
     """Append-only; dropped after checking.HISTORY_KEPT. `path` outlives the folder and its name.
 
-    `differences` = [{"cause": sync.ledger.Cause, "count": n, "uids": [at most 50], "words": [reasons]}]; counts
-    of causes that hide mail add up to server_count - here_count, less what is here and not there. `error` says
-    why the folder could not be compared, and then the counts are empty; a row without folder and path is about the
-    whole mailbox. `asked_by` is empty for the nightly check.
+    `differences` = [{"cause": sync.ledger.Cause, "count": n, "named": [at most 50 sync.ledger.Named as objects]}];
+    counts of causes that hide mail add up to server_count - here_count, less what is here and not there. `error`
+    says why the folder could not be compared, and then the counts are empty; a row without folder and path is about
+    the whole mailbox. `asked_by` is empty for the nightly check.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
