@@ -12,7 +12,6 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
 
 from mailsync import netguard
 from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, Refused, ServerError, Unreachable
@@ -136,7 +135,7 @@ class IdleConnection:
         except CommandRefused:
             raise Unreachable("The server refuses STARTTLS; nothing was sent.", step="tls") from None
         with _tls_trouble():
-            await self._lines.protect(_context(credentials.ca_file), credentials.host)
+            await self._lines.protect(tls_context(credentials.ca_file), credentials.host)
         self.capabilities = frozenset()
         await self._command(b"CAPABILITY")
 
@@ -350,7 +349,7 @@ async def _reach(credentials: Credentials) -> Lines:
         _, lines = await loop.create_connection(
             Lines,
             sock=sock,
-            ssl=_context(credentials.ca_file),
+            ssl=tls_context(credentials.ca_file),
             server_hostname=credentials.host,
             ssl_handshake_timeout=CONNECT_TIMEOUT,
         )
@@ -412,12 +411,6 @@ def _watch_the_peer(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 120)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-
-
-@lru_cache(maxsize=2)
-def _context(ca_file: str) -> ssl.SSLContext:
-    """One for all connections: the authorities alone take half a megabyte."""
-    return tls_context(ca_file)
 
 
 def _quoted_ascii(text: str) -> bytes:
