@@ -8,6 +8,7 @@ from pathlib import Path
 
 import django_stubs_ext
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as messages
 from django.core.exceptions import ImproperlyConfigured
@@ -127,6 +128,11 @@ CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "mailsync.tick", "schedule": env.float("MAIL_TICK_SECONDS", default=5.0)},
     # Whose turn it is by night, and what a click asked for while the broker was down.
     "hint_checks": {"task": "mailsync.hint_checks", "schedule": 15.0},
+    "drop_events": {
+        "task": "mailsync.drop_events",
+        "schedule": crontab(hour="3", minute="40"),
+        "options": {"queue": "bulk"},
+    },
 }
 
 # Mail
@@ -139,6 +145,8 @@ MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1
 MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
 # Open pages that are told of news at once; each takes one of the web server's threads, the others look by themselves.
 LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
+# How long it is written down what happened to a message (mailsync.events).
+MAIL_HISTORY_DAYS = env.int("MAIL_HISTORY_DAYS", default=90)
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
 # People

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import schedule
+from mailsync import events, schedule
 from mailsync.models import (
     Act,
     Folder,
@@ -155,6 +155,7 @@ def expunge(placements: Placements, *, by: Employee) -> Act:
     rows = _locked(placements)
     if any(row.role not in {SpecialUse.TRASH, SpecialUse.JUNK} for row in rows):
         raise CannotMove(_("Only messages in Trash or Spam can be removed for good."))
+    events.expunged([row.id for row in rows], by_id=by.pk)
     moves = _open_moves(rows)
     # Moved here a moment ago and not yet told: remove it where the server still has it.
     Operation.objects.filter(pk__in=[move.pk for move in moves.values()]).update(
@@ -237,9 +238,10 @@ def _shift(rows: list[Row], target: Folder, by: Employee) -> list[Row]:
     """Move the rows on our side and write the operations; returns those that could be moved."""
     moves = _open_moves(rows)
     plain = [row for row in rows if row.uid is not None]
+    redirected = [row for row in rows if row.id in moves]
+    events.moved([row.id for row in (*plain, *redirected)], target, by_id=by.pk)
     _write_down(OperationKind.MOVE, plain, by, target)
     Placement.objects.filter(pk__in=[row.id for row in plain]).update(folder=target, uid=None)
-    redirected = [row for row in rows if row.id in moves]
     for row in redirected:
         _redirect(row, moves[row.id], target)
     return plain + redirected
@@ -260,6 +262,7 @@ def _redirect(row: Row, pending: Operation, target: Folder) -> None:
 def _reflag(rows: list[Row], add: frozenset[str], remove: frozenset[str], by: Employee) -> None:
     ids = [row.id for row in rows]
     values: dict[str, Any] = {"ids": ids, "add": sorted(add), "remove": sorted(remove), "by": by.pk}
+    events.flagged(ids, add=add, remove=remove, by_id=by.pk)
     with connection.cursor() as cursor:
         cursor.execute(_REFLAG, values)
         cursor.execute(_MERGE_FLAGS, values)

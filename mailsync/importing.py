@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync import blobs
+from mailsync import blobs, events
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
@@ -143,18 +143,20 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
 class _Stored(NamedTuple):
     id: int
     received_at: datetime
+    known: bool  # before this batch
 
 
 def _stored(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, _Stored]:
     """Messages of the batch by identity; the date is the one they came with first."""
     rows = _select(
-        """SELECT k.identity, m.id, m.received_at FROM unnest(%s::bytea[]) AS k(identity) CROSS JOIN LATERAL (
-               SELECT id, received_at FROM mailsync_message
+        """SELECT k.identity, m.id, m.received_at, coalesce(m.stored_at < now(), true)
+           FROM unnest(%s::bytea[]) AS k(identity) CROSS JOIN LATERAL (
+               SELECT id, received_at, stored_at FROM mailsync_message
                WHERE mailbox_id = %s AND identity = k.identity LIMIT 1) m""",
         list({item.identity for item in batch}),
         folder.mailbox_id,
     )
-    return {bytes(identity): _Stored(pk, received_at) for identity, pk, received_at in rows}
+    return {bytes(identity): _Stored(*columns) for identity, *columns in rows}
 
 
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
@@ -192,15 +194,17 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
         ids,
         folder.pk,
     )
-    new = _run(
+    new = _select(
         """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
            SELECT %s, %s, message_id, uid, flags, received_at FROM incoming_placement
-           ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING""",
+           ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING RETURNING message_id, uid""",
         folder.account_id,
         folder.pk,
     )
+    known = {message.id for message in stored.values() if message.known}
+    events.placed(folder, [(message, uid) for message, uid in new if message in known])
     Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
-    return waiting + new
+    return waiting + len(new)
 
 
 def _select(sql: str, *params: int | list[bytes]) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import checking, discarding, engine, probing, schedule
+from mailsync import checking, discarding, engine, events, probing, schedule
 
 
 @shared_task(name="mailsync.tick")
@@ -32,6 +32,12 @@ def test_connection(account_id: int, test_id: int) -> None:
 def discard_copies(account_id: int, mailbox_id: int) -> None:
     """Remove our copies of what a person let go (queue bulk)."""
     discarding.discard_let_go(account_id, mailbox_id)
+
+
+@shared_task(name="mailsync.drop_events")
+def drop_events() -> int:
+    """Forget what happened to messages longer ago than is kept (beat, by night; queue bulk)."""
+    return events.drop_old(timezone.now())
 
 
 @shared_task(name="mailsync.hint_checks")

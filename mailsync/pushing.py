@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from mailsync import folderpush, folders, replica, schedule
+from mailsync import events, folderpush, folders, replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.importing import header_hash
@@ -233,25 +233,26 @@ def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:
         )
         if group.kind in FOLDER_KINDS:
             folderpush.settle(group.operations[0], group.folder)
-        if group.target is None:
-            return
-        Folder.objects.select_for_update().get(pk=group.target.pk)
-        moved: dict[int, int | None] = {
-            op.placement_id: new_uids.get(op.uid or 0) for op in group.operations if op.placement_id
-        }
-        here = Placement.objects.filter(pk__in=moved, folder=group.target, uid=None)
-        if not group.target.syncing:
-            remove_placements(list(here.values_list("pk", flat=True)))
-            return
-        taken = set(
-            Placement.objects.filter(
-                folder=group.target, uid__in=[u for u in moved.values() if u]
-            ).values_list("uid", flat=True)
-        )
-        for placement in here:
-            uid = moved[placement.pk]
-            if uid and uid not in taken:
-                Placement.objects.filter(pk=placement.pk).update(uid=uid)
+        if group.target is not None:
+            _settle_move(group, group.target, new_uids)
+        events.sent(group.ids)
+
+
+def _settle_move(group: Group, target: Folder, new_uids: dict[int, int]) -> None:
+    Folder.objects.select_for_update().get(pk=target.pk)
+    moved: dict[int, int | None] = {
+        op.placement_id: new_uids.get(op.uid or 0) for op in group.operations if op.placement_id
+    }
+    here = Placement.objects.filter(pk__in=moved, folder=target, uid=None)
+    if not target.syncing:
+        remove_placements(list(here.values_list("pk", flat=True)))
+        return
+    arrived = [uid for uid in moved.values() if uid]
+    taken = set(Placement.objects.filter(folder=target, uid__in=arrived).values_list("uid", flat=True))
+    for placement in here:
+        uid = moved[placement.pk]
+        if uid and uid not in taken:
+            Placement.objects.filter(pk=placement.pk).update(uid=uid)
 
 
 def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:
@@ -270,6 +271,7 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
         _make_pending(
             Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
         )
+        events.refused([op.pk for op in failed], error.sentence)
         for operation in failed:
             if operation.kind in FOLDER_KINDS:
                 folderpush.roll_back(operation, group.folder, error.sentence)

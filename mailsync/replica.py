@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import live, schedule
+from mailsync import events, live, schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
     FOLDER_KINDS,
@@ -130,6 +130,7 @@ def place(folder: Folder, actions: Iterable[Place]) -> None:
                 )
             )
     Placement.objects.bulk_create(fresh, ignore_conflicts=True)
+    events.placed(folder, [(one.message_id, one.uid) for one in fresh if one.uid is not None])
     Message.objects.filter(pk__in=dates, unplaced_since__isnull=False).update(unplaced_since=None)
 
 
@@ -139,12 +140,14 @@ def reflag(actions: Iterable[Reflag]) -> None:
     for action in actions:
         groups[action.flags].append(action.placement_id)
     for flags, ids in groups.items():
+        events.flags_shown(ids, flags)
         Placement.objects.filter(pk__in=ids).update(flags=sorted(flags))
 
 
 def vanish(actions: Iterable[Vanish]) -> None:
     """The server no longer has them here; a message that is nowhere else waits for the grace to pass."""
     ids = [action.placement_id for action in actions]
+    events.gone(ids)
     for start in range(0, len(ids), 5_000):
         remove_placements(ids[start : start + 5_000])
 
@@ -155,15 +158,18 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     A move cannot be matched to a new UID safely (C05), so its message returns to this folder and waits here.
     """
     now = timezone.now()
-    taken_back = Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.MOVE)
-    Placement.objects.filter(pk__in=taken_back.values("placement_id")).update(folder=folder, uid=None)
     reason = "The server rebuilt the folder before it heard of this; it was taken back."
+    taken_back = Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.MOVE)
+    events.refused(list(taken_back.values_list("pk", flat=True)), reason)
+    Placement.objects.filter(pk__in=taken_back.values("placement_id")).update(folder=folder, uid=None)
     Operation.objects.filter(
         folder=folder, state__in=OPEN, kind__in=[OperationKind.MOVE, OperationKind.EXPUNGE]
     ).update(state=OperationState.FAILED, error=reason, finished_at=now)
     Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG).update(
         uid=None, uidvalidity=None, state=OperationState.PENDING
     )
+    if folder.uidvalidity is not None:
+        events.renumbered(folder)
     Placement.objects.filter(folder=folder).update(uid=None)
     folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
     folder.server_messages = folder.server_uidnext = 0
@@ -178,6 +184,7 @@ def remove_folder(folder: Folder, reason: str = "") -> None:
     """The server has it no more: what was on its way there goes back, what was in it is nowhere."""
     now, reason = timezone.now(), reason or f"The folder “{folder.path}” was removed on the server."
     coming = Operation.objects.filter(target=folder, state__in=OPEN)
+    events.refused(list(coming.values_list("pk", flat=True)), reason)
     for operation in coming.exclude(placement=None):
         Placement.objects.filter(operations=operation, folder=folder).update(
             folder=operation.folder_id, uid=operation.uid
@@ -191,7 +198,9 @@ def remove_folder(folder: Folder, reason: str = "") -> None:
     wished.filter(kind=OperationKind.DELETE).update(state=OperationState.DONE, finished_at=now)
     wished.filter(kind__in=FOLDER_KINDS).update(state=OperationState.FAILED, error=reason, finished_at=now)
     wished.update(state=OperationState.VOID, finished_at=now)
-    remove_placements(list(folder.placements.values_list("pk", flat=True)))
+    left = list(folder.placements.values_list("pk", flat=True))
+    events.gone(left)
+    remove_placements(left)
     folder.delete()
 
 

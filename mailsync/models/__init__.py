@@ -3,6 +3,7 @@
 from mailsync.models.act import Act
 from mailsync.models.blob import Blob
 from mailsync.models.connection import ConnectionTest
+from mailsync.models.event import Event, EventKind
 from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
 from mailsync.models.mailbox import GrantLevel, Mailbox, MailboxGrant, MailboxState, Schedule, Security
@@ -18,6 +19,8 @@ __all__ = [
     "Attachment",
     "Blob",
     "ConnectionTest",
+    "Event",
+    "EventKind",
     "Folder",
     "FolderCheck",
     "GrantLevel",

@@ -1,6 +1,7 @@
 """Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from accounts.models import Account
 from mailsync.models.blob import Blob
@@ -35,6 +36,8 @@ class Message(models.Model):
     received_at = models.DateTimeField()
     snippet = models.TextField(blank=True)
     has_attachments = models.BooleanField(default=False)
+    # When we got it; NULL for what was here before this was written down.
+    stored_at = models.DateTimeField(null=True, db_default=Now())
     # Why the MIME structure could not be read; "" for nearly all mail. The original is kept anyway.
     parse_problem = models.TextField(blank=True)
     # Since when no folder holds it; NULL while placed. The discard of unplaced mail waits a grace period,

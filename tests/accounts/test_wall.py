@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from accounts import audit, tenancy
 from accounts.models import Account, AuditEntry, Employee
-from mailsync.models import Act, ConnectionTest, FolderCheck, Operation, SkippedMessage, Tombstone
+from mailsync.models import Act, ConnectionTest, Event, FolderCheck, Operation, SkippedMessage, Tombstone
 from tests.world import World
 
 # No account column, or one that every worker may see: ids, times, names of companies and plans.
@@ -40,6 +40,7 @@ def furnished(world: World) -> World:
         Operation.objects.create(
             mailbox=world.ann_box, folder=placement.folder, uid=placement.uid, kind="flag", **of_ann
         )
+        Event.objects.create(account=world.acme, message=placement.message, kind="gone", path="INBOX")
         FolderCheck.objects.create(
             account=world.acme, mailbox=world.ann_box, folder=placement.folder, asked_by=world.ann
         )
