@@ -11,14 +11,16 @@ import lucide
 
 NAMES = (
     "archive", "arrow-left", "arrow-up", "at-sign", "building-2", "calendar", "check", "chevron-down",
-    "chevron-left", "chevron-right", "chevron-up", "circle-alert", "circle-check", "circle-question-mark",
-    "circle-x", "clock", "copy", "download", "ellipsis", "external-link", "eye", "eye-off", "file",
-    "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "image", "image-off", "inbox",
-    "info", "key-round", "keyboard", "link", "list", "list-checks", "loader", "log-in", "log-out", "mail",
-    "mail-check", "mail-open", "mails", "menu", "monitor", "moon", "octagon-alert", "paperclip", "pencil",
-    "plug", "plus", "refresh-cw", "reply", "reply-all", "search", "send", "server", "settings", "shield",
-    "shield-alert", "shield-check", "sliders-horizontal", "square-check", "star", "sun", "trash-2",
-    "triangle-alert", "undo-2", "unplug", "user", "users", "x",
+    "chevron-left", "chevron-right", "chevron-up", "circle-alert", "circle-check",
+    "circle-question-mark", "circle-x", "clock", "copy", "download", "ellipsis", "external-link", "eye",
+    "eye-off", "file", "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "funnel",
+    "grip-vertical", "handshake", "history", "image", "image-off", "inbox", "info", "kanban",
+    "key-round", "keyboard", "link", "list", "list-checks", "loader", "log-in", "log-out", "mail",
+    "mail-check", "mail-open", "mails", "menu", "merge", "monitor", "moon", "octagon-alert",
+    "paperclip", "pencil", "phone", "plug", "plus", "refresh-cw", "reply", "reply-all", "search",
+    "send", "server", "settings", "shield", "shield-alert", "shield-check", "sliders-horizontal",
+    "square-check", "star", "sticky-note", "sun", "trash-2", "triangle-alert", "undo-2", "unlink",
+    "unplug", "upload", "user", "user-plus", "users", "x",
 )  # fmt: skip
 SPRITE = Path(__file__).parent / "static" / "accounts" / "icons.svg"
 

@@ -13,4 +13,5 @@ urlpatterns = [
     path("healthz", import_string("accounts.health.healthz"), name="healthz"),
     path("", include("accounts.urls")),
     path("", include("mailsync.urls")),
+    path("crm/", include("crm.urls")),
 ]

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from accounts import audit, tenancy
 from accounts.models import Account, AuditEntry, Employee
+from crm.models import Company, Contact, Deal, EmailAddress, Exclusion, Lead, Pipeline, Stage
 from mailsync.models import Act, ConnectionTest, Event, FolderCheck, Operation, SkippedMessage, Tombstone
 from tests.world import World
 
@@ -52,6 +53,15 @@ def furnished(world: World) -> World:
             header_hash=b"x" * 32,
             received_at=placement.received_at,
         )
+        client = {"account": world.acme, "name": "Zoe", "responsible": world.ann}
+        contact = Contact.objects.create(**client, company=Company.objects.create(**client))
+        Lead.objects.create(**client)
+        stage = Stage.objects.create(
+            account=world.acme, name="New", pipeline=Pipeline.objects.create(account=world.acme, name="Sales")
+        )
+        Deal.objects.create(**client, stage=stage)
+        EmailAddress.objects.create(account=world.acme, address="zoe@elsewhere.example", contact=contact)
+        Exclusion.objects.create(account=world.acme, pattern="noise.example")
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
 

@@ -1,0 +1,9 @@
+"""URLs of CRM."""
+
+from crm.views import board, records
+
+app_name = "crm"
+urlpatterns = [
+    *board.urls,
+    *records.urls,
+]
