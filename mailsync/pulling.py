@@ -7,6 +7,7 @@ one. Killed at any point, the next run finds what is there and goes on.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import DataError
 from django.utils import timezone
@@ -45,6 +46,7 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
     ask = _ask(run, folder, status)
     if ask.nothing:
         return False
+    asked_at = timezone.now()
     opened = _open(run, folder)
     if folder.full_at is None:
         ask = EVERYTHING
@@ -56,7 +58,7 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
             walked = _walk(run, folder, opened, ask)
     if ask.whole and not _vanish(run, folder, opened, walked.present):
         return True
-    _advance(run, folder, opened, walked, whole=ask.whole)
+    _advance(run, folder, opened, walked, whole=ask.whole, asked_at=asked_at)
     return False
 
 
@@ -92,6 +94,7 @@ class Walked:
 def _walk(run: Run, folder: Folder, opened: Opened, ask: Ask) -> Walked:
     """From the newest message down: the whole folder, or until the cursor if only news is asked for."""
     walked = Walked()
+    first_new = max(folder.server_uidnext, folder.uid_seen + 1)
     news = ask.news or opened.uidnext != folder.server_uidnext
     if not (news or ask.whole):
         return walked
@@ -100,7 +103,7 @@ def _walk(run: Run, folder: Folder, opened: Opened, ask: Ask) -> Walked:
         _progress(run, folder, opened.exists, opened.exists - last)
         uids = _take_slice(run, folder, opened, first, last, reflags=ask.whole)
         walked.present.update(uids)
-        walked.arrived += sum(uid >= folder.server_uidnext for uid in uids)
+        walked.arrived += sum(uid >= first_new for uid in uids)
         if not ask.whole and uids and min(uids) <= folder.uid_seen:
             break
     return walked
@@ -327,20 +330,29 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: set[int]) -> bool
     return True
 
 
-def _advance(run: Run, folder: Folder, opened: Opened, walked: Walked, *, whole: bool) -> None:
+def _advance(
+    run: Run, folder: Folder, opened: Opened, walked: Walked, *, whole: bool, asked_at: datetime
+) -> None:
     """The cursor: what SELECT said before we read, so that whatever came later differs from it."""
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
+        looked_for = (
+            folder.server_uidnext and not locked.server_uidnext
+        )  # by a move that was settled meanwhile
         # UIDNEXT may be absent or too small (C09); what was listed counts then. Never our own placements: a
         # move of ours may have got a UID above one that came after SELECT and was not read yet.
         locked.uid_seen = max(locked.uid_seen, opened.uidnext - 1, *walked.present)
         locked.modseq = opened.modseq
-        locked.server_messages, locked.server_uidnext = opened.exists, opened.uidnext
+        locked.server_messages = opened.exists
+        locked.server_uidnext = 0 if looked_for else opened.uidnext
         locked.held_back, locked.error, locked.errors_in_row = 0, "", 0
         locked.wanted = locked.fetched = opened.exists
         if whole:
             locked.full_at = timezone.now()
         locked.save()
+        never_came = replica.never_came(locked, asked_at)
+        replica.vanish(never_came)
+    run.changed += len(never_came)
 
 
 def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:

@@ -249,10 +249,13 @@ def _settle_move(group: Group, target: Folder, new_uids: dict[int, int]) -> None
         return
     arrived = [uid for uid in moved.values() if uid]
     taken = set(Placement.objects.filter(folder=target, uid__in=arrived).values_list("uid", flat=True))
+    told = {pk: uid for pk, uid in moved.items() if uid and uid not in taken}
     for placement in here:
-        uid = moved[placement.pk]
-        if uid and uid not in taken:
-            Placement.objects.filter(pk=placement.pk).update(uid=uid)
+        if placement.pk in told:
+            Placement.objects.filter(pk=placement.pk).update(uid=told[placement.pk])
+    if told.keys() != moved.keys():
+        # Not told, or it came too late and moved nothing: the next pull of the target looks for them.
+        Folder.objects.filter(pk=target.pk).update(server_uidnext=0)
 
 
 def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:

@@ -152,6 +152,17 @@ def vanish(actions: Iterable[Vanish]) -> None:
         remove_placements(ids[start : start + 5_000])
 
 
+def never_came(folder: Folder, asked_at: datetime) -> list[Vanish]:
+    """Placements that wait for a UID although their move was over when the server was asked for news.
+
+    It came too late: another program had moved or removed the message, and the server's move stands.
+    """
+    moves = Operation.objects.filter(placement=OuterRef("pk"), kind=OperationKind.MOVE)
+    to_come = moves.filter(Q(state__in=OPEN) | Q(finished_at__gte=asked_at))
+    waiting = Placement.objects.filter(~Exists(to_come), folder=folder, uid=None)
+    return [Vanish(pk) for pk in waiting.values_list("pk", flat=True)]
+
+
 def forget(folder: Folder, uidvalidity: int) -> None:
     """Every UID is void. Messages stay on screen; flags wait for the new UID; moves and removals are taken back.
 

@@ -161,11 +161,10 @@ def connect(world: World, dovecot: MailServer, **fields: object) -> Box:
             owner=world.ann,
             address=login,
             imap_host=dovecot.host,
-            imap_port=dovecot.port,
             imap_security="none",
             login=login,
             secret=secrets.seal(password, account_id=world.acme.pk),
-            **{"fetch_days": 90, **fields},
+            **{"imap_port": dovecot.port, "fetch_days": 90, **fields},
         )
         Schedule.objects.create(mailbox=mailbox, account=world.acme, due_at=timezone.now())
     return Box(world, dovecot, login, mailbox)
