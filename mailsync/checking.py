@@ -92,7 +92,7 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     if not limits.sync_enabled:
         _note_failure(turn, NO_MAIL)
         return True, False
-    if mailbox.state == MailboxState.REFUSED and turn.asked_by_id is None:
+    if mailbox.state in (MailboxState.REFUSED, MailboxState.WITHDRAWN) and turn.asked_by_id is None:
         _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
         return True, False
     with engine.signed_in(engine.credentials_of(mailbox)) as server:

@@ -273,8 +273,8 @@ def connect(
             },
         )
         _write_folders(mailbox, found, choice)
-        Schedule.objects.update_or_create(mailbox=mailbox, defaults={"account": account, "failures": 0})
-        schedule.wake(mailbox.pk)
+        Schedule.objects.update_or_create(mailbox=mailbox, defaults={"account": account})
+        schedule.start_anew(mailbox.pk)
         audit.record(
             "mailbox.connected" if created else "mailbox.reconnected",
             address,
@@ -412,8 +412,7 @@ def replace_login(
         last_error="",
         troubled_since=None,
     )
-    Schedule.objects.filter(mailbox=mailbox).update(failures=0)
-    schedule.wake(mailbox.pk)
+    schedule.start_anew(mailbox.pk)
     audit.record(
         "mailbox.repaired",
         mailbox.address,

@@ -20,7 +20,7 @@ from accounts import tenancy
 from mailsync import live, pulling, pushing, replica, schedule, secrets
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
-from mailsync.imap.errors import CommandRefused, FolderGone, Refused, ServerError
+from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
 from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, connect
 from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
@@ -35,9 +35,12 @@ log = structlog.get_logger(__name__)
 
 SYNC_OFF_AGAIN = timedelta(minutes=10)  # a plan may have changed: asking costs one query
 MOST_BACK_OFF = timedelta(minutes=15)
-REFUSED_TRIES = 3  # then only a repair or an employee's act tries again: providers lock accounts
+BUSY_BACK_OFF, MOST_BUSY_BACK_OFF = timedelta(minutes=5), timedelta(hours=1)
+REFUSED_TRIES = 3  # then only a repair tries again, or an employee's act once a day: providers lock accounts
+REFUSED_REST = timedelta(days=1)
 FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
 MOST_FOLDER_ERRORS = 3
+PLAN_OFF = "Your company's plan has no mail at present."
 UNEXPECTED = (
     "The synchronisation stopped on an unexpected error. It is tried again; the operator's log says more."
 )
@@ -45,13 +48,15 @@ UNEXPECTED = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `again` asks for another at once; `error` is the sentence that the page shows."""
+    """How a run ended. `again` asks for another at once; `error` is the sentence that the page shows; `seconds` is how
+    long the server wants to be left alone, where it says so."""
 
     state: str
     error: str = ""
     again: bool = False
     imported: int = 0
     changed: int = 0
+    seconds: int = 0
 
 
 def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outcome:
@@ -60,8 +65,8 @@ def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outc
     try:
         outcome = _run(lease, seconds=seconds, thorough=thorough)
     except ServerError as error:
-        state = MailboxState.REFUSED if isinstance(error, Refused) else MailboxState.UNREACHABLE
-        outcome = Outcome(state, error=error.sentence)
+        seconds = error.seconds if isinstance(error, Busy) else 0
+        outcome = Outcome(state_after(error), error=error.sentence, seconds=seconds)
     except secrets.WrongKeyError:
         outcome = Outcome(
             MailboxState.REFUSED, error="The stored password cannot be opened any more; enter it again."
@@ -73,6 +78,17 @@ def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outc
         raise
     _note(lease, outcome, started)
     return outcome
+
+
+def state_after(error: ServerError) -> MailboxState:
+    """What the mailbox is when the server ended a run with this."""
+    kinds = (
+        (Withdrawn, MailboxState.WITHDRAWN),
+        (Refused, MailboxState.REFUSED),
+        (Busy, MailboxState.BUSY),
+    )
+    known = next((state for kind, state in kinds if isinstance(error, kind)), None)
+    return known or (MailboxState.INSECURE if error.step == "tls" else MailboxState.UNREACHABLE)
 
 
 def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
@@ -253,7 +269,9 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
     """Write how it went and when the mailbox is due again, and give the lease back."""
     now = timezone.now()
     with tenancy.acting_for(lease.account_id):
-        failures = schedule.failures_of(lease) + 1 if outcome.error else 0
+        before, refusals = schedule.tries_of(lease)
+        failures = before + 1 if outcome.error else 0
+        refusals = refusals + (outcome.state == MailboxState.REFUSED) if outcome.error else 0
         mailbox = Mailbox.objects.filter(pk=lease.mailbox_id)
         if outcome.error:
             mailbox.filter(troubled_since=None).update(troubled_since=now)
@@ -263,9 +281,12 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
             if not outcome.again:
                 mailbox.filter(first_synced_at=None).update(first_synced_at=now)
         else:
-            mailbox.update(state=outcome.state)
-        schedule.release(lease, due_at=_due(outcome, failures, now), failures=failures)
-        if outcome.changed or outcome.error or failures:
+            paused = mailbox.exclude(state=outcome.state)
+            paused.update(state=outcome.state, last_error=PLAN_OFF, troubled_since=now)
+        due_at = _due(outcome, failures, refusals, now)
+        rest = schedule.Rest(refusals, _rests_until(outcome, due_at, now))
+        schedule.release(lease, due_at=due_at, failures=failures, rest=rest)
+        if outcome.changed or outcome.error or before:
             live.tell(lease.mailbox_id)
     log.info(
         "mailbox_synchronised",
@@ -277,16 +298,27 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
     )
 
 
-def _due(outcome: Outcome, failures: int, now: datetime) -> datetime | None:
+def _due(outcome: Outcome, failures: int, refusals: int, now: datetime) -> datetime | None:
     """The next time; None where only a person's act should try again."""
     if outcome.state == MailboxState.PAUSED:
         return now + SYNC_OFF_AGAIN
-    if outcome.state == MailboxState.REFUSED and failures >= REFUSED_TRIES:
+    if outcome.state == MailboxState.WITHDRAWN or refusals >= REFUSED_TRIES:
         return None
+    if outcome.state == MailboxState.BUSY:
+        wait: timedelta = min(BUSY_BACK_OFF * 2 ** min(failures - 1, 10), MOST_BUSY_BACK_OFF)
+        # Never earlier than the server asked, and not all at once: what asked too much were many.
+        return now + max(wait, timedelta(seconds=outcome.seconds)) * random.uniform(1.0, 1.4)  # noqa: S311
     if outcome.error:
-        wait: timedelta = min(timedelta(seconds=15) * 2 ** min(failures, 10), MOST_BACK_OFF)
+        wait = min(timedelta(seconds=15) * 2 ** min(failures, 10), MOST_BACK_OFF)
         return now + wait * random.uniform(0.8, 1.2)  # noqa: S311 (spread, not secrecy)
     return now if outcome.again else now + timedelta(seconds=settings.MAIL_POLL_SECONDS)
+
+
+def _rests_until(outcome: Outcome, due_at: datetime | None, now: datetime) -> datetime | None:
+    """Until when not even a click may try: as long as the server asked, or a day where it refuses the login."""
+    if due_at is None:
+        return now + REFUSED_REST
+    return due_at if outcome.state == MailboxState.BUSY else None
 
 
 def pending_operations(mailbox_id: int) -> int:

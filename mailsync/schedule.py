@@ -59,6 +59,14 @@ class CheckTurn:
     due_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How often the login was refused since the last success, and until when nobody is to try."""
+
+    refusals: int
+    until: datetime | None
+
+
 _WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING account_id, mailbox_id"
 _LOCK = "SELECT FROM mailsync_schedule WHERE mailbox_id = ANY(%s) ORDER BY mailbox_id FOR NO KEY UPDATE"
 
@@ -131,12 +139,19 @@ def renew(lease: Lease) -> None:
         raise LeaseLost(f"mailbox {lease.mailbox_id}: epoch {lease.epoch} is over")
 
 
-def release(lease: Lease, *, due_at: datetime | None, failures: int) -> None:
+def release(lease: Lease, *, due_at: datetime | None, failures: int, rest: Rest | None = None) -> None:
     """Give the mailbox back and say when it is due (None: not by itself); an earlier wake() wins."""
     ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)
     if due_at is not None:
         ours.filter(Q(due_at=None) | Q(due_at__gt=due_at)).update(due_at=due_at)
-    ours.update(leased_until=None, failures=failures)
+    changed = {} if rest is None else {"refusals": rest.refusals, "rests_until": rest.until}
+    ours.update(leased_until=None, failures=failures, **changed)
+
+
+def start_anew(mailbox_id: int) -> None:
+    """A person has repaired it or wants it tried now: what failed before no longer counts."""
+    Schedule.objects.filter(mailbox_id=mailbox_id).update(failures=0, refusals=0, rests_until=None)
+    wake(mailbox_id)
 
 
 def ask_check(mailbox_id: int, *, by_id: int | None) -> None:
@@ -199,7 +214,12 @@ def _check_due(now: datetime) -> QuerySet[Schedule]:
 
 def failures_of(lease: Lease) -> int:
     """How many runs in a row have failed before this one."""
-    return Schedule.objects.values_list("failures", flat=True).get(mailbox_id=lease.mailbox_id)
+    return tries_of(lease)[0]
+
+
+def tries_of(lease: Lease) -> tuple[int, int]:
+    """How many runs in a row have failed before this one, and how many logins since the last success."""
+    return Schedule.objects.values_list("failures", "refusals").get(mailbox_id=lease.mailbox_id)
 
 
 def _unleased(now: datetime) -> QuerySet[Schedule]:
@@ -208,7 +228,8 @@ def _unleased(now: datetime) -> QuerySet[Schedule]:
 
 def _claimable(now: datetime) -> QuerySet[Schedule]:
     """Due and in nobody's hands, or left behind by a worker that died: its lease ran out."""
-    return _unleased(now).filter(Q(due_at__lte=now) | Q(due_at=None, leased_until__lt=now))
+    rested = _unleased(now).filter(Q(rests_until=None) | Q(rests_until__lte=now))
+    return rested.filter(Q(due_at__lte=now) | Q(due_at=None, leased_until__lt=now))
 
 
 def _lease_end(now: datetime) -> datetime:

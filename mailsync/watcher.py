@@ -59,6 +59,7 @@ SHARES = 6  # of the accounts, one a look: each is asked for its mailboxes once 
 TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one needs a line
 
 _PLACE = ("imap_host", "imap_port", "imap_security", "login", "private_host_allowed")
+_ONLY_A_PERSON = (MailboxState.REFUSED, MailboxState.WITHDRAWN)
 _COLUMNS = ("pk", "state", "secret", "synced_at", *_PLACE)
 
 
@@ -343,7 +344,7 @@ def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
     for account_id, account in Account.objects.in_bulk(account_ids).items():
         with tenancy.acting_for(account_id):
             open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
-            rows = open_ones.exclude(state=MailboxState.REFUSED).values_list(*_COLUMNS)
+            rows = open_ones.exclude(state__in=_ONLY_A_PERSON).values_list(*_COLUMNS)
             syncs = limits_for(account, today).sync_enabled
             found[account_id] = [_watchable(account_id, *row) for row in rows] if syncs else []
     return found

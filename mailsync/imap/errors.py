@@ -1,4 +1,44 @@
-"""What can go wrong at the mail server, each with a sentence for people."""
+"""What can go wrong at the mail server, each with a sentence for people, and how a server's words tell which it is.
+
+The words are those of Dovecot, Gmail, Exchange, Yahoo and others as their users report them: RFC 5530 has codes for
+most of it, and many servers do not use them.
+"""
+
+import re
+
+# Response codes (RFC 5530 and, for THROTTLED, Gmail's) that ask for patience wherever they come.
+PATIENCE = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN", "THROTTLED")
+# Words that mean: we ask too much. Not OVERQUOTA alone, which is a full mailbox; Gmail says it of its bandwidth, too.
+_TOO_MUCH = re.compile(
+    r"throttled|rate limit|bandwidth limit|too many (?:simultaneous |open |active )?(?:connections|requests|login)"
+    r"|(?:maximum|max\.?) (?:number of )?(?:user )?connections|connection limit"
+    r"|authenticated but not connected",  # Exchange, when a login has used up its share
+    re.IGNORECASE,
+)
+_BACK_OFF = re.compile(r"back-?off time: (\d+) milliseconds", re.IGNORECASE)  # Exchange
+_MOST_WAIT = 6 * 3600
+# Why a login is refused, by what the server says; the first that matches.
+_REASONS = (
+    (r"\[EXPIRED\]", "The password has expired. Set a new one at your provider, then enter it here"),
+    (r"\[PRIVACYREQUIRED\]", "The server takes the password only over a protected connection: choose TLS"),
+    (r"\[AUTHORIZATIONFAILED\]", "The password is right, but this login may not open this mailbox"),
+    (
+        r"app(?:lication)?[- ]?specific password|app password",
+        "The server wants an app password instead of the usual one",
+    ),
+    (
+        r"web ?login|via your web browser|WEBALERT",
+        "The provider wants you to sign in on its web page first",
+    ),
+    (
+        r"not enabled for IMAP|IMAP (?:access )?is (?:disabled|not enabled)|enable IMAP",
+        "IMAP is switched off for this mailbox. Switch it on in the provider's settings",
+    ),
+    (
+        r"basic auth\w* (?:is )?(?:disabled|blocked)|LOGINDISABLED",
+        "The provider takes no passwords any more, only its own sign-in page",
+    ),
+)
 
 
 class ServerError(Exception):
@@ -21,8 +61,19 @@ class Refused(ServerError):
     """The server does not accept the login. Trying again with the same password only locks people out."""
 
 
+class Withdrawn(Refused):
+    """The consent to read this mailbox was taken back, by the person or the provider: only they can give it anew."""
+
+
 class Busy(ServerError):
-    """The server asks for patience (too many connections, rate limit, temporary failure)."""
+    """The server asks for patience (too many connections, rate limit, temporary failure).
+
+    `seconds` is how long, where it says so, else 0. Never the fault of a password.
+    """
+
+    def __init__(self, sentence: str, *, step: str = "session", seconds: int = 0) -> None:
+        super().__init__(sentence, step=step)
+        self.seconds = seconds
 
 
 class Broken(ServerError):
@@ -43,3 +94,35 @@ class CommandRefused(ServerError):
 
 class ForbiddenText(ValueError):
     """CR, LF or NUL on its way into a command: an attack or a bug, never sent (SYNC_CASES finding 1)."""
+
+
+def too_much(text: str, *, step: str = "session") -> Busy | None:
+    """The server's words as Busy, if they say that we ask too much of it, in whatever kind of answer."""
+    if not _TOO_MUCH.search(text):
+        return None
+    asked = _BACK_OFF.search(text)
+    seconds = min(int(asked.group(1)) // 1000 + 1, _MOST_WAIT) if asked else 0
+    return Busy(f"The server asks us to slow down: “{_words(text)}”.", step=step, seconds=seconds)
+
+
+def login_refused(text: str) -> Refused | Busy:
+    """The server's NO to a login, as the error that says whether trying again can help."""
+    if busy := too_much(text, step="login"):
+        return busy
+    if any(f"[{code}" in text.upper() for code in PATIENCE):
+        return Busy(f"The server asks to try later: “{text}”.", step="login")
+    reason = next((why for words, why in _REASONS if re.search(words, text, re.IGNORECASE)), "")
+    reason = reason or "The server refuses this login and password"
+    return Refused(f"{reason}: “{_words(text)}”.", step="login")
+
+
+def refusal(text: str) -> CommandRefused | Busy:
+    """A tagged NO or BAD; final unless the server says that it is only for now."""
+    code = re.match(r"\[([A-Z-]+)", text)
+    transient = bool(code and code.group(1) in PATIENCE)
+    return too_much(text) or CommandRefused(f"“{text[:300]}”", final=not transient)
+
+
+def _words(text: str) -> str:
+    """Without the code for machines."""
+    return re.sub(r"^\[[A-Z0-9-]+\]\s*", "", text[:300]).rstrip(". ")

@@ -14,11 +14,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from mailsync import netguard
-from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, Refused, ServerError, Unreachable
+from mailsync.imap.errors import (
+    Broken,
+    Busy,
+    CommandRefused,
+    FolderGone,
+    Refused,
+    ServerError,
+    Unreachable,
+    login_refused,
+)
 from mailsync.imap.session import (
     CONNECT_TIMEOUT,
     Credentials,
-    login_refused,
     quoted,
     refusal,
     refuse_line_breaks,

@@ -19,12 +19,12 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
 from mailsync import netguard
+from mailsync.imap import errors
 from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
 
 READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
 CONNECT_TIMEOUT = 20.0
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
-TRANSIENT_CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN", "THROTTLED")
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
 
@@ -121,7 +121,7 @@ class Session:
             except (imaplib.IMAP4.error, IMAPClientError) as error:
                 if isinstance(error, imaplib.IMAP4.abort):
                     raise
-                raise login_refused(_safe(error)) from None
+                raise errors.login_refused(_safe(error)) from None
         self.refresh_capabilities()
 
     def _authenticate(self, credentials: Credentials, *, at_once: bool) -> None:
@@ -245,12 +245,9 @@ def flag_list(flags: Iterable[str]) -> bytes:
     return ("(" + " ".join(checked) + ")").encode("ascii")
 
 
-def refusal(data: list[Any]) -> CommandRefused:
-    """The server's NO or BAD as a sentence; final unless it says that it is only for now."""
-    text = data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given"
-    code = re.match(r"\[([A-Z-]+)", text)
-    transient = bool(code and code.group(1) in TRANSIENT_CODES)
-    return CommandRefused(f"“{text[:300]}”", final=not transient)
+def refusal(data: list[Any]) -> CommandRefused | Busy:
+    """The last line of a tagged NO or BAD as an error."""
+    return errors.refusal(data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given")
 
 
 @contextlib.contextmanager
@@ -261,7 +258,10 @@ def translated(step: str = "session") -> Iterator[None]:
     except TimeoutError as error:
         raise Unreachable("The server stopped answering.", step=step) from error
     except imaplib.IMAP4.abort as error:
-        raise Broken(f"The connection broke: {_safe(error)}.", step=step) from None
+        text = _safe(error)
+        raise errors.too_much(text, step=step) or Broken(
+            f"The connection broke: {text}.", step=step
+        ) from None
     except (imaplib.IMAP4.error, IMAPClientError) as error:
         raise Broken(f"The server's answer makes no sense: {_safe(error)}.", step=step) from None
     except (OSError, EOFError, ValueError) as error:
@@ -382,14 +382,6 @@ def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
     imap.untagged_responses = {}  # and what was told before it
     with translated("tls"):
         imap._get_capabilities()
-
-
-def login_refused(text: str) -> Refused | Busy:
-    """The server's NO to a login, as the error that says whether trying again can help."""
-    if any(f"[{code}" in text.upper() for code in TRANSIENT_CODES):
-        return Busy(f"The server asks to try later: “{text}”.", step="login")
-    words = re.sub(r"^\[[A-Z0-9-]+\]\s*", "", text).rstrip(".")
-    return Refused(f"The server refuses this login and password: “{words}”.", step="login")
 
 
 def _safe(error: Exception) -> str:

@@ -16,10 +16,15 @@ class Security(models.TextChoices):
 
 
 class MailboxState(models.TextChoices):
+    """In REFUSED and WITHDRAWN only a person can help."""
+
     NEW = "new", _("Connecting")
     OK = "ok", _("Up to date")
     REFUSED = "refused", _("Sign-in refused")
+    WITHDRAWN = "withdrawn", _("Consent withdrawn")
+    BUSY = "busy", _("Slowed down by the server")
     UNREACHABLE = "unreachable", _("Server unreachable")
+    INSECURE = "insecure", _("No protected connection")
     STOPPED = "stopped", _("Stopped by an error")
     PAUSED = "paused", _("Paused")
 
@@ -107,7 +112,11 @@ class Schedule(models.Model):
     hinted_until = models.DateTimeField(null=True)
     leased_until = models.DateTimeField(null=True)
     epoch = models.PositiveBigIntegerField(default=0)
+    # Runs in a row that failed; and logins that were refused since the last success, whatever else came in between.
     failures = models.PositiveIntegerField(default=0)
+    refusals = models.PositiveIntegerField(default=0)
+    # Nobody tries before this moment, not even for a click: the server asked for patience or refuses the login.
+    rests_until = models.DateTimeField(null=True)
     # The comparison with the server: asked for by a click or begun by night, until it is over; by whom (empty: by
     # night); when the last one ended; and no hint of it before this moment.
     check_asked_at = models.DateTimeField(null=True)
