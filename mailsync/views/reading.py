@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.text import get_valid_filename
 from django.views.decorators.cache import never_cache
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
-from mailsync import access, reading
+from mailsync import access, history, reading
 from mailsync.mime import document, parse
 from mailsync.models import GrantLevel
 from mailsync.reading import Key, Tree
@@ -211,6 +212,17 @@ def headers(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     return render(request, "mail/headers.html", context)
 
 
+@login_required
+@require_safe
+@never_cache
+def what_happened(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
+    """The message's history: the part at its foot, or a page of its own."""
+    letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
+    told = history.of(letter.message_id, reader=request.user, now=timezone.now())
+    template = "mail/_history.html" if request.headers.get("HX-Request") else "mail/history.html"
+    return _varied(render(request, template, {"section": "mail", "letter": letter, "history": told}))
+
+
 def disposition(kind: str, name: str) -> str:
     """RFC 6266: a plain name for old programs and the exact one in UTF-8; no character ends the header."""
     name = "".join(character if character.isprintable() else " " for character in name)
@@ -235,4 +247,5 @@ urls = [
     path("mail/message/<int:placement_id>/file/<int:part>/", attachment, name="attachment"),
     path("mail/message/<int:placement_id>/original/", original, name="original"),
     path("mail/message/<int:placement_id>/headers/", headers, name="headers"),
+    path("mail/message/<int:placement_id>/history/", what_happened, name="history"),
 ]
