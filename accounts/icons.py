@@ -10,12 +10,12 @@ from pathlib import Path
 import lucide
 
 NAMES = (
-    "archive", "arrow-left", "arrow-up", "at-sign", "building-2", "calendar", "check", "chevron-down",
-    "chevron-left", "chevron-right", "chevron-up", "circle-alert", "circle-check",
+    "archive", "arrow-left", "arrow-up", "at-sign", "bell", "building-2", "calendar", "check",
+    "chevron-down", "chevron-left", "chevron-right", "chevron-up", "circle", "circle-alert", "circle-check",
     "circle-question-mark", "circle-x", "clock", "copy", "download", "ellipsis", "external-link", "eye",
     "eye-off", "file", "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "funnel",
     "grip-vertical", "handshake", "history", "image", "image-off", "inbox", "info", "kanban",
-    "key-round", "keyboard", "link", "list", "list-checks", "loader", "log-in", "log-out", "mail",
+    "key-round", "keyboard", "link", "list", "list-checks", "list-plus", "loader", "log-in", "log-out", "mail",
     "mail-check", "mail-open", "mails", "menu", "merge", "monitor", "moon", "octagon-alert",
     "paperclip", "pencil", "phone", "plug", "plus", "refresh-cw", "reply", "reply-all", "search",
     "send", "server", "settings", "shield", "shield-alert", "shield-check", "sliders-horizontal",

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "plans",
     "mailsync",
     "crm",
+    "tasks",
     "demo",
 ]
 
@@ -134,6 +135,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="40"),
         "options": {"queue": "bulk"},
     },
+    # Deletions whose half minute is over, reminders whose moment has come.
+    "tasks": {"task": "tasks.tick", "schedule": 10.0},
 }
 
 # Mail

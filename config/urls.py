@@ -14,4 +14,5 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("mailsync.urls")),
     path("crm/", include("crm.urls")),
+    path("tasks/", include("tasks.urls")),
 ]

@@ -5,7 +5,6 @@ The plan's limits are asked on every call, inside the transaction that writes, s
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -470,9 +469,9 @@ def rename_sender(mailbox: Mailbox, name: str, *, by: Employee) -> None:
 def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
     """Stop the sync, forget the password, let a job remove the copies; returns how many messages leave.
 
-    Settings, folders and grants stay for a return. The mail server is not touched.
+    Settings, folders, grants and bound messages stay for a return. The mail server is not touched.
     """
-    leaving = Message.objects.filter(mailbox=mailbox).count()
+    leaving = Message.objects.filter(mailbox=mailbox).free().count()
     Mailbox.objects.filter(pk=mailbox.pk).update(
         disconnected_at=timezone.now(),
         state=MailboxState.PAUSED,
@@ -492,15 +491,7 @@ def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
 def _let_go(mailbox: Mailbox) -> None:
     """End a sync that runs now (it would store into what is leaving) and send the job that discards."""
     Schedule.objects.filter(mailbox=mailbox).update(epoch=F("epoch") + 1, leased_until=None)
-    account_id, mailbox_id = mailbox.account_id, mailbox.pk
-
-    def send() -> None:
-        with suppress(OperationalError):
-            current_app.send_task(
-                "mailsync.discard_copies", args=[account_id, mailbox_id], queue="bulk", retry=False
-            )
-
-    transaction.on_commit(send)
+    schedule.hint_discarding(mailbox.account_id, mailbox.pk)
 
 
 # Sharing

@@ -1,15 +1,63 @@
-"""Removing our copies of what a person let go: a mailbox disconnected, a folder switched off.
+"""Removing our copies of what a person let go: a mailbox disconnected, a folder switched off, a task deleted.
 
-Never reaches the mail server. Restartable at any point: each batch is one transaction and asks anew what
-leaves.
+Never reaches the mail server. What somebody above mail holds (MessageQuerySet.free) stays. Restartable at any point:
+each batch is one transaction and asks anew what leaves.
 """
 
+from collections.abc import Collection, Iterable
+
+from django.db import connection
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from accounts import tenancy
-from mailsync.models import Mailbox, Message, Placement
+from mailsync import schedule
+from mailsync.actions import remove_placements
+from mailsync.models import Mailbox, Message, Operation, OperationKind, OperationState, Placement, Tombstone
 
 BATCH = 500
+_LOCK_FOLDERS = """
+SELECT FROM mailsync_folder WHERE id IN (SELECT folder_id FROM mailsync_placement WHERE message_id = ANY(%s))
+ORDER BY id FOR UPDATE
+"""
+
+
+def discard(message_ids: Collection[int], *, reason: str) -> list[int]:
+    """Drop our copies in the running transaction and bury them, so that no sync brings them back.
+
+    The server keeps its own. Returns the ids that went: a message that something still holds stays as it is.
+    """
+    mailboxes = lock(message_ids)
+    leaving = _lock_free(message_ids)
+    # A run that has planned with them would write what it planned: it ends, and the next one plans anew.
+    schedule.interrupt(mailboxes)
+    _bury(leaving, reason)
+    _delete(leaving)
+    return leaving
+
+
+def lock(message_ids: Collection[int]) -> list[int]:
+    """Hold what a discard needs: mailboxes, then folders, as every other writer of mail, then the messages.
+
+    For those who lock rows above mail, too: theirs come after these. Returns the mailboxes.
+    """
+    mailboxes = Message.objects.filter(pk__in=message_ids).values_list("mailbox_id", flat=True)
+    ids = sorted(set(mailboxes))
+    schedule.lock(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_FOLDERS, [list(message_ids)])
+    _lock_free(message_ids)
+    return ids
+
+
+def drop(message_ids: Iterable[int]) -> int:
+    """Delete those of the messages that nothing holds, in the running transaction; returns how many went.
+
+    Without a tombstone: for mail that no sync can bring back.
+    """
+    leaving = _lock_free(message_ids)
+    Message.objects.filter(pk__in=leaving).delete()
+    return len(leaving)
 
 
 def discard_let_go(account_id: int, mailbox_id: int) -> int:
@@ -18,6 +66,29 @@ def discard_let_go(account_id: int, mailbox_id: int) -> int:
     while batch := _discard_batch(account_id, mailbox_id):
         gone += batch
     return gone
+
+
+def _lock_free(message_ids: Iterable[int]) -> list[int]:
+    """A link that is being made holds its message: it is waited for here, and counts once it is there."""
+    asked = Message.objects.filter(pk__in=list(message_ids)).order_by("pk")
+    locked = list(asked.select_for_update().values_list("pk", flat=True))
+    return list(Message.objects.filter(pk__in=locked).free().values_list("pk", flat=True))
+
+
+def _bury(message_ids: Collection[int], reason: str) -> None:
+    columns = ("account_id", "mailbox_id", "identity", "header_hash", "received_at")
+    rows = Message.objects.filter(pk__in=message_ids).values(*columns)
+    Tombstone.objects.bulk_create([Tombstone(reason=reason, **row) for row in rows], ignore_conflicts=True)
+
+
+def _delete(message_ids: Collection[int]) -> None:
+    placements = list(Placement.objects.filter(message__in=message_ids).values_list("pk", flat=True))
+    # A mark that waits for the UID of a placement waits for nothing now; what has a UID still goes to the server.
+    Operation.objects.filter(
+        placement__in=placements, uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING
+    ).update(state=OperationState.VOID, finished_at=timezone.now(), placement=None)
+    remove_placements(placements)
+    Message.objects.filter(pk__in=message_ids).delete()
 
 
 def _discard_batch(account_id: int, mailbox_id: int) -> int:
@@ -30,16 +101,21 @@ def _discard_batch(account_id: int, mailbox_id: int) -> int:
 
 
 def _discard_messages(mailbox: Mailbox) -> int:
-    batch = list(mailbox.messages.values_list("pk", flat=True)[:BATCH])
-    Message.objects.filter(pk__in=batch).delete()
-    return len(batch)
+    """What is held stays, in no folder: a mailbox that comes back places it anew."""
+    batch = list(mailbox.messages.free().values_list("pk", flat=True)[:BATCH])
+    if batch:
+        return drop(batch)
+    held = list(Placement.objects.filter(folder__mailbox=mailbox).values_list("pk", flat=True)[:BATCH])
+    remove_placements(held)
+    return 0 if len(held) < BATCH else len(held)
 
 
 def _discard_placements(mailbox: Mailbox) -> int:
-    """Of folders that are switched off; a message stays while another folder shows it."""
+    """Of folders that are switched off; a message stays while another folder shows it, or something holds it."""
     off = Placement.objects.filter(folder__mailbox=mailbox, folder__syncing=False)
     batch = list(off.values_list("pk", "message_id")[:BATCH])
-    Placement.objects.filter(pk__in=[placement for placement, _ in batch]).delete()
+    remove_placements([placement for placement, _ in batch])
     elsewhere = Placement.objects.filter(message=OuterRef("pk"))
-    Message.objects.filter(~Exists(elsewhere), pk__in={message for _, message in batch}).delete()
+    nowhere = Message.objects.filter(~Exists(elsewhere), pk__in={message for _, message in batch})
+    drop(nowhere.values_list("pk", flat=True))
     return len(batch)

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import events, live, schedule
+from mailsync import discarding, events, live, schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
     FOLDER_KINDS,
@@ -220,8 +220,7 @@ def discard_unplaced(mailbox_id: int, now: datetime, limit: int = 500) -> int:
     gone = Message.objects.filter(
         mailbox=mailbox_id, unplaced_since__lt=now - UNPLACED_GRACE, placements=None
     )
-    deleted, _by_model = Message.objects.filter(pk__in=gone.values("pk")[:limit]).delete()
-    return deleted
+    return discarding.drop(gone.free().values_list("pk", flat=True)[:limit])
 
 
 def _open_operations(

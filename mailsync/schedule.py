@@ -88,6 +88,23 @@ def lock(mailbox_ids: Iterable[int]) -> None:
         cursor.execute(_LOCK, [list(mailbox_ids)])
 
 
+def interrupt(mailbox_ids: Iterable[int]) -> None:
+    """End the runs that are under way, for they know what is no longer so, and let the next ones begin at once.
+
+    For connected mailboxes, in a transaction that has locked them.
+    """
+    running = Schedule.objects.filter(mailbox_id__in=list(mailbox_ids), leased_until__isnull=False)
+    ids = list(running.values_list("mailbox_id", flat=True))
+    if ids:
+        running.update(epoch=F("epoch") + 1, leased_until=None)
+        wake(*ids)
+
+
+def hint_discarding(account_id: int, mailbox_id: int) -> None:
+    """Have a worker remove what a mailbox has let go, once the running transaction is committed."""
+    transaction.on_commit(partial(_send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, None))
+
+
 def hint_due(now: datetime, limit: int = 500) -> int:
     """Send one hint for each mailbox that is due and in nobody's hands; returns how many."""
     due = (
@@ -260,7 +277,7 @@ def _hint_check(account_id: int, mailbox_id: int) -> bool:
     return _send("mailsync.check_mailbox", [account_id, mailbox_id], BULK, CHECK_HINT_SECONDS)
 
 
-def _send(name: str, args: list[int | str], queue: str, expires: int) -> bool:
+def _send(name: str, args: list[int | str], queue: str, expires: int | None) -> bool:
     """Redis down is no error here: the tick comes again."""
     try:
         current_app.send_task(name, args=args, queue=queue, retry=False, expires=expires)

@@ -1,11 +1,30 @@
 """Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
 
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from accounts.models import Account
 from mailsync.models.blob import Blob
 from mailsync.models.mailbox import Mailbox
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    """Messages by what may become of them."""
+
+    def free(self, *, apart_from: models.QuerySet[models.Model] | None = None) -> "MessageQuerySet":
+        """Those that nothing above mail holds; the rows of `apart_from` count as gone.
+
+        Whoever must keep a message says so by a foreign key that PROTECTs it: mail asks the keys and knows no names.
+        """
+        free = self
+        for relation in Message._meta.related_objects:
+            if relation.on_delete is models.PROTECT:
+                holders = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+                if apart_from is not None and apart_from.model is relation.related_model:
+                    holders = holders.exclude(pk__in=apart_from.values("pk"))
+                free = free.exclude(Exists(holders))
+        return free
 
 
 class Message(models.Model):
@@ -43,6 +62,8 @@ class Message(models.Model):
     # Since when no folder holds it; NULL while placed. The discard of unplaced mail waits a grace period,
     # because a move by another program is gone here before it is new there.
     unplaced_since = models.DateTimeField(null=True)
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["mailbox", "identity"], name="message_once_a_mailbox")]

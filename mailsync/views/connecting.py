@@ -416,10 +416,12 @@ def disconnect(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
             % {"address": mailbox.address, "gone": gone},
         )
         return redirect("mail:mailboxes")
+    leaving = Message.objects.filter(mailbox=mailbox).free().count()
     context = {
         **SECTION,
         "mailbox": mailbox,
-        "count": Message.objects.filter(mailbox=mailbox).count(),
+        "count": leaving,
+        "bound": Message.objects.filter(mailbox=mailbox).count() - leaving,
         "people": mailbox.grants.count(),
     }
     return render(request, "mail/connect/disconnect.html", context)

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from crm import deals
 from crm.models import Contact, Deal, Stage
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
+from tests.tasks.people import busy_task
 from tests.world import World
 
 CANARY = "canary7f3a"
@@ -92,10 +93,19 @@ def guarded(world: World) -> Guarded:
             account=world.acme, name="Deal", responsible=world.ann, stage=Stage.objects.all()[0]
         )
         contact = Contact.objects.create(account=world.acme, name="Acme's client", responsible=world.ann)
+        task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
+        hanging = {
+            "point_id": task.checklist.get(),
+            "file_id": task.files.get(),
+            "reminder_id": task.reminders.get(),
+        }
     ids: dict[str, object] = {
         "kind": "contacts",
         "record_id": contact.pk,
         "deal_id": deal.pk,
+        "task_id": task.pk,
+        "status": "done",
+        **{name: row.pk for name, row in hanging.items()},
         "folder_id": inbox.pk,
         "placement_id": placement.pk,
         "message_id": placement.message_id,
@@ -105,7 +115,8 @@ def guarded(world: World) -> Guarded:
         "part": 2,
         "token": "forged",  # the address of a remote image is itself the permission, if we signed it
     }
-    form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1"}
+    form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1",
+            "task": task.pk}  # fmt: skip
     return Guarded(world, ids, form)
 
 

@@ -11,6 +11,7 @@ from accounts import audit, tenancy
 from accounts.models import Account, AuditEntry, Employee
 from crm.models import Company, Contact, Deal, EmailAddress, Exclusion, Lead, Pipeline, Stage
 from mailsync.models import Act, ConnectionTest, Event, FolderCheck, Operation, SkippedMessage, Tombstone
+from tests.tasks.people import busy_task
 from tests.world import World
 
 # No account column, or one that every worker may see: ids, times, names of companies and plans.
@@ -62,6 +63,7 @@ def furnished(world: World) -> World:
         Deal.objects.create(**client, stage=stage)
         EmailAddress.objects.create(account=world.acme, address="zoe@elsewhere.example", contact=contact)
         Exclusion.objects.create(account=world.acme, pattern="noise.example")
+        busy_task(world.ann, placement.message, world.bob)
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
 

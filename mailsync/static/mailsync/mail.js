@@ -252,11 +252,26 @@
       say(error.message, "bad");
     }
   };
+  // Makes a task of messages; the toast says which, and parts of the page that show tasks hear of it.
+  const makeTask = async (ids) => {
+    if (!ids.length) return;
+    try {
+      swap(await send(mail.dataset.task, asked({ ids }, false)), false);
+      drop();
+      htmx.trigger(document.body, "tasks-changed");
+    } catch (error) {
+      say(error.message, "bad");
+    }
+  };
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog || event.target.closest("[data-close]")) { event.preventDefault(); dialog.close(); }
   });
   document.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
+    if (submitter?.value === "task" && (form.id === "acts" || form.id === "one") || form.matches("[data-make-task]")) {
+      event.preventDefault();
+      return makeTask(form.id === "acts" ? picked() : [openId()]);
+    }
     if (form.id === "acts" && submitter) {
       event.preventDefault();
       if (submitter.name === "one") {
@@ -315,6 +330,7 @@
   const KEYS = {
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
     e: () => sort("archive"), "#": () => sort("expunge", "trash"), Delete: () => sort("expunge", "trash"), "!": () => sort("not-spam", "spam"),
+    t: () => makeTask(chosen()),
     s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
     z: () => document.querySelector("#toasts .undo button")?.click(),
@@ -328,7 +344,8 @@
     if (document.querySelector("dialog[open], details.menu[open], .folders:popover-open")) return;
     const typing = event.target.matches("textarea, select, input:not([type=checkbox]), [contenteditable]");
     if (typing) return;
-    if (going && event.timeStamp - going < 1200 && event.key === "i") return location.assign(document.querySelector(".tree-item").href);
+    const place = { i: ".tree-item", t: "[data-tasks]" }[event.key];
+    if (going && event.timeStamp - going < 1200 && place) return location.assign(document.querySelector(place).href);
     going = event.key === "g" ? event.timeStamp : 0;
     if (event.key.startsWith("Arrow") && !rows.contains(event.target)) return;
     const action = KEYS[event.key];

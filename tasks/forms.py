@@ -1,0 +1,40 @@
+"""What people type about a task."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Employee
+from tasks.models import TITLE_LENGTH, Priority, Status
+
+
+class TaskForm(forms.Form):
+    """The task's own fields, and who is responsible."""
+
+    title = forms.CharField(label=_("Title"), max_length=TITLE_LENGTH)
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    status = forms.ChoiceField(label=_("Status"), choices=Status)
+    priority = forms.TypedChoiceField(label=_("Priority"), choices=Priority, coerce=int)
+    deadline = forms.DateTimeField(
+        label=_("Deadline"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    responsible = forms.ModelChoiceField(
+        label=_("Responsible"), queryset=Employee.objects.none(), empty_label=None
+    )
+
+    field_order = ["title", "description", "status", "responsible", "deadline", "priority"]
+
+    def __init__(self, *args: object, employees: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["responsible"].queryset = employees  # type: ignore[attr-defined]
+
+
+class ReminderForm(forms.Form):
+    at = forms.DateTimeField(
+        label=_("Remind me"),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"required": _("Choose a day and a time."), "invalid": _("Choose a day and a time.")},
+    )

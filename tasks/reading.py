@@ -1,0 +1,266 @@
+"""What the screens of tasks read: pages of the list, the board, one task, what is bound to a message.
+
+Lists go by keyset over (deadline, id), tasks without a deadline last; nothing counts more than it shows.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from accounts.models import Employee
+from mailsync import access as mail
+from mailsync.mime import parse
+from mailsync.models import Message, Placement
+from tasks import access
+from tasks.models import NEVER, ChecklistItem, Reminder, Status, Task, TaskMessage
+
+PAGE = 50
+COLUMN = 60
+OPEN = (Status.TODO, Status.DOING, Status.WAITING)
+SHOW = ("mine", "all", "overdue", "mail", "done")
+# How far a later reply is looked for behind a bound message, and how many candidates are opened.
+REPLIES_WITHIN = timedelta(days=90)
+REPLIES_LOOKED_AT = 50
+_PREFIX = re.compile(
+    r"^\s*((re|fwd?|aw|wg|sv|vs|antw|rif|tr|res|enc|odp|ответ|回复|答复)(\[\d+\])?\s*[:：]\s*)+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which tasks a list or the board shows."""
+
+    show: str = "mine"
+    responsible: int | None = None
+    words: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As parameters of a URL, without what goes by itself."""
+        parts = {
+            "show": "" if self.show == "mine" else self.show,
+            "responsible": str(self.responsible or ""),
+            "q": self.words,
+        }
+        return {name: value for name, value in parts.items() if value}
+
+
+def asked(parameters: dict[str, str]) -> Asked:
+    """What a URL asks for; what no page of ours wrote counts as nothing."""
+    show, who = parameters.get("show", ""), parameters.get("responsible", "")
+    responsible = int(who) if who.isdecimal() and len(who) < 18 else None
+    default = "all" if responsible else "mine"
+    words = parameters.get("q", "").replace("\0", "").strip()[:200]
+    return Asked(show if show in SHOW else default, responsible, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A place in a list: the deadline (NEVER without one), then the id."""
+
+    deadline: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.deadline.isoformat()}.{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Key | None":
+        at, _, row = text.rpartition(".")
+        try:
+            key = cls(datetime.fromisoformat(at), int(row))
+        except (ValueError, OverflowError):
+            return None
+        return key if key.deadline.tzinfo else None
+
+    @classmethod
+    def of(cls, task: Task) -> "Key":
+        return cls(task.deadline or NEVER, task.pk)
+
+
+def matching(employee: Employee, wanted: Asked, *, status: Status | None = None) -> QuerySet[Task]:
+    """The tasks that a filter means, among those the employee sees; in one column of the board, or in the list."""
+    found = access.visible(employee)
+    if status:
+        found = found.filter(status=status)
+    elif wanted.show == "done":
+        found = found.filter(status=Status.DONE)
+    elif wanted.show != "mail":
+        found = found.filter(status__in=OPEN)
+    if wanted.show == "mine":
+        found = found.filter(responsible=employee)
+    if wanted.show == "overdue":
+        found = found.filter(status__in=OPEN, deadline__lt=timezone.now())
+    if wanted.show == "mail":
+        found = found.filter(Exists(TaskMessage.objects.filter(task=OuterRef("pk"))))
+    if wanted.responsible:
+        found = found.filter(responsible=wanted.responsible)
+    for word in wanted.words.split()[:8]:
+        found = found.filter(Q(title__icontains=word) | Q(description__icontains=word))
+    return found
+
+
+def page(employee: Employee, wanted: Asked, *, after: Key | None = None) -> tuple[list[Task], str]:
+    """One page, the next deadline first, and where the next page begins ("" at the end)."""
+    found = in_order(matching(employee, wanted))
+    if after:
+        found = found.filter(Q(place__gt=after.deadline) | Q(place=after.deadline, pk__gt=after.id))
+    rows = list(with_counts(found)[: PAGE + 1])
+    more = len(rows) > PAGE
+    return rows[:PAGE], str(Key.of(rows[PAGE - 1])) if more else ""
+
+
+def in_order(found: QuerySet[Task]) -> QuerySet[Task]:
+    return found.annotate(place=Coalesce("deadline", Value(NEVER))).order_by("place", "pk")
+
+
+def with_counts(found: QuerySet[Task]) -> QuerySet[Task]:
+    """With what a row or a card shows beside its title: `mails`, `points`, `ticked`."""
+    return found.select_related("responsible").annotate(
+        mails=_count(TaskMessage.objects.all()),
+        points=_count(ChecklistItem.objects.all()),
+        ticked=_count(ChecklistItem.objects.filter(done_at__isnull=False)),
+    )
+
+
+def _count(rows: QuerySet[TaskMessage] | QuerySet[ChecklistItem]) -> Coalesce:
+    counted = rows.filter(task=OuterRef("pk")).order_by().values("task").annotate(n=Count("*")).values("n")
+    return Coalesce(Subquery(counted), Value(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the board: its first cards, and how many there are in all."""
+
+    status: Status
+    tasks: list[Task]
+    total: int
+
+    @property
+    def hidden(self) -> int:
+        return self.total - len(self.tasks)
+
+
+def board(employee: Employee, wanted: Asked) -> list[Column]:
+    """All columns; what is done shows the latest first."""
+    return [_column(matching(employee, wanted, status=status), status) for status in Status]
+
+
+def _column(found: QuerySet[Task], status: Status) -> Column:
+    ordered = found.order_by("-done_at", "-pk") if status == Status.DONE else in_order(found)
+    cards = list(with_counts(ordered)[: COLUMN + 1])
+    total = len(cards) if len(cards) <= COLUMN else found.count()
+    return Column(status, cards[:COLUMN], total)
+
+
+# Mail of a task
+
+
+def links_of(task: Task) -> list[TaskMessage]:
+    """The bound messages, oldest first, without their bytes."""
+    rows = TaskMessage.objects.filter(task=task).select_related("message__mailbox", "by")
+    return list(rows.defer("message__header").order_by("message__received_at", "message_id"))
+
+
+def place_of(message: Message, employee: Employee) -> Placement | None:
+    """Where the employee finds the message in a mailbox of theirs, if anywhere."""
+    for placement in Placement.objects.filter(message=message, folder__syncing=True).order_by("pk")[:5]:
+        if mail.placements_in(mail.boxes(employee), [placement.pk], "read"):
+            return placement
+    return None
+
+
+def later_replies(task: Task, employee: Employee) -> list[Message]:
+    """Mail that answers what is bound, in the mailboxes that the employee reads, and is not bound itself."""
+    mailboxes = {box.id for box in mail.boxes(employee)}
+    bound = [link.message for link in links_of(task)]
+    found: dict[int, Message] = {}
+    for message in bound:
+        if message.mailbox_id in mailboxes and message.message_id:
+            found |= {reply.pk: reply for reply in _answers(message)}
+    for message in bound:
+        found.pop(message.pk, None)
+    return sorted(found.values(), key=lambda reply: (reply.received_at, reply.pk))
+
+
+_SAME_SUBJECT = """
+SELECT id FROM (
+    SELECT id, subject FROM mailsync_message
+    WHERE mailbox_id = %(mailbox)s AND received_at > %(after)s AND received_at < %(until)s
+    ORDER BY received_at OFFSET 0) m
+WHERE right(m.subject, %(length)s) = %(subject)s LIMIT %(limit)s
+"""
+
+
+def _answers(message: Message) -> Iterable[Message]:
+    """By subject first, which the rows have, then by their References, which only the headers have."""
+    subject = _PREFIX.sub("", message.subject).strip()
+    values: dict[str, Any] = {
+        "mailbox": message.mailbox_id, "after": message.received_at, "until": message.received_at + REPLIES_WITHIN,
+        "subject": subject, "length": len(subject), "limit": REPLIES_LOOKED_AT,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_SAME_SUBJECT, values)
+        ids = [row[0] for row in cursor.fetchall()]
+    candidates = Message.objects.filter(pk__in=ids)
+    return [each for each in candidates if message.message_id in referred(bytes(each.header))]
+
+
+def referred(header: bytes) -> set[str]:
+    """The Message-IDs, without brackets, that a mail says it answers (RFC 5322 3.6.4)."""
+    fields = parse.header_fields(header)
+    text = " ".join(value for name, value in fields if name.lower() in {"references", "in-reply-to"})
+    return set(re.findall(r"<([^<>\s]+)>", text)[:200])
+
+
+# Tasks of a message
+
+
+def links_to(message: Message, employee: Employee) -> list[TaskMessage]:
+    """The tasks a message is bound to, as far as the employee sees them."""
+    rows = TaskMessage.objects.filter(message=message, task__in=access.visible(employee))
+    return list(rows.select_related("task__responsible", "by").order_by("at", "pk"))
+
+
+def tasks_answered_by(message: Message, employee: Employee) -> list[Task]:
+    """The tasks whose bound mail this message answers: it is offered to them."""
+    ids = referred(bytes(message.header))
+    if not ids:
+        return []
+    earlier = Message.objects.filter(mailbox=message.mailbox_id, message_id__in=ids)
+    bound = TaskMessage.objects.filter(message__in=list(earlier.values_list("pk", flat=True)))
+    found = access.visible(employee).filter(pk__in=bound.values("task"))
+    has_it = TaskMessage.objects.filter(task=OuterRef("pk"), message=message)
+    return list(found.exclude(Exists(has_it)).order_by("pk"))
+
+
+def choice(employee: Employee, words: str, *, without: Message) -> list[Task]:
+    """Open tasks that a message may be added to, the latest first, narrowed by words."""
+    has_it = TaskMessage.objects.filter(task=OuterRef("pk"), message=without)
+    found = matching(employee, Asked("all", None, words)).exclude(Exists(has_it))
+    return list(found.order_by("-created_at", "-pk")[:8])
+
+
+def marks(employee: Employee, placement_ids: Collection[int]) -> list[int]:
+    """Those of the places whose message is bound to a task that the employee sees."""
+    links = TaskMessage.objects.filter(message=OuterRef("message"), task__in=access.visible(employee))
+    mine = mail.placements_in(mail.boxes(employee), placement_ids, "read")
+    return list(Placement.objects.filter(Exists(links), pk__in=mine).values_list("pk", flat=True))
+
+
+# Notices
+
+
+def notices(employee: Employee) -> Sequence[Reminder]:
+    """Reminders that were raised and not seen yet, of tasks that are still there."""
+    rows = Reminder.objects.filter(employee=employee, raised_at__isnull=False, seen_at=None)
+    shown = rows.filter(task__in=access.visible(employee)).exclude(task__status=Status.DONE)
+    return list(shown.select_related("task").order_by(F("at"))[:5])
