@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from psycopg2.extras import Json
 
 from accounts.models import Employee
 from mailsync import events, schedule
@@ -41,13 +42,6 @@ SELECT p.id, p.folder_id, p.uid, p.flags, f.mailbox_id, f.special_use
 FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
 WHERE p.id = ANY(%(ids)s) AND p.folder_id = ANY(%(folders)s) FOR UPDATE OF p
 """
-# Sorted as Python sorts, whatever the collation of the database.
-_REFLAG = """
-UPDATE mailsync_placement SET flags = ARRAY(
-    SELECT flag FROM (SELECT unnest(flags) EXCEPT SELECT unnest(%(remove)s::text[])
-                      UNION SELECT unnest(%(add)s::text[])) AS wanted(flag) ORDER BY flag COLLATE "C")
-WHERE id = ANY(%(ids)s)
-"""
 _WRITE_DOWN = """
 INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
                                 target_id, placement_id, by_id, tries, error, created_at)
@@ -56,7 +50,13 @@ SELECT f.account_id, f.mailbox_id, %(kind)s, 'pending', f.id, f.uidvalidity, p.u
 FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
 WHERE p.id = ANY(%(ids)s) ORDER BY p.id
 """
-_MERGE_FLAGS = """
+# On screen and for the server in one statement. Sorted as Python sorts, whatever the collation of the database.
+_FLAG = """
+WITH shown AS (
+    UPDATE mailsync_placement SET flags = ARRAY(
+        SELECT flag FROM (SELECT unnest(flags) EXCEPT SELECT unnest(%(remove)s::text[])
+                          UNION SELECT unnest(%(add)s::text[])) AS wanted(flag) ORDER BY flag COLLATE "C")
+    WHERE id = ANY(%(ids)s))
 INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
                                 placement_id, by_id, tries, error, created_at)
 SELECT f.account_id, f.mailbox_id, 'flag', 'pending', f.id, f.uidvalidity, p.uid, %(add)s, %(remove)s,
@@ -67,6 +67,9 @@ ON CONFLICT (folder_id, uid, kind) WHERE state = 'pending' AND uid IS NOT NULL D
     add = ARRAY(SELECT unnest(mailsync_operation.add || excluded.add) EXCEPT SELECT unnest(excluded.remove)),
     remove = ARRAY(SELECT unnest(mailsync_operation.remove || excluded.remove) EXCEPT SELECT unnest(excluded.add)),
     placement_id = excluded.placement_id, by_id = excluded.by_id
+"""
+_REMEMBER = """
+INSERT INTO mailsync_act (account_id, by_id, verb, count, undo, at) VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
 """
 
 
@@ -264,8 +267,7 @@ def _reflag(rows: list[Row], add: frozenset[str], remove: frozenset[str], by: Em
     values: dict[str, Any] = {"ids": ids, "add": sorted(add), "remove": sorted(remove), "by": by.pk}
     events.flagged(ids, add=add, remove=remove, by_id=by.pk)
     with connection.cursor() as cursor:
-        cursor.execute(_REFLAG, values)
-        cursor.execute(_MERGE_FLAGS, values)
+        cursor.execute(_FLAG, values)
     moves = _open_moves(rows)
     for row in rows:
         if row.uid is None:
@@ -351,6 +353,10 @@ def _wake(changed: Iterable[Row | Folder]) -> None:
 
 
 def _act(verb: str, count: int, by: Employee, **undo: Any) -> Act:
-    return Act.objects.create(
+    act = Act(
         account_id=by.account_id, by=by, verb=verb, count=count, undo={k: v for k, v in undo.items() if v}
     )
+    with connection.cursor() as cursor:
+        cursor.execute(_REMEMBER, [act.account_id, by.pk, verb, count, Json(act.undo), act.at])
+        (act.pk,) = cursor.fetchone()
+    return act
