@@ -5,6 +5,7 @@ then the folders, each in order, as the engine does: so no two of them can deadl
 the screen and the intention.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from psycopg2.extras import Json
 
 from accounts.models import Employee
 from mailsync import events, schedule
@@ -357,6 +357,6 @@ def _act(verb: str, count: int, by: Employee, **undo: Any) -> Act:
         account_id=by.account_id, by=by, verb=verb, count=count, undo={k: v for k, v in undo.items() if v}
     )
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [act.account_id, by.pk, verb, count, Json(act.undo), act.at])
+        cursor.execute(_REMEMBER, [act.account_id, by.pk, verb, count, json.dumps(act.undo), act.at])
         (act.pk,) = cursor.fetchone()
     return act

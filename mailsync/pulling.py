@@ -4,9 +4,9 @@ Reading happens outside of transactions, then each batch of rows and the cursor 
 one. Killed at any point, the next run finds what is there and goes on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Container, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import DataError
@@ -15,13 +15,15 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import importing, pushing, replica
 from mailsync.imap.errors import CommandRefused, FolderGone
-from mailsync.imap.server import SLICE, Opened, Status
+from mailsync.imap.server import SLICE, Fetched, Opened, Status
+from mailsync.imap.session import Sent
 from mailsync.importing import Prepared
 from mailsync.models import Folder, SkippedMessage
 from mailsync.run import Run
 from mailsync.sync import ladder
 from mailsync.sync.brake import held
 from mailsync.sync.ladder import EVERYTHING, FEW, Ask, FlagsAsked, Seen
+from mailsync.sync.ledger import UidRanges
 from mailsync.sync.plan import plan_arrivals, plan_flags, plan_vanished
 from mailsync.sync.state import Import, Place, RemoteFolder, RemoteMessage
 
@@ -35,7 +37,8 @@ def pull_top(run: Run, folder: Folder) -> None:
     """The first screen of a folder that was never fetched; the cursor does not move."""
     opened = _open(run, folder)
     if opened.exists > FIRST_SLICE:
-        _take_slice(run, folder, opened, opened.exists - FIRST_SLICE + 1, opened.exists, reflags=False)
+        listed = _list(run, opened.exists - FIRST_SLICE + 1, opened.exists)
+        _take(run, folder, opened, listed, reflags=False)
 
 
 def pull(run: Run, folder: Folder, status: Status | None) -> bool:
@@ -46,19 +49,44 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
     ask = _ask(run, folder, status)
     if ask.nothing:
         return False
+    if ask.flags is FlagsAsked.ALL or folder.full_at is None:
+        return _read_all(run, folder)
+    return _catch_up(run, folder, ask)
+
+
+def _read_all(run: Run, folder: Folder) -> bool:
+    """Every message of the folder from the newest down, with its flags."""
     asked_at = timezone.now()
     opened = _open(run, folder)
-    if folder.full_at is None:
-        ask = EVERYTHING
-    walked = _walk(run, folder, opened, ask)
-    if not ask.whole:
-        _read_flags(run, folder, opened, ask)
-        if folder.server_messages + walked.arrived != opened.exists:
-            ask = EVERYTHING
-            walked = _walk(run, folder, opened, ask)
-    if ask.whole and not _vanish(run, folder, opened, walked.present):
+    walked = _walk(run, folder, opened)
+    if not _vanish(run, folder, opened, walked):
         return True
-    _advance(run, folder, opened, walked, whole=ask.whole, asked_at=asked_at)
+    _advance(run, folder, opened, max(walked, default=0), whole=True, asked_at=asked_at)
+    return False
+
+
+def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
+    """What came and which flags changed since the cursor, in one round trip; which UIDs there are only if something
+    went."""
+    asked_at = timezone.now()
+    cursor = min(folder.uid_seen, folder.server_uidnext - 1) if folder.server_uidnext else folder.uid_seen
+    changed_since = folder.modseq if ask.flags is FlagsAsked.CHANGED else None
+    opened, listed, flags = run.server.open_since(
+        bytes(folder.name), after=cursor, known=folder.uid_seen, changed_since=changed_since
+    )
+    if opened.uidvalidity != folder.uidvalidity:
+        return _read_all(run, folder)
+    _take(run, folder, opened, listed, reflags=False)
+    if ask.flags is FlagsAsked.NEWEST and opened.exists:
+        newest = _list(run, max(1, opened.exists - FEW + 1), opened.exists)
+        flags = {message.uid: message.flags for message in newest}
+    _show_flags(run, folder, opened, flags)
+    if (ask.whole or folder.server_messages + len(listed) != opened.exists) and not _vanish(
+        run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))
+    ):
+        return True
+    highest = max((message.uid for message in listed), default=0)
+    _advance(run, folder, opened, highest, whole=False, asked_at=asked_at)
     return False
 
 
@@ -83,30 +111,16 @@ def _open(run: Run, folder: Folder) -> Opened:
     return opened
 
 
-@dataclass(slots=True)
-class Walked:
-    """UIDs met on the way down, and how many of them arrived since the folder was last equal."""
-
-    present: set[int] = field(default_factory=set)
-    arrived: int = 0
-
-
-def _walk(run: Run, folder: Folder, opened: Opened, ask: Ask) -> Walked:
-    """From the newest message down: the whole folder, or until the cursor if only news is asked for."""
-    walked = Walked()
-    first_new = max(folder.server_uidnext, folder.uid_seen + 1)
-    news = ask.news or opened.uidnext != folder.server_uidnext
-    if not (news or ask.whole):
-        return walked
+def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
+    """The whole folder from the newest message down; returns the UIDs met."""
+    present: set[int] = set()
     for first, last in _slices(opened.exists):
         run.check_time()
         _progress(run, folder, opened.exists, opened.exists - last)
-        uids = _take_slice(run, folder, opened, first, last, reflags=ask.whole)
-        walked.present.update(uids)
-        walked.arrived += sum(uid >= first_new for uid in uids)
-        if not ask.whole and uids and min(uids) <= folder.uid_seen:
-            break
-    return walked
+        listed = _list(run, first, last)
+        _take(run, folder, opened, listed, reflags=True)
+        present.update(message.uid for message in listed)
+    return present
 
 
 def _slices(exists: int) -> Iterator[tuple[int, int]]:
@@ -119,16 +133,17 @@ def _slices(exists: int) -> Iterator[tuple[int, int]]:
         last, size = first - 1, min(size * 10, SLICE)
 
 
-def _take_slice(
-    run: Run, folder: Folder, opened: Opened, first: int, last: int, *, reflags: bool
-) -> list[int]:
-    """List one slice, place and import what is new in it, show its flags; returns its UIDs."""
+def _list(run: Run, first: int, last: int) -> list[RemoteMessage]:
     try:
-        listed = run.server.list_messages(first, last)
+        return run.server.list_messages(first, last)
     except CommandRefused as error:
         raise FolderGone(f"The server does not list this folder's messages: {error.sentence}") from None
+
+
+def _take(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage], *, reflags: bool) -> None:
+    """Place and import what is new of the listed messages; `reflags` shows the flags of all of them."""
     if not listed:
-        return []
+        return
     uids = [message.uid for message in listed]
     news = [message for message in listed if message.uid > folder.uid_seen]
     news = _identified(run, folder, news)
@@ -154,7 +169,6 @@ def _take_slice(
         replica.reflag(flags)
     run.changed += len(flags) + len(arrivals) - len(wanted)
     _import(run, folder, wanted)
-    return uids
 
 
 def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[RemoteMessage]:
@@ -175,41 +189,96 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
 
 
 def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-    """Fetch and store, newest first; the next batch is fetched and parsed while this one is written."""
-    batches = list(_batches(_without_giants(run, folder, wanted)))
+    """Fetch and store, newest first. While a batch is stored the next is read, and the one after is asked for."""
+    stream = _Stream(run, folder, _without_giants(run, folder, wanted))
     missing: list[RemoteMessage] = []
-    ahead: Future[list[Prepared]] | None = None
-    for number, batch in enumerate(batches):
-        prepared = (ahead or run.ahead.submit(_fetch, run, folder.account_id, batch)).result()
-        if pushing.waiting(run):
-            pushing.push(run)
-            _reopen(run, folder)
-        following = batches[number + 1] if number + 1 < len(batches) else None
-        ahead = run.ahead.submit(_fetch, run, folder.account_id, following) if following else None
-        try:
+    try:
+        while (arrived := stream.take()) is not None:
+            batch, prepared = arrived
             _store(run, folder, prepared)
+            stored = {item.uid for item in prepared}
+            missing += [message for message in batch if message.uid not in stored]
             run.check_time()
-        except BaseException:
-            if ahead:
-                ahead.exception()  # the session may be used again only when its reader has finished
-            raise
-        stored = {item.uid for item in prepared}
-        missing += [message for message in batch if message.uid not in stored]
+            if pushing.waiting(run):
+                stream.hold()
+                pushing.push(run)
+                _reopen(run, folder)
+    finally:
+        stream.end()
     for message in missing:
         _fetch_alone(run, folder, message)
+
+
+class _Stream:
+    """The bodies of a folder, batch by batch in order. Read and parsed in the run's other thread, which touches the
+    server and never the database; while it works, this thread must leave the server alone."""
+
+    def __init__(self, run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
+        self.run, self.account_id = run, folder.account_id
+        self.wanted: dict[int, RemoteMessage] = {}  # of the batches asked for and not yet read
+        self.batches = deque(_batches(wanted))
+        self.asked: deque[tuple[list[RemoteMessage], list[Sent]]] = deque()  # on the wire, oldest first
+        self.reading: deque[tuple[list[RemoteMessage], Future[list[Prepared]]]] = deque()
+        self.early: dict[int, Fetched] = {}  # the other thread's: came with the answers to an earlier batch
+
+    def take(self) -> tuple[list[RemoteMessage], list[Prepared]] | None:
+        """The next batch as asked and as it came; None after the last. Raises what ends a session."""
+        if not self.reading:
+            self._read_on()
+        if not self.reading:
+            return None
+        batch, arriving = self.reading[0]
+        prepared = arriving.result()
+        self.reading.popleft()
+        if not self.reading:
+            self._read_on()
+        return batch, prepared
+
+    def hold(self) -> None:
+        """Read what is on the wire and ask for nothing more until the next `take`: another command may be sent."""
+        while self.asked:
+            self._read(*self.asked.popleft())
+        for _batch, arriving in self.reading:
+            arriving.exception()
+
+    def end(self) -> None:
+        """As hold, for good. A session that is lost is left as it is."""
+        self.batches.clear()
+        troubles = [arriving.exception() for _batch, arriving in self.reading]
+        if all(trouble is None or isinstance(trouble, CommandRefused) for trouble in troubles):
+            self.hold()
+
+    def _read_on(self) -> None:
+        """Ask for two batches, so that the server is at work on one while the other is read."""
+        while self.batches and len(self.asked) < 2:
+            batch = self.batches.popleft()
+            by_uid = {message.uid: message for message in batch}
+            self.wanted |= by_uid
+            self.asked.append((batch, self.run.server.ask_messages(by_uid)))
+        if self.asked:
+            self._read(*self.asked.popleft())
+
+    def _read(self, batch: list[RemoteMessage], asked: list[Sent]) -> None:
+        self.reading.append((batch, self.run.ahead.submit(self._receive, batch, asked)))
+
+    def _receive(self, batch: list[RemoteMessage], asked: list[Sent]) -> list[Prepared]:
+        """Runs in the other thread: network, parsing and files, no database."""
+        for fetched in self.run.server.take_messages(asked, self.wanted):
+            self.early[fetched.uid] = fetched
+        for message in batch:
+            del self.wanted[message.uid]
+        here = [self.early.pop(message.uid) for message in batch if message.uid in self.early]
+        return [_prepared(self.account_id, fetched) for fetched in here]
+
+
+def _prepared(account_id: int, fetched: Fetched) -> Prepared:
+    return importing.prepare(account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw)
 
 
 def _reopen(run: Run, folder: Folder) -> None:
     opened = run.server.open(bytes(folder.name))
     if opened.uidvalidity != folder.uidvalidity:
         raise FolderGone("The server rebuilt this folder while it was read; it is read anew in the next run.")
-
-
-def _fetch(run: Run, account_id: int, batch: Sequence[RemoteMessage]) -> list[Prepared]:
-    """Runs in the other thread: network, parsing and files, no database."""
-    by_uid = {message.uid: message for message in batch}
-    fetched = run.server.take_messages(run.server.ask_messages(by_uid), by_uid)
-    return [importing.prepare(account_id, f.uid, f.flags, f.received_at, f.raw) for f in fetched]
 
 
 def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
@@ -245,9 +314,9 @@ def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
 def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
     """Asked for and not answered: asked again; gone is gone, present without a body is noted and left."""
     for _attempt in range(MOST_TRIES - 1):
-        prepared = run.ahead.submit(_fetch, run, folder.account_id, [message]).result()
-        if prepared:
-            _store_alone(run, folder, prepared[0])
+        asked = run.server.ask_messages([message.uid])
+        for fetched in run.server.take_messages(asked, {message.uid: message}):
+            _store_alone(run, folder, _prepared(folder.account_id, fetched))
             return
         if not run.server.flags_of(message.uid, message.uid):
             return
@@ -290,16 +359,6 @@ def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
         yield batch
 
 
-def _read_flags(run: Run, folder: Folder, opened: Opened, ask: Ask) -> None:
-    """Flags below the cursor: those that changed (CONDSTORE), or the newest. All of them come with a whole walk."""
-    if ask.flags is FlagsAsked.CHANGED and folder.modseq is not None and folder.uid_seen:
-        flags = run.server.changed_since(folder.modseq, folder.uid_seen)
-        _show_flags(run, folder, opened, flags)
-    elif ask.flags is FlagsAsked.NEWEST and opened.exists:
-        listed = run.server.list_messages(max(1, opened.exists - FEW + 1), opened.exists)
-        _show_flags(run, folder, opened, {message.uid: message.flags for message in listed})
-
-
 def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, frozenset[str]]) -> None:
     if not flags:
         return
@@ -311,7 +370,7 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
     run.changed += len(reflags)
 
 
-def _vanish(run: Run, folder: Folder, opened: Opened, present: set[int]) -> bool:
+def _vanish(run: Run, folder: Folder, opened: Opened, present: Container[int]) -> bool:
     """Drop what the server no longer has, unless the brake holds; returns whether the folder is now equal."""
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
@@ -331,20 +390,19 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: set[int]) -> bool
 
 
 def _advance(
-    run: Run, folder: Folder, opened: Opened, walked: Walked, *, whole: bool, asked_at: datetime
+    run: Run, folder: Folder, opened: Opened, highest: int, *, whole: bool, asked_at: datetime
 ) -> None:
-    """The cursor: what SELECT said before we read, so that whatever came later differs from it."""
+    """The cursor: what SELECT said before we read, so that whatever came later differs from it. `highest` is the
+    largest UID listed."""
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
-        looked_for = (
-            folder.server_uidnext and not locked.server_uidnext
-        )  # by a move that was settled meanwhile
+        moved_in = folder.server_uidnext and not locked.server_uidnext  # a move was settled meanwhile
         # UIDNEXT may be absent or too small (C09); what was listed counts then. Never our own placements: a
         # move of ours may have got a UID above one that came after SELECT and was not read yet.
-        locked.uid_seen = max(locked.uid_seen, opened.uidnext - 1, *walked.present)
+        locked.uid_seen = max(locked.uid_seen, opened.uidnext - 1, highest)
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
-        locked.server_uidnext = 0 if looked_for else opened.uidnext
+        locked.server_uidnext = 0 if moved_in else opened.uidnext
         locked.held_back, locked.error, locked.errors_in_row = 0, "", 0
         locked.wanted = locked.fetched = opened.exists
         if whole:

@@ -17,14 +17,15 @@ from mailsync.imap.answers import (
     status_answers,
     status_items,
 )
-from mailsync.imap.errors import CommandRefused
-from mailsync.imap.session import Session, flag_list, quoted, uid_set
+from mailsync.imap.errors import CommandRefused, FolderGone
+from mailsync.imap.session import Sent, Session, flag_list, quoted, uid_set
 from mailsync.sync.state import Flags, RemoteMessage
 
 LINE_BYTES = 7_000  # command lines stay under 8 kB
 COMMAND_UIDS = 5_000
 SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
 SEARCHED = 50_000  # the same for ESEARCH, whose answer names every UID in the worst case
+LISTED = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 MOST_ARRIVING = 1_000  # messages that may come while a folder is searched; more is a server that invents
 # strftime speaks the process's language
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -150,8 +151,37 @@ class ImapServer:
 
     def open(self, name: bytes) -> Opened:
         """SELECT. Raises FolderGone when it does not open."""
+        return self._opened(name, self._ask_to_open(name))
+
+    def open_since(
+        self, name: bytes, *, after: int, known: int, changed_since: int | None
+    ) -> tuple[Opened, list[RemoteMessage], dict[int, Flags]]:
+        """SELECT, the messages above UID `after`, and the flags of UIDs up to `known` that changed after a
+        mod-sequence, asked in one go: 40 ms from the server each round trip is felt.
+
+        Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
+        """
+        select = self._ask_to_open(name)
+        asked = [self.session.send("UID", b"FETCH", b"%d:*" % (after + 1), LISTED)]
+        if changed_since is not None and known:
+            asked.append(self._ask_changes(changed_since, known))
+        try:
+            opened = self._opened(name, select)
+        except FolderGone:
+            with suppress(CommandRefused):
+                self._collect(asked)
+            raise
+        # In one list: a server may answer the second before it has finished with the first.
+        answers = self._collect(asked, "FETCH")
+        news = [message for message in self._remote_messages(answers) if message.uid > after]
+        return opened, news, self._flags(answers, 1, known)
+
+    def _ask_to_open(self, name: bytes) -> Sent:
         self.opened_name = None
-        said = self.session.select(name, condstore=self.condstore)
+        return self.session.ask_select(name, condstore=self.condstore)
+
+    def _opened(self, name: bytes, select: Sent) -> Opened:
+        said = self.session.selected(select)
         self.opened_name = name
         permanent = said.get("PERMANENTFLAGS")
         return Opened(
@@ -168,7 +198,7 @@ class ImapServer:
 
         Numbers are only used inside one FETCH, where the server may not renumber (RFC 9051 7.5.1).
         """
-        sent = self.session.send("FETCH", b"%d:%d" % (first, last), b"(UID FLAGS INTERNALDATE RFC822.SIZE)")
+        sent = self.session.send("FETCH", b"%d:%d" % (first, last), LISTED)
         return self._remote_messages(self.session.receive(sent, "FETCH"))
 
     def uids(self, exists: int) -> list[tuple[int, int]]:
@@ -211,12 +241,11 @@ class ImapServer:
         sent = self.session.send("UID", b"FETCH", b"%d:%d" % (low, high), b"(UID FLAGS)")
         return self._flags(self.session.receive(sent, "FETCH"), low, high)
 
-    def changed_since(self, modseq: int, high: int) -> dict[int, Flags]:
+    def _ask_changes(self, modseq: int, high: int) -> Sent:
         """Flags that changed after a mod-sequence, for UIDs up to `high` (RFC 7162 3.1.4.1)."""
-        sent = self.session.send(
+        return self.session.send(
             "UID", b"FETCH", b"1:%d" % high, b"(UID FLAGS)", b"(CHANGEDSINCE %d)" % modseq
         )
-        return self._flags(self.session.receive(sent, "FETCH"), 1, high)
 
     def headers(self, uids: Iterable[int]) -> dict[int, bytes]:
         """The header of each UID that still exists, blank line included, as BODY[] would begin."""
@@ -232,17 +261,18 @@ class ImapServer:
                     found[answer.uid] = answer.body
         return found
 
-    def ask_messages(self, uids: Iterable[int]) -> list[tuple[str, bytes]]:
+    def ask_messages(self, uids: Iterable[int]) -> list[Sent]:
         """Ask for whole messages without waiting; the answer is read by `take_messages`."""
         return [
             self.session.send("UID", b"FETCH", chunk, b"(UID FLAGS INTERNALDATE BODY.PEEK[])")
             for chunk in uid_chunks(uids)
         ]
 
-    def take_messages(
-        self, asked: list[tuple[str, bytes]], wanted: Mapping[int, RemoteMessage]
-    ) -> list[Fetched]:
-        """Read what `ask_messages` asked for. Bodies nobody wanted are ignored (K09); absent ones are absent."""
+    def take_messages(self, asked: Iterable[Sent], wanted: Mapping[int, RemoteMessage]) -> list[Fetched]:
+        """Read what `ask_messages` asked for, and what comes along of a later request: a server may be at work on two.
+
+        Bodies nobody wanted are ignored (K09); absent ones are absent.
+        """
         found: dict[int, Fetched] = {}
         for tag in asked:
             for answer in fetch_answers(self.session.receive(tag, "FETCH")):
@@ -300,20 +330,20 @@ class ImapServer:
         self.session.receive(self.session.send("UID", verb, chunk, quoted(target)))
         return copied_uids(self.session.imap.untagged_responses.pop("COPYUID", None))
 
-    def _settle(self, sent: Iterable[tuple[str, bytes]]) -> None:
+    def _settle(self, sent: Iterable[Sent]) -> None:
         """Read every answer, then raise the first refusal."""
         try:
             self._collect(sent)
         finally:
             self.session.imap.untagged_responses.pop("FETCH", None)
 
-    def _collect(self, sent: Iterable[tuple[str, bytes]], answer: str | None = None) -> list[Any]:
+    def _collect(self, sent: Iterable[Sent], answer: str | None = None) -> list[Any]:
         """Every answer of a kind, then the first refusal: nothing of ours is left on the wire for the next command."""
         refused: CommandRefused | None = None
         found: list[Any] = []
-        for tag in sent:
+        for each in sent:
             try:
-                found += self.session.receive(tag, answer)
+                found += self.session.receive(each, answer)
             except CommandRefused as error:
                 refused = refused or error
         if refused:

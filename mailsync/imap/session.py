@@ -27,6 +27,8 @@ CONNECT_TIMEOUT = 20.0
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
+Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -166,14 +168,14 @@ class Session:
         """
         return self.receive(self.send(name, *arguments), answer)
 
-    def send(self, name: str, *arguments: bytes) -> tuple[str, bytes]:
+    def send(self, name: str, *arguments: bytes) -> Sent:
         """Put a command on the wire without waiting, so that commands can be pipelined (RFC 9051 5.5)."""
         refuse_line_breaks(*arguments)
         with translated():
             self.imap.untagged_responses.pop("READ-ONLY", None)
             return name, self.imap._command(name, *arguments)
 
-    def receive(self, sent: tuple[str, bytes], answer: str | None = None) -> list[Any]:
+    def receive(self, sent: Sent, answer: str | None = None) -> list[Any]:
         """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
         name, tag = sent
         with translated():
@@ -195,17 +197,21 @@ class Session:
         self.imap._check_bye()
         return kind, data
 
-    def select(self, name: bytes, *, condstore: bool) -> dict[str, Any]:
-        """Open a folder; the untagged answers by name. Raises FolderGone when it does not open."""
+    def ask_select(self, name: bytes, *, condstore: bool) -> Sent:
+        """SELECT without waiting: commands about the folder may follow at once, and fail if it does not open."""
         self.imap.untagged_responses = {}
         self.imap.is_readonly = True  # imaplib would raise on READ-ONLY; we look ourselves
-        options = [b"(CONDSTORE)"] if condstore else []
+        sent = self.send("SELECT", quoted(name), *([b"(CONDSTORE)"] if condstore else []))
+        self.imap.state = "SELECTED"
+        return sent
+
+    def selected(self, sent: Sent) -> dict[str, Any]:
+        """The untagged answers to a SELECT by name. Raises FolderGone when the folder does not open."""
         try:
-            self.command("SELECT", quoted(name), *options)
+            self.receive(sent)
         except CommandRefused as error:
             self.imap.state = "AUTH"
             raise FolderGone(f"The server does not open this folder: {error.sentence}") from None
-        self.imap.state = "SELECTED"
         answers = dict(self.imap.untagged_responses)
         self.imap.untagged_responses = {}
         return answers

@@ -1,6 +1,6 @@
 """What the planner sees and what it answers: frozen values only."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +27,7 @@ class RemoteFolder:
     last_uid: int
     arrivals: tuple[RemoteMessage, ...] = ()
     flags: Mapping[int, Flags] = field(default_factory=dict)
-    present: AbstractSet[int] | None = None
+    present: Container[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
