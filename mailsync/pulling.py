@@ -4,9 +4,7 @@ Reading happens outside of transactions, then each batch of rows and the cursor 
 one. Killed at any point, the next run finds what is there and goes on.
 """
 
-from collections import deque
 from collections.abc import Container, Iterator
-from concurrent.futures import Future
 from datetime import datetime
 
 from django.db import DataError
@@ -14,9 +12,9 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import importing, pushing, replica
+from mailsync.fetching import BodyStream, prepared
 from mailsync.imap.errors import CommandRefused, FolderGone
-from mailsync.imap.server import SLICE, Fetched, Opened, Status
-from mailsync.imap.session import Sent
+from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.importing import Prepared
 from mailsync.models import Folder, SkippedMessage
 from mailsync.run import Run
@@ -28,8 +26,6 @@ from mailsync.sync.plan import plan_arrivals, plan_flags, plan_vanished
 from mailsync.sync.state import Import, Place, RemoteFolder, RemoteMessage
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
-BATCH_MESSAGES = 100
-BATCH_BYTES = 8 * 1024 * 1024
 MOST_TRIES = 3
 
 
@@ -76,7 +72,9 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     )
     if opened.uidvalidity != folder.uidvalidity:
         return _read_all(run, folder)
-    _take(run, folder, opened, listed, reflags=False)
+    for end in range(len(listed), 0, -SLICE):
+        run.check_time()
+        _take(run, folder, opened, listed[max(0, end - SLICE) : end], reflags=False)
     if ask.flags is FlagsAsked.NEWEST and opened.exists:
         newest = _list(run, max(1, opened.exists - FEW + 1), opened.exists)
         flags = {message.uid: message.flags for message in newest}
@@ -190,7 +188,7 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
 
 def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
     """Fetch and store, newest first. While a batch is stored the next is read, and the one after is asked for."""
-    stream = _Stream(run, folder, _without_giants(run, folder, wanted))
+    stream = BodyStream(run, folder, _without_giants(run, folder, wanted))
     missing: list[RemoteMessage] = []
     try:
         while (arrived := stream.take()) is not None:
@@ -207,72 +205,6 @@ def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
         stream.end()
     for message in missing:
         _fetch_alone(run, folder, message)
-
-
-class _Stream:
-    """The bodies of a folder, batch by batch in order. Read and parsed in the run's other thread, which touches the
-    server and never the database; while it works, this thread must leave the server alone."""
-
-    def __init__(self, run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-        self.run, self.account_id = run, folder.account_id
-        self.wanted: dict[int, RemoteMessage] = {}  # of the batches asked for and not yet read
-        self.batches = deque(_batches(wanted))
-        self.asked: deque[tuple[list[RemoteMessage], list[Sent]]] = deque()  # on the wire, oldest first
-        self.reading: deque[tuple[list[RemoteMessage], Future[list[Prepared]]]] = deque()
-        self.early: dict[int, Fetched] = {}  # the other thread's: came with the answers to an earlier batch
-
-    def take(self) -> tuple[list[RemoteMessage], list[Prepared]] | None:
-        """The next batch as asked and as it came; None after the last. Raises what ends a session."""
-        if not self.reading:
-            self._read_on()
-        if not self.reading:
-            return None
-        batch, arriving = self.reading[0]
-        prepared = arriving.result()
-        self.reading.popleft()
-        if not self.reading:
-            self._read_on()
-        return batch, prepared
-
-    def hold(self) -> None:
-        """Read what is on the wire and ask for nothing more until the next `take`: another command may be sent."""
-        while self.asked:
-            self._read(*self.asked.popleft())
-        for _batch, arriving in self.reading:
-            arriving.exception()
-
-    def end(self) -> None:
-        """As hold, for good. A session that is lost is left as it is."""
-        self.batches.clear()
-        troubles = [arriving.exception() for _batch, arriving in self.reading]
-        if all(trouble is None or isinstance(trouble, CommandRefused) for trouble in troubles):
-            self.hold()
-
-    def _read_on(self) -> None:
-        """Ask for two batches, so that the server is at work on one while the other is read."""
-        while self.batches and len(self.asked) < 2:
-            batch = self.batches.popleft()
-            by_uid = {message.uid: message for message in batch}
-            self.wanted |= by_uid
-            self.asked.append((batch, self.run.server.ask_messages(by_uid)))
-        if self.asked:
-            self._read(*self.asked.popleft())
-
-    def _read(self, batch: list[RemoteMessage], asked: list[Sent]) -> None:
-        self.reading.append((batch, self.run.ahead.submit(self._receive, batch, asked)))
-
-    def _receive(self, batch: list[RemoteMessage], asked: list[Sent]) -> list[Prepared]:
-        """Runs in the other thread: network, parsing and files, no database."""
-        for fetched in self.run.server.take_messages(asked, self.wanted):
-            self.early[fetched.uid] = fetched
-        for message in batch:
-            del self.wanted[message.uid]
-        here = [self.early.pop(message.uid) for message in batch if message.uid in self.early]
-        return [_prepared(self.account_id, fetched) for fetched in here]
-
-
-def _prepared(account_id: int, fetched: Fetched) -> Prepared:
-    return importing.prepare(account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw)
 
 
 def _reopen(run: Run, folder: Folder) -> None:
@@ -316,7 +248,7 @@ def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
     for _attempt in range(MOST_TRIES - 1):
         asked = run.server.ask_messages([message.uid])
         for fetched in run.server.take_messages(asked, {message.uid: message}):
-            _store_alone(run, folder, _prepared(folder.account_id, fetched))
+            _store_alone(run, folder, prepared(folder.account_id, fetched))
             return
         if not run.server.flags_of(message.uid, message.uid):
             return
@@ -343,20 +275,6 @@ def _skip(run: Run, folder: Folder, uid: int, reason: str) -> None:
                 "last_at": timezone.now(),
             },
         )
-
-
-def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """About 100 messages or 8 MB each."""
-    batch: list[RemoteMessage] = []
-    size = 0
-    for message in wanted:
-        if batch and (len(batch) >= BATCH_MESSAGES or size + message.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += message.size
-    if batch:
-        yield batch
 
 
 def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, frozenset[str]]) -> None:
