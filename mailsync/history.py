@@ -55,10 +55,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`since`: what happened earlier is not known; None where this is everything."""
+    """`places` = (folder, UID) where it is now. `since`: what happened earlier is not known; None: this is all."""
 
     lines: tuple[Line, ...]
-    places: tuple[Placement, ...]
+    places: tuple[tuple[str, int | None], ...]
     since: datetime | None
 
 
@@ -89,7 +89,8 @@ def of(message_id: int, *, reader: Employee, now: datetime) -> History:
     newest_first = sorted(told, key=lambda line: line.at, reverse=True)
     came = _arrival(message, origin(happened, [(p.folder.path, p.uid) for p in places]) if whole else None)
     since = None if whole else (events.kept_since(now) if begun else _earliest(happened, now))
-    return History((*newest_first, *came), places, since)
+    shown = tuple((_name(place.folder.path), place.uid) for place in places)
+    return History((*newest_first, *came), shown, since)
 
 
 def lines_of(happened: Sequence[Event], reader: Employee, open_now: Iterable[str]) -> list[Line]:

@@ -1,6 +1,6 @@
 """URLs of mail."""
 
-from mailsync.views import acting, checking, connecting, folders, images, live, reading
+from mailsync.views import acting, checking, connecting, folders, health, images, live, reading
 
 app_name = "mail"
 urlpatterns = [
@@ -9,6 +9,7 @@ urlpatterns = [
     *connecting.urls,
     *checking.urls,
     *folders.urls,
+    *health.urls,
     *images.urls,
     *live.urls,
 ]

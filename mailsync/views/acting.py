@@ -157,7 +157,7 @@ def _answer(request: RequestOfEmployee, boxes: list[Box], done: Act | None, text
     if not request.headers.get("HX-Request"):
         if text:
             messages.success(request, text, extra_tags=str(act_id or ""))
-        return redirect(_next(request))
+        return redirect(came_from(request))
     context: dict[str, Any] = {"toast": text, "undo": act_id}
     if request.POST.get("rows"):
         return live(request, context | fresh(request, request.POST, reading.tree(boxes)))
@@ -172,7 +172,7 @@ def _refused(request: RequestOfEmployee, sentence: str) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return HttpResponse(sentence, status=422, content_type="text/plain; charset=utf-8")
     messages.error(request, sentence)
-    return redirect(_next(request))
+    return redirect(came_from(request))
 
 
 def _ask_first(request: RequestOfEmployee, count: int) -> HttpResponse:
@@ -180,11 +180,12 @@ def _ask_first(request: RequestOfEmployee, count: int) -> HttpResponse:
     kept = [(key, value) for key in request.POST for value in request.POST.getlist(key)]
     carried = [pair for pair in kept if pair[0] != "csrfmiddlewaretoken"]
     template = "mail/_confirm.html" if request.headers.get("HX-Request") else "mail/confirm.html"
-    context = {"count": count, "carried": carried, "back": _next(request), "section": "mail"}
+    context = {"count": count, "carried": carried, "back": came_from(request), "section": "mail"}
     return render(request, template, context)
 
 
-def _next(request: RequestOfEmployee) -> str:
+def came_from(request: RequestOfEmployee) -> str:
+    """The page of ours that a form was on, else the inbox."""
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
     return wanted if safe and wanted.startswith("/") else reverse("mail:inbox")

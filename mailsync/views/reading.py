@@ -24,6 +24,7 @@ from mailsync.reading import Key, Tree
 from mailsync.views import images
 from mailsync.views import listing as lists
 from mailsync.views.pane import Pane, pane
+from mailsync.views.strips import Strips, strips
 
 # Shown in the browser; every other type only leaves as a download of unknown bytes.
 KEEPS_TYPE = reading.RASTER | {"application/pdf", "text/plain", "text/csv", "application/zip"}
@@ -77,7 +78,7 @@ def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | No
     if opened and not any(row.id == opened.letter.id for row in page.rows):
         page = lists.page(listed, before=Key(opened.letter.received_at, opened.letter.id + 1))
         before = Key.parse(page.top)
-    failed = reading.failed_operations(request.user)
+    above = strips(request.user, listed.tree)
     context = {
         "section": "mail",
         "listing": listed,
@@ -85,8 +86,8 @@ def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | No
         "before": before,
         "pane": opened,
         "tree": listed.tree,
-        "failed": failed,
-        "token": news_token(listed.tree, page, failed),
+        "strips": above,
+        "token": news_token(listed.tree, page, above),
     }
     return _varied(render(request, "mail/screen.html", context))
 
@@ -124,14 +125,14 @@ def fresh(request: RequestOfEmployee, asked: Any, tree: Tree) -> dict[str, Any]:
     """What a page that shows the list `asked` for has to show now, down to its last row."""
     listed = lists.listing(tree, asked.get("list", ""), asked.get("show", ""))
     page = lists.page(listed, down_to=Key.parse(asked.get("bottom", "")))
-    failed = reading.failed_operations(request.user)
+    above = strips(request.user, listed.tree)
     return {
         "listing": listed,
         "tree": listed.tree,
         "page": page if asked.get("rows") else None,
-        "failed": failed,
+        "strips": above,
         "section": "mail",
-        "token": news_token(listed.tree, page, failed),
+        "token": news_token(listed.tree, page, above),
     }
 
 
@@ -142,9 +143,9 @@ def live(request: RequestOfEmployee, context: dict[str, Any]) -> HttpResponse:
     return response
 
 
-def news_token(tree: Tree, page: lists.Page, failed: list[Any]) -> str:
+def news_token(tree: Tree, page: lists.Page, above: Strips) -> str:
     """Equal as long as nothing that the page shows has changed."""
-    state = (tree, page.state, [operation.id for operation in failed])
+    state = (tree, page.state, above)
     return hashlib.blake2b(repr(state).encode(), digest_size=12).hexdigest()
 
 

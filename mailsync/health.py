@@ -1,0 +1,145 @@
+"""How a mailbox is, in words: what is wrong, since when, what is missing because of it, and what happens next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from mailsync.models import Mailbox, MailboxState, Operation, OperationState, Schedule
+
+TITLES = {
+    MailboxState.REFUSED: gettext_lazy("The server refuses the sign-in"),
+    MailboxState.WITHDRAWN: gettext_lazy("The consent to read it was taken back"),
+    MailboxState.BUSY: gettext_lazy("The server asks us to slow down"),
+    MailboxState.UNREACHABLE: gettext_lazy("The mail server cannot be reached"),
+    MailboxState.INSECURE: gettext_lazy("No protected connection to the server"),
+    MailboxState.STOPPED: gettext_lazy("The sync stopped on an unexpected error"),
+    MailboxState.PAUSED: gettext_lazy("Paused: the plan has no mail"),
+}
+# Trying again at once may help; elsewhere it needs a repair, patience or another plan.
+WORTH_TRYING = {MailboxState.UNREACHABLE, MailboxState.INSECURE, MailboxState.STOPPED}
+NEEDS_A_PERSON = {MailboxState.REFUSED, MailboxState.WITHDRAWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`next_at` is when it is tried again; None: not by itself. `waiting`: acts that the server has not heard of."""
+
+    mailbox_id: int
+    address: str
+    owner: str
+    state: str
+    error: str
+    since: datetime | None
+    synced_at: datetime | None
+    next_at: datetime | None
+    at_work: bool
+    waiting: int
+
+    @property
+    def is_well(self) -> bool:
+        return not self.error
+
+    @property
+    def since_near(self) -> str:
+        return near(self.since) if self.since else ""
+
+    @property
+    def title(self) -> str:
+        if not self.error:
+            return _("Up to date") if self.synced_at else _("Fetching mail for the first time")
+        return str(TITLES.get(MailboxState(self.state), self.error))
+
+    @property
+    def worth_trying(self) -> bool:
+        return self.state in WORTH_TRYING
+
+    @property
+    def repairable(self) -> bool:
+        """Whether other servers, another login or password could help."""
+        return bool(self.error) and self.state not in (MailboxState.PAUSED, MailboxState.BUSY)
+
+    @property
+    def missing(self) -> str:
+        """What is not here because of it."""
+        if self.synced_at is None:
+            return _("No mail was fetched yet.")
+        return _("Mail that came after %(time)s is not here yet.") % {"time": near(self.synced_at)}
+
+    @property
+    def waits(self) -> str:
+        """What the server does not know because of it; "" if nothing."""
+        if not self.waiting:
+            return ""
+        words = ngettext(
+            "%(n)d change made here waits for the server.",
+            "%(n)d changes made here wait for the server.",
+            self.waiting,
+        )
+        return words % {"n": self.waiting}
+
+    @property
+    def next(self) -> str:
+        """What happens by itself, or that nothing does."""
+        if self.state == MailboxState.PAUSED:
+            return _("It goes on as soon as the plan has mail again.")
+        if self.at_work:
+            return _("It is being tried now.")
+        if self.next_at is None or self.state in NEEDS_A_PERSON:
+            return self._next_of_a_refusal()
+        return _("It is tried again at %(time)s.") % {"time": near(self.next_at)}
+
+    def _next_of_a_refusal(self) -> str:
+        if self.next_at is None:
+            return _("Nothing is tried until it is repaired.")
+        return _("It is tried again at %(time)s, then no more until it is repaired.") % {
+            "time": near(self.next_at)
+        }
+
+
+def of(mailboxes: QuerySet[Mailbox]) -> list[Health]:
+    """The health of these mailboxes, those in trouble first."""
+    now = timezone.now()
+    open_ones = Operation.objects.filter(
+        mailbox=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
+    )
+    counted = open_ones.order_by().values("mailbox").annotate(n=Count("pk")).values("n")
+    rows = mailboxes.select_related("owner", "schedule").annotate(waiting=Coalesce(Subquery(counted), 0))
+    found = [_health(row, row.waiting, now) for row in rows.defer("secret")]
+    return sorted(found, key=lambda health: (health.is_well, health.address))
+
+
+def of_ids(ids: Iterable[int]) -> list[Health]:
+    """The same by ids; asks nothing where there are none."""
+    wanted = list(ids)
+    return of(Mailbox.objects.filter(pk__in=wanted)) if wanted else []
+
+
+def near(moment: datetime) -> str:
+    """The time today, else with its date, in the reader's zone."""
+    local = timezone.localtime(moment)
+    if local.date() == timezone.localdate():
+        return formats.time_format(local, "H:i")
+    return formats.date_format(local, "SHORT_DATETIME_FORMAT")
+
+
+def _health(mailbox: Mailbox, waiting: int, now: datetime) -> Health:
+    plan: Schedule | None = getattr(mailbox, "schedule", None)
+    times = [moment for moment in (plan.due_at, plan.rests_until) if moment] if plan and plan.due_at else []
+    return Health(
+        mailbox_id=mailbox.pk,
+        address=mailbox.address,
+        owner=str(mailbox.owner),
+        state=mailbox.state,
+        error=mailbox.last_error,
+        since=mailbox.troubled_since,
+        synced_at=mailbox.synced_at,
+        next_at=max(times, default=None),
+        at_work=bool(plan and plan.leased_until and plan.leased_until > now),
+        waiting=waiting,
+    )

@@ -1,0 +1,56 @@
+"""Whether the mailboxes work: the admin's list, and a person's word that one is to be tried now."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.views import RequestOfEmployee, admin_required
+from mailsync import access, health, schedule
+from mailsync.models import GrantLevel, Mailbox, MailboxState
+from mailsync.views.acting import came_from
+
+
+@admin_required
+@require_GET
+@never_cache
+def all_mailboxes(request: RequestOfEmployee) -> HttpResponse:
+    """Every connected mailbox of the company and how it is; nothing of the mail in it."""
+    connected = Mailbox.objects.filter(account_id=request.user.account_id, disconnected_at=None)
+    everybody = health.of(connected)
+    troubled = [each for each in everybody if not each.is_well]
+    only_troubled = request.GET.get("show") == "troubled"
+    context = {
+        "section": "mailboxes",
+        "shown": troubled if only_troubled else everybody,
+        "total": len(everybody),
+        "troubled": len(troubled),
+        "only_troubled": only_troubled,
+    }
+    return render(request, "mail/health/mailboxes.html", context)
+
+
+@login_required
+@require_POST
+def retry(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
+    """Try a mailbox in trouble now, unless its server asked to be left alone."""
+    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    if mailbox.state == MailboxState.BUSY:
+        messages.error(
+            request,
+            _("The server of %(address)s asked to be left alone for a while.") % {"address": mailbox.address},
+        )
+    else:
+        schedule.start_anew(mailbox.pk)
+        messages.success(request, _("%(address)s is tried now.") % {"address": mailbox.address})
+    return redirect(came_from(request))
+
+
+urls = [
+    path("mailboxes/all/", all_mailboxes, name="all-mailboxes"),
+    path("mailboxes/<int:mailbox_id>/retry/", retry, name="mailbox-retry"),
+]
