@@ -3,7 +3,6 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import tenancy
 from mailsync import checking, discarding, engine, events, probing, schedule
 
 
@@ -14,10 +13,9 @@ def tick() -> int:
 
 
 @shared_task(name="mailsync.sync_mailbox")
-def sync_mailbox(account_id: int, mailbox_id: int, queue: str = schedule.SYNC) -> None:
+def sync_mailbox(mailbox_id: int, queue: str = schedule.SYNC) -> None:
     """One run of a mailbox, if it is due and nobody else has it."""
-    with tenancy.acting_for(account_id):
-        lease = schedule.claim(mailbox_id, timezone.now())
+    lease = schedule.claim(mailbox_id, timezone.now(), click=queue == schedule.INTERACTIVE)
     if lease and engine.synchronise(lease, seconds=schedule.RUN_SECONDS[queue]).again:
         schedule.continue_in_bulk(lease)
 

@@ -17,12 +17,15 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts import tenancy
 from mailsync import live
+from mailsync.lanes import Lane, has_room, lane_of
 from mailsync.models import Schedule
 
 logger = logging.getLogger(__name__)
 
 HINT_SECONDS = 60
+LANE_SECONDS = 5  # who found no lane to the server asks again
 INTERACTIVE, SYNC, BULK = "interactive", "sync", "bulk"
 # How long one run may take, by queue: what takes longer goes on in bulk, so that no first sync delays a click.
 RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
@@ -67,7 +70,7 @@ class Rest:
     until: datetime | None
 
 
-_WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING account_id, mailbox_id"
+_WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING mailbox_id"
 _LOCK = "SELECT FROM mailsync_schedule WHERE mailbox_id = ANY(%s) ORDER BY mailbox_id FOR NO KEY UPDATE"
 
 
@@ -78,8 +81,8 @@ def wake(*mailbox_ids: int) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(_WAKE, [timezone.now(), list(mailbox_ids)])
-        for account_id, mailbox_id in cursor.fetchall():
-            transaction.on_commit(partial(_hint_soon, account_id, mailbox_id))
+        for (mailbox_id,) in cursor.fetchall():
+            transaction.on_commit(partial(_hint_soon, mailbox_id))
 
 
 def lock(mailbox_ids: Iterable[int]) -> None:
@@ -111,16 +114,16 @@ def hint_due(now: datetime, limit: int = 500) -> int:
         _claimable(now)
         .filter(Q(hinted_until=None) | Q(hinted_until__lt=now))
         .order_by("due_at")
-        .values_list("mailbox_id", "account_id")[:limit]
+        .values_list("mailbox_id", flat=True)[:limit]
     )
     sent = 0
-    for mailbox_id, account_id in list(due):
+    for mailbox_id in list(due):
         hinted = (
             _claimable(now)
             .filter(mailbox_id=mailbox_id)
             .update(hinted_until=now + timedelta(seconds=HINT_SECONDS))
         )
-        if hinted and _hint(account_id, mailbox_id, SYNC):
+        if hinted and _hint(mailbox_id, SYNC):
             sent += 1
     return sent
 
@@ -130,20 +133,41 @@ def continue_in_bulk(lease: Lease) -> None:
     Schedule.objects.filter(mailbox_id=lease.mailbox_id).update(
         hinted_until=timezone.now() + timedelta(seconds=HINT_SECONDS)
     )
-    _hint(lease.account_id, lease.mailbox_id, BULK)
+    _hint(lease.mailbox_id, BULK)
 
 
-def claim(mailbox_id: int, now: datetime, *, even_if_not_due: bool = False) -> Lease | None:
-    """Take the mailbox by one conditional UPDATE; None if it is not due or another worker has it."""
-    free = _unleased(now) if even_if_not_due else _claimable(now)
+def claim(
+    mailbox_id: int, now: datetime, *, even_if_not_due: bool = False, click: bool = False
+) -> Lease | None:
+    """Take the mailbox by one conditional UPDATE, in a transaction of its account that it opens.
+
+    None if it is not due, another worker has it, or too many are at its server already; then it is tried again soon.
+    `click`: on behalf of a person, for whom lanes are kept.
+    """
+    free = (_unleased(now) if even_if_not_due else _claimable(now)).filter(mailbox_id=mailbox_id)
+    for account_id in free.values_list("account_id", flat=True):
+        with tenancy.acting_for(account_id):
+            lane = lane_of(mailbox_id)
+            if has_room(lane, now, click=click):
+                return _take(free, lane, now)
+            free.update(hinted_until=now + timedelta(seconds=LANE_SECONDS))
+    return None
+
+
+def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
     # due_at is empty while we work: a wake() that comes meanwhile sets it again and is not lost.
-    claimed = free.filter(mailbox_id=mailbox_id).update(
-        epoch=F("epoch") + 1, leased_until=_lease_end(now), due_at=None, hinted_until=None
+    claimed = free.update(
+        epoch=F("epoch") + 1,
+        leased_until=_lease_end(now),
+        due_at=None,
+        hinted_until=None,
+        host_lane=lane.host,
+        login_lane=lane.login,
     )
     if not claimed:
         return None
-    row = Schedule.objects.get(mailbox_id=mailbox_id)
-    return Lease(mailbox_id=mailbox_id, account_id=row.account_id, epoch=row.epoch)
+    row = Schedule.objects.get(mailbox_id=lane.mailbox_id)
+    return Lease(mailbox_id=row.mailbox_id, account_id=row.account_id, epoch=row.epoch)
 
 
 def renew(lease: Lease) -> None:
@@ -253,24 +277,24 @@ def _lease_end(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.MAIL_LEASE_SECONDS)
 
 
-def _hint_soon(account_id: int, mailbox_id: int) -> None:
+def _hint_soon(mailbox_id: int) -> None:
     """At most one hint of a mailbox waits, so that a broker that is down gathers no queue here."""
     if mailbox_id not in _in_hand:
         _in_hand.add(mailbox_id)
-        _messenger.submit(_hint_now, account_id, mailbox_id)
+        _messenger.submit(_hint_now, mailbox_id)
 
 
-def _hint_now(account_id: int, mailbox_id: int) -> None:
+def _hint_now(mailbox_id: int) -> None:
     _in_hand.discard(mailbox_id)  # before it is sent: what is woken from now on needs a hint of its own
     try:
         live.tell_now(mailbox_id)  # what an employee did is news on the pages of others
-        _hint(account_id, mailbox_id, INTERACTIVE)
+        _hint(mailbox_id, INTERACTIVE)
     except Exception:
         logger.exception("a hint was lost; the tick comes again")
 
 
-def _hint(account_id: int, mailbox_id: int, queue: str) -> bool:
-    return _send("mailsync.sync_mailbox", [account_id, mailbox_id, queue], queue, HINT_SECONDS)
+def _hint(mailbox_id: int, queue: str) -> bool:
+    return _send("mailsync.sync_mailbox", [mailbox_id, queue], queue, HINT_SECONDS)
 
 
 def _hint_check(account_id: int, mailbox_id: int) -> bool:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 
-from mailsync import replica, schedule
+from mailsync import lanes, replica, schedule
 from mailsync.models import Folder, Mailbox, Schedule
 from mailsync.schedule import Lease, LeaseLost
 from tests.world import World
@@ -118,6 +118,50 @@ def test_a_mailbox_at_rest_is_not_claimed(world: World) -> None:
     with world.acting():
         schedule.wake(world.ann_box.pk)
     assert schedule.claim(world.ann_box.pk, timezone.now())
+
+
+# Lanes to a server.
+
+
+def at_one_server(world: World, *mailboxes: Mailbox, login: str = "") -> None:
+    for each in mailboxes:
+        make_due(each)
+        with world.acting(each.account):
+            Mailbox.objects.filter(pk=each.pk).update(imap_host="Mail.Example", login=login or each.address)
+
+
+def test_a_server_that_has_its_share_of_workers_gets_no_more(world: World, settings) -> None:
+    settings.MAIL_WORKERS_PER_HOST = lanes.CLICK_LANES + 1
+    at_one_server(world, world.ann_box, world.team_box, world.eve_box)
+    claimed(world.ann_box)
+    now = timezone.now()
+    assert schedule.claim(world.eve_box.pk, now) is None, "another company's workers stand at the same server"
+    waiting = row(world.eve_box)
+    assert waiting.due_at is not None
+    assert waiting.hinted_until is not None
+    assert waiting.hinted_until < now + timedelta(seconds=10)
+
+
+def test_a_click_finds_a_lane_where_nobody_else_does(world: World, settings) -> None:
+    settings.MAIL_WORKERS_PER_HOST = lanes.CLICK_LANES + 1
+    at_one_server(world, world.ann_box, world.team_box)
+    claimed(world.ann_box)
+    assert schedule.claim(world.team_box.pk, timezone.now()) is None
+    assert schedule.claim(world.team_box.pk, timezone.now(), click=True)
+
+
+def test_not_even_clicks_go_to_one_login_all_at_once(world: World, settings) -> None:
+    settings.MAIL_WORKERS_PER_LOGIN = 1
+    at_one_server(world, world.ann_box, world.eve_box, login="office")
+    claimed(world.ann_box)
+    assert schedule.claim(world.eve_box.pk, timezone.now(), click=True) is None
+
+
+def test_a_worker_that_died_leaves_its_lane(world: World, settings) -> None:
+    settings.MAIL_WORKERS_PER_HOST = lanes.CLICK_LANES + 1
+    at_one_server(world, world.ann_box, world.team_box)
+    claimed(world.ann_box)
+    assert schedule.claim(world.team_box.pk, lease_runs_out(world.ann_box))
 
 
 # Fencing.

@@ -117,6 +117,9 @@ class Schedule(models.Model):
     refusals = models.PositiveIntegerField(default=0)
     # Nobody tries before this moment, not even for a click: the server asked for patience or refuses the login.
     rests_until = models.DateTimeField(null=True)
+    # Where its worker is, as numbers (mailsync.lanes); of the last claim.
+    host_lane = models.BigIntegerField(null=True)
+    login_lane = models.BigIntegerField(null=True)
     # The comparison with the server: asked for by a click or begun by night, until it is over; by whom (empty: by
     # night); when the last one ended; and no hint of it before this moment.
     check_asked_at = models.DateTimeField(null=True)
@@ -133,6 +136,11 @@ class Schedule(models.Model):
                 fields=["check_asked_at"],
                 name="schedule_check",
                 condition=models.Q(check_asked_at__isnull=False),
+            ),
+            models.Index(
+                fields=["host_lane"],
+                name="schedule_lanes",
+                condition=models.Q(leased_until__isnull=False),
             ),
         ]
 

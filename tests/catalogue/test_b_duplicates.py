@@ -44,11 +44,11 @@ def test_b02_b03_b10_of_two_workers_the_second_leaves_at_once(full: Case, redis_
         first = schedule.claim(full.mailbox.pk, timezone.now())
     assert first
     full.line.forget()
-    jobs.sync_mailbox(full.mailbox.account_id, full.mailbox.pk)
-    jobs.sync_mailbox(full.mailbox.account_id, full.mailbox.pk)
+    jobs.sync_mailbox(full.mailbox.pk)
+    jobs.sync_mailbox(full.mailbox.pk)
     assert full.line.connections == 0
     engine.synchronise(first, seconds=60)
-    jobs.sync_mailbox(full.mailbox.account_id, full.mailbox.pk)
+    jobs.sync_mailbox(full.mailbox.pk)
     assert full.line.connections == 1
     assert (full.subjects(), messages(full)) == (["Once"], 1)
 

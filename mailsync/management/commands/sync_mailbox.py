@@ -58,9 +58,7 @@ def _lease(mailbox: Mailbox) -> Lease:
     """Due or not, ours as soon as no worker has it."""
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
-        with tenancy.acting_for(mailbox.account_id):
-            lease = schedule.claim(mailbox.pk, timezone.now(), even_if_not_due=True)
-        if lease:
+        if lease := schedule.claim(mailbox.pk, timezone.now(), even_if_not_due=True):
             return lease
         time.sleep(0.2)
     raise CommandError(f"{mailbox.address}: another worker has the mailbox and does not give it back.")
