@@ -66,11 +66,14 @@ INVARIANTS = (
                FROM mailsync_placement p WHERE p.folder_id = f.id) c
            WHERE f.account_id = %(account)s AND (f.total, f.unseen) IS DISTINCT FROM (c.total, c.unseen)""",
     ),
-    # A move that the server has answered leaves the UID empty until the next pull of the target folder.
+    # A move that the server has answered leaves the UID empty until the next pull of the target folder; a new
+    # UIDVALIDITY leaves them all empty until the folder is read to its end.
     Invariant(
-        "a placement without a UID waits for a move that is open or just done",
+        "a placement without a UID waits for a move that is open or just done, or for its rebuilt folder",
         """SELECT format('placement %%s: message %%s in folder %%s', p.id, p.message_id, p.folder_id)
-           FROM mailsync_placement p WHERE p.account_id = %(account)s AND p.uid IS NULL AND NOT EXISTS (
+           FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+           WHERE p.account_id = %(account)s AND p.uid IS NULL
+           AND NOT (f.full_at IS NULL AND f.uid_seen = 0) AND NOT EXISTS (
                SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
                AND (o.state IN ('pending', 'sending')
                     OR o.state = 'done' AND o.finished_at > now() - interval '1 hour'))""",

@@ -5,6 +5,7 @@ one. Killed at any point, the next run finds what is there and goes on.
 """
 
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import DataError
@@ -16,6 +17,7 @@ from mailsync.fetching import BodyStream, prepared
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.importing import Prepared
+from mailsync.mime import parse
 from mailsync.models import Folder, SkippedMessage
 from mailsync.run import Run
 from mailsync.sync import ladder
@@ -27,6 +29,11 @@ from mailsync.sync.state import Import, Place, RemoteFolder, RemoteMessage
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
 MOST_TRIES = 3
+MOST_REBUILDS = 2
+
+
+class _OtherMail(Exception):
+    """UIDs that we know belong to other messages now: the folder must be read anew."""
 
 
 def pull_top(run: Run, folder: Folder) -> None:
@@ -38,26 +45,35 @@ def pull_top(run: Run, folder: Folder) -> None:
 
 
 def pull(run: Run, folder: Folder, status: Status | None) -> bool:
-    """Everything that STATUS says may differ; True if the brake held and the folder must be asked again.
+    """Everything that STATUS says may differ; True if the folder must be asked again: the brake held, or it was
+    forgotten on the way.
 
     Raises FolderGone, OutOfTime and what ends a session.
     """
     ask = _ask(run, folder, status)
     if ask.nothing:
         return False
-    if ask.flags is FlagsAsked.ALL or folder.full_at is None:
-        return _read_all(run, folder)
-    return _catch_up(run, folder, ask)
+    try:
+        if ask.flags is FlagsAsked.ALL or folder.full_at is None:
+            return _read_all(run, folder)
+        return _catch_up(run, folder, ask)
+    except _OtherMail:
+        with replica.writing(run.lease, folder.pk) as locked:
+            assert locked is not None
+            replica.forget(locked, locked.uidvalidity or 0)
+        return True
 
 
 def _read_all(run: Run, folder: Folder) -> bool:
     """Every message of the folder from the newest down, with its flags."""
-    asked_at = timezone.now()
+    asked_at, errors = timezone.now(), folder.errors_in_row
     opened = _open(run, folder)
+    rebuilds = folder.errors_in_row if folder.errors_in_row > errors else 0
     walked = _walk(run, folder, opened)
     if not _vanish(run, folder, opened, walked):
         return True
-    _advance(run, folder, opened, max(walked, default=0), whole=True, asked_at=asked_at)
+    highest = max(walked, default=0)
+    _advance(run, folder, opened, highest, whole=True, asked_at=asked_at, rebuilds=rebuilds)
     return False
 
 
@@ -70,7 +86,7 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     opened, listed, flags = run.server.open_since(
         bytes(folder.name), after=cursor, known=folder.uid_seen, changed_since=changed_since
     )
-    if opened.uidvalidity != folder.uidvalidity:
+    if _is_rebuilt(folder, opened):
         return _read_all(run, folder)
     for end in range(len(listed), 0, -SLICE):
         run.check_time()
@@ -97,16 +113,29 @@ def _ask(run: Run, folder: Folder, status: Status | None) -> Ask:
 
 
 def _open(run: Run, folder: Folder) -> Opened:
-    """SELECT; a new UIDVALIDITY voids every UID we hold before anything is planned."""
+    """SELECT; a new UIDVALIDITY voids every UID we hold before anything is planned.
+
+    Raises FolderGone, also where that happens again and again (C07).
+    """
     opened = run.server.open(bytes(folder.name))
     if not opened.uidvalidity:
         raise FolderGone("The server gives this folder no UIDVALIDITY, so its messages cannot be told apart.")
-    if folder.uidvalidity != opened.uidvalidity:
+    if _is_rebuilt(folder, opened):
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             replica.forget(locked, opened.uidvalidity)
             folder.refresh_from_db()
+        if folder.errors_in_row > MOST_REBUILDS:
+            raise FolderGone(
+                "The server gives this folder another UIDVALIDITY at each look. It is looked at rarely until that ends."
+            )
     return opened
+
+
+def _is_rebuilt(folder: Folder, opened: Opened) -> bool:
+    """Another UIDVALIDITY; or UIDNEXT has gone down, which it never may: a backup was restored and gives the UIDs of
+    what came since to other messages (C14)."""
+    return folder.uidvalidity != opened.uidvalidity or 0 < opened.uidnext < folder.server_uidnext
 
 
 def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
@@ -152,7 +181,7 @@ def _take(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage],
             locked,
             window_start=run.window_start,
             uids=(min(uids), max(uids)),
-            identities=[message.identity for message in news if message.identity],
+            arrivals=news,
         )
         remote = RemoteFolder(
             uidvalidity=opened.uidvalidity,
@@ -160,6 +189,8 @@ def _take(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage],
             arrivals=tuple(news),
             flags={message.uid: message.flags for message in listed} if reflags else {},
         )
+        if reflags and replica.has_others(local, listed):
+            raise _OtherMail
         arrivals = plan_arrivals(remote, local)
         replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
         wanted = [action.remote for action in arrivals if isinstance(action, Import)]
@@ -179,7 +210,11 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
         return news
     headers = run.server.headers(suspects)
     return [
-        RemoteMessage(m.uid, m.flags, m.received_at, m.size, importing.header_hash(headers[m.uid], m.size))
+        replace(
+            m,
+            identity=importing.header_hash(headers[m.uid], m.size),
+            message_id=parse.message_id(headers[m.uid]),
+        )
         if m.uid in headers
         else m
         for m in news
@@ -308,10 +343,17 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: Container[int]) -
 
 
 def _advance(
-    run: Run, folder: Folder, opened: Opened, highest: int, *, whole: bool, asked_at: datetime
+    run: Run,
+    folder: Folder,
+    opened: Opened,
+    highest: int,
+    *,
+    whole: bool,
+    asked_at: datetime,
+    rebuilds: int = 0,
 ) -> None:
     """The cursor: what SELECT said before we read, so that whatever came later differs from it. `highest` is the
-    largest UID listed."""
+    largest UID listed; `rebuilds`: for the how manieth time in a row it had another UIDVALIDITY."""
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
         moved_in = folder.server_uidnext and not locked.server_uidnext  # a move was settled meanwhile
@@ -321,7 +363,7 @@ def _advance(
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
         locked.server_uidnext = 0 if moved_in else opened.uidnext
-        locked.held_back, locked.error, locked.errors_in_row = 0, "", 0
+        locked.held_back, locked.error, locked.errors_in_row = 0, "", rebuilds
         locked.wanted = locked.fetched = opened.exists
         if whole:
             locked.full_at = timezone.now()

@@ -198,8 +198,12 @@ def _send(run: Run, group: Group) -> dict[int, int]:
 def _move(run: Run, group: Group) -> dict[int, int]:
     assert group.target is not None
     target = bytes(group.target.name)
-    repeated = [operation for operation in group.operations if operation.tries]
-    if run.server.session.can("MOVE") or not repeated:
+    if run.server.session.can("MOVE"):
+        return run.server.move(group.uids, target)
+    # Marked as deleted already: a copy may have been made of it that our rows know nothing of (C15).
+    flags = run.server.flags_of(min(group.uids), max(group.uids))
+    repeated = [op for op in group.operations if op.tries or "\\Deleted" in flags.get(op.uid or 0, ())]
+    if not repeated:
         return run.server.move(group.uids, target)
     there = _copied_before(run, group.target, repeated)
     run.server.open(bytes(group.folder.name))

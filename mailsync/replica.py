@@ -3,9 +3,10 @@
 Every function runs inside the caller's transaction, which holds the folder's row lock and has renewed the lease.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -57,9 +58,12 @@ def load(
     *,
     window_start: datetime,
     uids: tuple[int, int] | None = None,
-    identities: Collection[bytes] = (),
+    arrivals: Sequence[RemoteMessage] = (),
 ) -> LocalFolder:
-    """Our side as the planner sees it; `uids` = (low, high) limits the placements, the waiting ones always come."""
+    """Our side as the planner sees it; `uids` = (low, high) limits the placements, the waiting ones always come.
+
+    Of the `arrivals` it says which we know; see `_known`.
+    """
     rows = Placement.objects.filter(folder=folder)
     if uids is not None:
         rows = rows.filter(Q(uid__isnull=True) | Q(uid__range=uids))
@@ -73,18 +77,33 @@ def load(
             moving=pk in moving,
             add=frozenset(flags[pk][0]) if pk in flags else frozenset(),
             remove=frozenset(flags[pk][1]) if pk in flags else frozenset(),
+            received_at=at,
         )
-        for pk, message_id, uid, shown in rows.values_list("id", "message_id", "uid", "flags")
+        for pk, message_id, uid, shown, at in rows.values_list(
+            "id", "message_id", "uid", "flags", "received_at"
+        )
     )
     return LocalFolder(
         uidvalidity=folder.uidvalidity,
         uid_seen=folder.uid_seen,
         window_start=window_start,
         placements=placements,
-        known=_known(folder, identities),
-        tombstones=_tombstones(folder, identities),
+        known=_known(folder, arrivals, [each.message_id for each in placements if _waits(each)]),
+        tombstones=_tombstones(folder, {each.identity for each in arrivals if each.identity}),
         leaving=leaving,
     )
+
+
+def has_others(local: LocalFolder, listed: Sequence[RemoteMessage]) -> bool:
+    """Whether a UID that we hold has another date and another size on the server: then it is another message."""
+    ours = {each.uid: each for each in local.placements}
+    sizes = {
+        ours[each.uid].message_id: each.size
+        for each in listed
+        if each.uid in ours and ours[each.uid].received_at != each.received_at
+    }
+    stored = Message.objects.filter(pk__in=sizes).values_list("pk", "size")
+    return bool(sizes) and any(sizes[pk] != size for pk, size in stored)
 
 
 def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[int]:
@@ -181,14 +200,17 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     )
     if folder.uidvalidity is not None:
         events.renumbered(folder)
+        folder.errors_in_row += 1  # pulling counts how often in a row
     Placement.objects.filter(folder=folder).update(uid=None)
     folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
     folder.server_messages = folder.server_uidnext = 0
     folder.full_at = None
     # Not the counters: the triggers have just counted what came back.
     folder.save(
-        update_fields=["uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at"]
-    )
+        update_fields=[
+            "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "errors_in_row",
+        ]
+    )  # fmt: skip
 
 
 def remove_folder(folder: Folder, reason: str = "") -> None:
@@ -249,18 +271,78 @@ def _open_operations(
     return flags, moving, leaving
 
 
-def _known(folder: Folder, identities: Collection[bytes]) -> dict[bytes, int]:
-    """Messages that an arriving header can only mean.
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A message of the mailbox that an arrival may be. `waiting`: its placements here that wait for a UID; `here`:
+    it has a UID in this folder."""
 
-    Not where several messages share header and size, and not where the message already has a UID in this folder:
-    a move never leaves it behind in the same folder, so this is another mail (or a copy), and its body decides.
+    id: int
+    received_at: datetime
+    waiting: int
+    here: bool
+
+    @property
+    def places(self) -> int:
+        """How many arrivals it can be at most, without a look at their bodies.
+
+        A move never leaves it behind in the same folder: where it is here already, another is another mail or a copy.
+        """
+        return self.waiting or int(not self.here)
+
+
+def _waits(placement: LocalPlacement) -> bool:
+    return placement.uid is None and not placement.moving
+
+
+def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]) -> dict[int, int]:
+    """By UID, the messages that arrivals whose header was read can only be; `waiting` are messages without a UID here.
+
+    By header and size; where several messages share those, by the date of receipt as well. A header that nobody has
+    may have been rewritten by the server (mail stores keep states in it): then by Message-ID, size and date, among
+    those that wait here. Where two arrivals claim one place, or two messages remain, their bodies decide.
     """
-    rows = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(identities))
+    read = [message for message in arrivals if message.identity]
+    by_header = _held_by_header(folder, {message.identity or b"" for message in read}, Counter(waiting))
+    rewritten = [message for message in read if not by_header[message.identity or b""]]
+    by_message_id = _held_by_message_id(folder, rewritten, Counter(waiting))
+    claims: dict[int, list[int]] = defaultdict(list)
+    places: dict[int, int] = {}
+    for message in read:
+        held = by_header[message.identity or b""] or by_message_id[_traits(message)]
+        if len(held) > 1:
+            held = [each for each in held if each.received_at == message.received_at]
+        if len(held) == 1:
+            claims[held[0].id].append(message.uid)
+            places[held[0].id] = held[0].places
+    return {uid: pk for pk, uids in claims.items() if len(uids) <= places[pk] for uid in uids}
+
+
+def _held_by_header(
+    folder: Folder, keys: Collection[bytes], waiting: Counter[int]
+) -> dict[bytes, list[_Held]]:
     here = Placement.objects.filter(folder=folder, uid__isnull=False, message=OuterRef("pk"))
-    found: dict[bytes, list[int]] = defaultdict(list)
-    for key, pk, is_here in rows.values_list("header_hash", "pk", Exists(here)):
-        found[bytes(key)].append(0 if is_here else pk)
-    return {key: ids[0] for key, ids in found.items() if len(ids) == 1 and ids[0]}
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(keys))
+    found: dict[bytes, list[_Held]] = defaultdict(list)
+    for key, pk, at, is_here in rows.values_list("header_hash", "pk", "received_at", Exists(here)):
+        found[bytes(key)].append(_Held(pk, at, waiting[pk], is_here))
+    return found
+
+
+def _traits(message: RemoteMessage) -> tuple[str, int, datetime]:
+    return message.message_id, message.size, message.received_at
+
+
+def _held_by_message_id(
+    folder: Folder, arrivals: Sequence[RemoteMessage], waiting: Counter[int]
+) -> dict[tuple[str, int, datetime], list[_Held]]:
+    found: dict[tuple[str, int, datetime], list[_Held]] = defaultdict(list)
+    names = {message.message_id for message in arrivals} - {""}
+    if not (names and waiting):
+        return found
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, message_id__in=names, pk__in=list(waiting))
+    for pk, name, size, at in rows.values_list("pk", "message_id", "size", "received_at"):
+        found[name, size, at].append(_Held(pk, at, waiting[pk], here=False))
+    return found
 
 
 def _tombstones(folder: Folder, identities: Collection[bytes]) -> frozenset[bytes]:

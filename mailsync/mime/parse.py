@@ -139,6 +139,11 @@ def summarize(header: bytes, body: bytes) -> Summary:
     )
 
 
+def message_id(header: bytes) -> str:
+    """The Message-ID without its angle brackets, as `Summary` has it; "" if there is none."""
+    return _guarded("", _message_id, Fields(header))
+
+
 def read(header: bytes, body: bytes) -> Content:
     """For the reading pane: all text of the message, up to a bound that a person could still read."""
     body = _content(header, body)

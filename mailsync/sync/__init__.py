@@ -4,7 +4,7 @@ The case table (one row, one test in tests/sync/test_plan.py):
 
 | server has UID | we have a placement | else                                     | action                |
 |----------------|---------------------|------------------------------------------|-----------------------|
-| above uid_seen | no                  | identity known in this mailbox           | Place                 |
+| above uid_seen | no                  | known in this mailbox                    | Place                 |
 | above uid_seen | no                  | unknown, received in the window          | Import                |
 | above uid_seen | no                  | unknown and older; tombstone; leaving    | nothing               |
 | above uid_seen | yes                 | (crash before Advance)                   | Reflag if they differ |

@@ -48,7 +48,7 @@ def _plan_arrival(
 ) -> Place | Import | None:
     if message.identity in local.tombstones:
         return None
-    known = local.known.get(message.identity) if message.identity else None
+    known = local.known.get(message.uid)
     if known is None:
         return Import(message) if message.received_at >= local.window_start else None
     candidates = waiting.get(known)

@@ -10,13 +10,15 @@ Flags = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
-    """One message as the server lists it. `identity` (hash of header and size) only where its header was read."""
+    """One message as the server lists it. `identity` (hash of header and size) and `message_id` (without its brackets)
+    only where its header was read."""
 
     uid: int
     flags: Flags
     received_at: datetime
     size: int = 0
     identity: bytes | None = None
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,21 @@ class LocalPlacement:
     moving: bool = False
     add: Flags = frozenset()
     remove: Flags = frozenset()
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFolder:
-    """Our side of a folder: cursor, placements, and what of the mailbox is known or must stay away."""
+    """Our side of a folder: cursor, placements, and what of the mailbox must stay away.
+
+    `known`: of the arrivals, by UID, the messages that they can only be.
+    """
 
     uidvalidity: int | None
     uid_seen: int
     window_start: datetime
     placements: tuple[LocalPlacement, ...] = ()
-    known: Mapping[bytes, int] = field(default_factory=dict)
+    known: Mapping[int, int] = field(default_factory=dict)
     tombstones: AbstractSet[bytes] = frozenset()
     leaving: AbstractSet[int] = frozenset()
 

@@ -183,18 +183,6 @@ def test_x26_the_mail_server_cuts_the_session_in_mid_sync(box: Box) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_b02_of_two_workers_on_one_mailbox_the_second_leaves_at_once(box: Box) -> None:
-    for number in range(5):
-        box.deliver(f"Mail {number}")
-    with box.acting():
-        first = schedule.claim(box.mailbox.pk, timezone.now())
-        assert first
-        assert schedule.claim(box.mailbox.pk, timezone.now()) is None
-    engine.synchronise(first, seconds=60)
-    box.assert_equal()
-
-
-@pytest.mark.django_db(transaction=True)
 def test_x08_a_worker_that_slept_through_its_lease_writes_nothing_more(box: Box) -> None:
     box.deliver("Once")
     with box.acting():

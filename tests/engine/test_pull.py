@@ -1,6 +1,5 @@
 """Pull: what happens on the server is soon here, exactly once (SYNC_CASES A, C, D, F)."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -8,13 +7,6 @@ from django.utils import timezone
 
 from mailsync.models import Folder, Message, Placement
 from tests.engine.conftest import Box
-
-
-def test_a01_a_mail_into_an_empty_folder_is_one_row_with_the_same_bytes(box: Box) -> None:
-    box.deliver("First")
-    box.sync()
-    assert box.subjects() == ["First"]
-    box.assert_equal()
 
 
 def test_folders_come_with_their_roles_and_the_mailbox_says_it_is_up_to_date(box: Box) -> None:
@@ -30,76 +22,12 @@ def test_folders_come_with_their_roles_and_the_mailbox_says_it_is_up_to_date(box
     assert mailbox.first_synced_at is not None
 
 
-def test_a13_fetching_never_marks_as_read(box: Box) -> None:
-    box.deliver("Unread")
-    box.sync()
-    assert box.dovecot.uids(box.login) == {1: set()}
-    assert (box.folder().total, box.folder().unseen) == (1, 1)
-
-
 def test_a02_three_hundred_mails_come_all_and_in_uid_order(box: Box) -> None:
     for number in range(300):
         box.deliver(f"Mail {number}")
     box.sync()
     assert box.subjects() == [f"Mail {n}" for n in range(300)]
     box.assert_equal()
-
-
-def test_a05_a_mail_that_comes_and_goes_between_two_runs_leaves_nothing(box: Box) -> None:
-    box.sync()
-    box.deliver("Gone")
-    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
-    box.on_server("EXPUNGE", "1")
-    box.deliver("Stays")
-    box.sync(thorough=False)
-    assert box.subjects() == ["Stays"]
-    box.assert_equal()
-
-
-def test_a09_the_same_mail_twice_in_a_folder_is_two_places_and_one_message(box: Box) -> None:
-    raw = box.deliver("Twin")
-    box.dovecot.append(box.login, raw)
-    box.sync()
-    assert len(box.placements()) == 2
-    with box.acting():
-        assert Message.objects.filter(mailbox=box.mailbox).count() == 1
-    box.assert_equal()
-
-
-@pytest.mark.parametrize(
-    "raw", [b"", b"\r\n", b"no header at all", b"Subject: only a header\r\n\r\n", b"\r\nbody only"]
-)
-def test_a10_odd_mails_are_stored_and_do_not_come_again(box: Box, raw: bytes) -> None:
-    box.dovecot.append(box.login, raw or b"\r\n")
-    box.sync()
-    assert len(box.placements()) == 1
-    box.assert_equal()
-
-
-def test_a11_a_mail_above_the_limit_is_noted_and_the_others_come(box: Box, settings) -> None:
-    settings.MAIL_MAX_MESSAGE_BYTES = 20_000
-    box.deliver("Small")
-    box.deliver("Giant", text="x" * 70 + "\r\n" * 15_000)
-    box.deliver("Small too")
-    box.sync()
-    assert box.subjects() == ["Small", "Small too"]
-    with box.acting():
-        skipped = list(box.folder().skipped.values_list("uid", "reason"))
-    assert [uid for uid, _ in skipped] == [2]
-    assert "larger" in skipped[0][1]
-
-
-def test_a14_mail_older_than_the_window_stays_on_the_server(box: Box) -> None:
-    box.mailbox.fetch_days = 30
-    with box.acting():
-        box.mailbox.save()
-    box.deliver("Old", days_ago=40)
-    box.deliver("New", days_ago=20)
-    box.sync()
-    assert box.subjects() == ["New"]
-    box.deliver("Newer")
-    box.sync()
-    assert box.subjects() == ["New", "Newer"]
 
 
 def test_mail_comes_newest_first_and_the_first_screen_of_each_folder_before_anything_else(box: Box) -> None:
@@ -189,38 +117,6 @@ def test_d10_moved_away_and_back_within_one_interval_is_the_same_message(box: Bo
     box.assert_equal()
 
 
-def test_c01_a_new_uidvalidity_with_the_same_uids_fetches_no_body(box: Box) -> None:
-    for number in range(5):
-        box.deliver(f"Mail {number}")
-    box.sync()
-    ids = [p.message_id for p in box.placements()]
-    box.dovecot.doveadm("mailbox", "update", "-u", box.login, "--uid-validity", "777777", "INBOX")
-    assert box.sync().imported == 0
-    assert [p.message_id for p in box.placements()] == ids
-    assert box.folder().uidvalidity == 777777
-    box.assert_equal()
-
-
-def test_c02_renumbered_uids_find_their_messages_again(box: Box) -> None:
-    for number in range(5):
-        box.deliver(f"Mail {number}", flags="\\Seen" if number % 2 else "")
-    box.sync()
-    ids = {p.message.subject: p.message_id for p in box.placements()}
-    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
-    box.on_server("EXPUNGE", "1")
-    maildir = box.dovecot.maildir(box.login)
-    before = box.folder().uidvalidity or 0
-    while int(time.time()) <= before:  # Dovecot takes the second as the new UIDVALIDITY
-        time.sleep(0.05)
-    for file in [*maildir.glob("dovecot*"), *maildir.glob(".INBOX/dovecot*")]:
-        file.unlink()
-    assert box.sync().imported == 0
-    assert {p.message.subject: p.message_id for p in box.placements()} == {
-        subject: pk for subject, pk in ids.items() if subject != "Mail 0"
-    }
-    box.assert_equal()
-
-
 def test_d07_a_folder_that_suddenly_is_empty_is_believed_only_when_the_server_says_it_twice(box: Box) -> None:
     for number in range(120):
         box.deliver(f"Mail {number}")
@@ -294,17 +190,3 @@ def test_a_run_without_news_writes_nothing(box: Box, django_assert_max_num_queri
     assert (outcome.imported, outcome.changed) == (0, 0)
     with box.acting():
         assert list(Folder.objects.filter(mailbox=box.mailbox).order_by("id").values()) == before
-
-
-def test_b08_two_mails_that_differ_only_in_their_body_are_two(box: Box) -> None:
-    header = b"Subject: Same\r\nMessage-ID: <same@example.org>\r\n\r\n"
-    for body in (b"one\r\n", b"two\r\n"):
-        box.dovecot.append(box.login, header + body, at=box.moment)
-    box.sync()
-    box.dovecot.append(box.login, header + b"six\r\n", at=box.moment)
-    box.sync()
-    assert len({p.message_id for p in box.placements()}) == 3
-    box.assert_equal()
-    box.on_server("MOVE", "2", "Archive")
-    box.sync()
-    box.assert_equal()

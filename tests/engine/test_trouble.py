@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 
-import pytest
 from django.utils import timezone
 
 from mailsync import secrets
@@ -87,16 +86,3 @@ def test_a_password_never_shows_in_a_log_or_repr(box: Box, caplog) -> None:
     outcome = box.try_sync()
     assert password not in caplog.text + repr(outcome) + box.reload().last_error
     assert threading.active_count() < 10
-
-
-@pytest.mark.parametrize("failure", ["header", "everything"])
-def test_a12_a_mail_that_cannot_be_parsed_is_kept_and_the_others_come(box: Box, failure: str) -> None:
-    bad = (
-        b'Subject: =?utf-8?b?////?=\r\nContent-Type: multipart/mixed; boundary="x\r\n\r\n--x\r\n\xff\xfe\r\n'
-    )
-    box.deliver("Before")
-    box.dovecot.append(box.login, bad if failure == "header" else bytes(range(1, 256)) * 40)
-    box.deliver("After")
-    box.sync()
-    assert len(box.placements()) == 3
-    box.assert_equal()

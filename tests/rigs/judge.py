@@ -147,7 +147,7 @@ def expected_view(dovecot: MailServer, mailbox: Mailbox) -> dict[bytes, FolderVi
 def snapshot(mailbox: Mailbox) -> dict[str, object]:
     """Where each row of the account's mail lies (any UPDATE moves it), and the folders as values.
 
-    `full_at` only says when a folder was last read whole.
+    `full_at` only says when a folder was last read whole, `errors_in_row` how often it gave trouble before.
     """
     with tenancy.acting_for(mailbox.account_id), connection.cursor() as cursor:
         found: dict[str, object] = {}
@@ -155,5 +155,5 @@ def snapshot(mailbox: Mailbox) -> dict[str, object]:
             cursor.execute(f"SELECT array_agg(ctid::text ORDER BY ctid) FROM mailsync_{table}")
             found[table] = cursor.fetchone()
         for values in Folder.objects.filter(mailbox=mailbox).order_by("pk").values():
-            found[f"folder {values['path']}"] = {**values, "full_at": None}
+            found[f"folder {values['path']}"] = {**values, "full_at": None, "errors_in_row": None}
         return found

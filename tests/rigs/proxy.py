@@ -153,6 +153,11 @@ class Proxy:
             except Exception as error:  # told at the end of the test
                 self.failures.append(error)
 
+    @property
+    def lies(self) -> bool:
+        """Whether it changes what the server says."""
+        return bool(self.rewritten)
+
     def asked(self, *words: str) -> list[bytes]:
         """The commands since `forget()` that contain all the words."""
         return [line for line in self.commands if all(word.encode() in line for word in words)]

@@ -231,7 +231,7 @@ class Replica:
         """Plan one folder and carry it out; killed after `killed_at` actions."""
         remote, local = self.remote(name), self.local(name)
         actions = plan_folder(remote, local)
-        had = {*local.known, *local.tombstones}
+        had = {*self.messages, *local.tombstones}
         for step, action in enumerate(actions):
             if step == killed_at:
                 raise Interrupted
@@ -279,7 +279,11 @@ class Replica:
             uid_seen=cursor.uid_seen,
             window_start=WINDOW,
             placements=tuple(placements),
-            known={identity: number for identity, (number, _) in self.messages.items()},
+            known={
+                message.uid: self.messages[message.identity][0]
+                for message in self.remote(name).arrivals
+                if message.identity in self.messages
+            },
             tombstones=frozenset(self.tombstones),
             leaving=frozenset(
                 w.uid for w in self.wishes if w.kind != "flag" and w.folder == name and w.uid is not None
