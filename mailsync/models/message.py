@@ -1,7 +1,7 @@
 """Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
 
 from django.db import models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, ManyToOneRel, OuterRef
 from django.db.models.functions import Now
 
 from accounts.models import Account
@@ -18,8 +18,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
         Whoever must keep a message says so by a foreign key that PROTECTs it: mail asks the keys and knows no names.
         """
         free = self
-        for relation in Message._meta.related_objects:
-            if relation.on_delete is models.PROTECT:
+        for relation in Message._meta.get_fields(include_hidden=True):
+            if isinstance(relation, ManyToOneRel) and relation.on_delete is models.PROTECT:
                 holders = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
                 if apart_from is not None and apart_from.model is relation.related_model:
                     holders = holders.exclude(pk__in=apart_from.values("pk"))

@@ -81,7 +81,7 @@ def take_pictures(page: Page, name: str) -> None:
         page.emulate_media(color_scheme=scheme)
         for width in (1440, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            height = page.evaluate("document.querySelector('.page-body').scrollHeight + 80")
+            height = page.evaluate("(document.querySelector('.page-body')?.scrollHeight ?? 820) + 80")
             page.set_viewport_size({"width": width, "height": max(900, height)})
             page.screenshot(path=Path(SHOTS) / f"{name}-{scheme}-{width}.png")
 

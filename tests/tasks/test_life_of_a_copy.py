@@ -1,0 +1,286 @@
+"""SPEC.md sections 3 and 4 as one table of sentences: what becomes of Ann's mail when people bind and delete.
+
+Each line says what was bound to what, what somebody does, and where the message is afterwards. CRM widens it by a
+column: what the activity keeps.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from mailsync import connecting, discarding, replica
+from mailsync.actions import remove_placements
+from mailsync.models import Attachment, Mailbox, Message, Operation, Placement, Tombstone
+from tasks import access, actions
+from tasks.models import Task, TaskMessage
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Scene:
+    """Ann's message, and the tasks it is bound to."""
+
+    world: World
+    message: Message
+    placement: Placement
+    tasks: list[Task]
+
+    def delete_task(self, number: int = 0, *, keep_mail: bool = False) -> None:
+        """Ask, and let the half minute pass."""
+        task, world = self.tasks[number], self.world
+        with world.acting():
+            actions.ask_deletion(task, keep_mail=keep_mail, by=world.ann)
+        later = timezone.now() + actions.HELD + timedelta(seconds=1)
+        actions.carry_out_deletion(world.acme.pk, task.pk, later)
+
+    def ask_and_undo(self) -> None:
+        with self.world.acting():
+            actions.ask_deletion(self.tasks[0], keep_mail=False, by=self.world.ann)
+            actions.undo_deletion(self.tasks[0], by=self.world.ann)
+        actions.carry_out_deletion(self.world.acme.pk, self.tasks[0].pk, timezone.now() + timedelta(days=1))
+
+    def unbind(self, number: int = 0) -> None:
+        with self.world.acting():
+            actions.unbind(self.tasks[number], self.message.pk, by=self.world.ann)
+
+    def disconnect(self) -> None:
+        with self.world.acting():
+            connecting.disconnect(self.world.ann_box, by=self.world.ann)
+        self.discard()
+
+    def discard(self) -> None:
+        """What the job does that unbinding and disconnecting ask for."""
+        discarding.discard_let_go(self.world.acme.pk, self.world.ann_box.pk)
+
+    def deleted_by_another_mail_program(self) -> None:
+        with self.world.acting():
+            remove_placements([self.placement.pk])
+            replica.discard_unplaced(self.world.ann_box.pk, timezone.now() + timedelta(days=2))
+
+    def next_sync(self) -> None:
+        with self.world.acting():
+            replica.discard_unplaced(self.world.ann_box.pk, timezone.now() + timedelta(days=2))
+
+
+def then(*acts: Callable[[Scene], object]) -> Callable[[Scene], None]:
+    def all_of_them(scene: Scene) -> None:
+        for act in acts:
+            act(scene)
+
+    all_of_them.__name__ = "-then-".join(act.__name__ for act in acts)
+    return all_of_them
+
+
+def second(act: Callable[..., None]) -> Callable[[Scene], None]:
+    """The same with the second task."""
+
+    def with_the_second(scene: Scene) -> None:
+        act(scene, 1)
+
+    with_the_second.__name__ = f"{act.__name__}_2"
+    return with_the_second
+
+
+def keeping_mail(scene: Scene) -> None:
+    scene.delete_task(keep_mail=True)
+
+
+def nothing(scene: Scene) -> None:
+    """Nobody does anything."""
+
+
+IN_WEBMAIL = "in Webmail"
+ON_THE_TASK = "kept for its task, in no folder"
+GONE = "gone"
+BURIED = "gone, with a tombstone"
+
+TABLE = [
+    # tasks it is bound to, what people do, where it is
+    (0, nothing, IN_WEBMAIL),
+    (0, Scene.disconnect, GONE),
+    (0, Scene.deleted_by_another_mail_program, GONE),
+    (1, nothing, IN_WEBMAIL),
+    (1, Scene.delete_task, BURIED),
+    (1, Scene.ask_and_undo, IN_WEBMAIL),
+    (1, keeping_mail, IN_WEBMAIL),
+    (1, Scene.unbind, IN_WEBMAIL),
+    (1, then(Scene.unbind, Scene.delete_task), IN_WEBMAIL),
+    (1, Scene.disconnect, ON_THE_TASK),
+    (1, then(Scene.disconnect, Scene.delete_task), BURIED),
+    (1, then(Scene.disconnect, keeping_mail, Scene.discard), GONE),
+    (1, then(Scene.disconnect, Scene.unbind, Scene.discard), GONE),
+    (1, Scene.deleted_by_another_mail_program, ON_THE_TASK),
+    (1, then(Scene.deleted_by_another_mail_program, Scene.delete_task), BURIED),
+    (1, then(Scene.deleted_by_another_mail_program, Scene.unbind, Scene.next_sync), GONE),
+    (1, then(Scene.deleted_by_another_mail_program, keeping_mail, Scene.next_sync), GONE),
+    (2, Scene.delete_task, IN_WEBMAIL),
+    (2, then(Scene.delete_task, second(Scene.delete_task)), BURIED),
+    (2, then(Scene.delete_task, second(Scene.unbind)), IN_WEBMAIL),
+    (2, then(Scene.unbind, second(Scene.delete_task)), BURIED),
+    (2, Scene.unbind, IN_WEBMAIL),
+    (2, then(Scene.disconnect, Scene.delete_task), ON_THE_TASK),
+    (2, then(Scene.disconnect, Scene.unbind, Scene.discard), ON_THE_TASK),
+    (2, then(Scene.deleted_by_another_mail_program, Scene.delete_task, Scene.next_sync), ON_THE_TASK),
+]
+
+
+def in_words(value: object) -> str | None:
+    """A line of the table as the test's name."""
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize(("bound", "act", "fate"), TABLE, ids=in_words)
+def test_what_becomes_of_the_message(
+    world: World, bound: int, act: Callable[[Scene], None], fate: str
+) -> None:
+    placement = world.message(world.folder(world.ann_box), attachments=[("a.txt", "text/plain", b"a")])
+    with world.acting():
+        tasks = [actions.create_from([placement.message], by=world.ann) for _ in range(bound)]
+    act(Scene(world, placement.message, placement, tasks))
+    with world.acting():
+        assert where(placement) == fate
+        assert Attachment.objects.count() == (0 if fate in {GONE, BURIED} else 1)
+        assert not Operation.objects.exists()  # the mail server is told nothing
+        unread_count = world.folder(world.ann_box)
+        assert unread_count.total == (1 if fate == IN_WEBMAIL else 0)
+
+
+def where(placement: Placement) -> str:
+    if Placement.objects.filter(message=placement.message_id).exists():
+        return IN_WEBMAIL
+    message = Message.objects.filter(pk=placement.message_id).first()
+    if message:
+        assert message.unplaced_since
+        return ON_THE_TASK
+    buried = Tombstone.objects.filter(identity=placement.message.identity, reason="task deleted")
+    return BURIED if buried.exists() else GONE
+
+
+# The wall behind the table
+
+
+def test_the_database_refuses_to_delete_bound_mail_whatever_code_asks(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        actions.create_from([placement.message], by=world.ann)
+        with pytest.raises(ProtectedError):
+            placement.message.delete()
+    with pytest.raises(IntegrityError, match="tasks_taskmessage"):
+        _delete_behind_the_products_back(world)
+    with world.acting():
+        assert Placement.objects.filter(pk=placement.pk).exists()
+
+
+def _delete_behind_the_products_back(world: World) -> None:
+    with world.acting(), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as at the commit
+        for table in ("event", "placement", "attachment", "message"):
+            cursor.execute(f"DELETE FROM mailsync_{table}")
+
+
+def test_what_left_a_moment_ago_cannot_be_bound(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = actions.create("Answer", by=world.ann)
+        discarding.discard([placement.message_id], reason="purged")
+        with pytest.raises(actions.CannotDo, match="just left"):
+            actions.bind(task, [placement.message_id], by=world.ann)
+        assert not TaskMessage.objects.exists()
+
+
+def test_nothing_is_bound_to_a_task_that_is_leaving(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = actions.create("Answer", by=world.ann)
+        actions.ask_deletion(task, keep_mail=False, by=world.ann)
+        with pytest.raises(actions.CannotDo, match="being deleted"):
+            actions.bind(task, [placement.message_id], by=world.ann)
+
+
+def test_a_deletion_waits_its_half_minute_and_happens_once(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = actions.create_from([placement.message], by=world.ann)
+        actions.ask_deletion(task, keep_mail=False, by=world.ann)
+    now = timezone.now()
+    assert actions.carry_out_deletion(world.acme.pk, task.pk, now) == 0
+    later = now + actions.HELD
+    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 1
+    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 0
+    with world.acting():
+        entry = AuditEntry.objects.get(verb="task.deleted")
+        assert (entry.by, entry.details) == (world.ann, {"messages_removed": 1, "messages_kept": 0})
+        with pytest.raises(actions.CannotDo, match="for good"):
+            actions.undo_deletion(task, by=world.ann)
+
+
+def test_a_deletion_killed_half_way_leaves_everything_and_is_done_by_the_next(
+    world: World, monkeypatch
+) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = actions.create_from([placement.message], by=world.ann)
+        actions.ask_deletion(task, keep_mail=False, by=world.ann)
+    later = timezone.now() + actions.HELD
+    with monkeypatch.context() as worker:
+        worker.setattr("tasks.actions.audit.record", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            actions.carry_out_deletion(world.acme.pk, task.pk, later)
+    with world.acting():
+        assert where(placement) == IN_WEBMAIL
+        assert actions.leaving(world.acme.pk, later) == [task.pk]
+    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 1
+
+
+def _killed(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_number_asked_is_the_number_that_goes(world: World) -> None:
+    inbox = world.folder(world.ann_box)
+    only, shared, leaving = (world.message(inbox, attachments=[("a", "text/plain", b"a")]) for _ in range(3))
+    with world.acting():
+        task = actions.create_from([each.message for each in (only, shared, leaving)], by=world.ann)
+        actions.create_from([shared.message], by=world.ann)
+        dying = actions.create_from([leaving.message], by=world.ann)
+        actions.ask_deletion(dying, keep_mail=False, by=world.ann)
+        fate = actions.Fate(task)
+    assert (fate.bound, fate.messages, fate.kept, fate.attachments) == (3, 2, 1, 2)
+    later = timezone.now() + actions.HELD
+    actions.carry_out_deletion(world.acme.pk, dying.pk, later)
+    with world.acting():
+        actions.ask_deletion(task, keep_mail=False, by=world.ann)
+    assert actions.carry_out_deletion(world.acme.pk, task.pk, later + actions.HELD) == 2
+
+
+def test_bound_mail_is_read_on_after_its_mailbox_was_disconnected_and_found_again_after_its_return(
+    world: World,
+) -> None:
+    placement = world.message(world.folder(world.ann_box), subject="Price")
+    with world.acting():
+        task = actions.create_from([placement.message], by=world.ann)
+        actions.let_in(task, world.bob, by=world.ann)
+        assert connecting.disconnect(world.ann_box, by=world.ann) == 0  # nothing leaves
+    discarding.discard_let_go(world.acme.pk, world.ann_box.pk)
+    with world.acting():
+        assert access.get_bound(world.bob, task.pk, placement.message_id).message.subject == "Price"
+        assert Mailbox.objects.get(pk=world.ann_box.pk).disconnected_at
+
+
+def test_a_link_and_a_discard_at_the_same_moment_lose_nothing(world: World) -> None:
+    """Whoever comes second sees what the first did: the message is bound and there, or gone and not bound."""
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = actions.create("Answer", by=world.ann)
+        with transaction.atomic():
+            actions.bind(task, [placement.message_id], by=world.ann)
+            assert discarding.discard([placement.message_id], reason="purged") == []
+        assert where(placement) == IN_WEBMAIL
