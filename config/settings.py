@@ -149,6 +149,28 @@ MAIL_CA_FILE = env.str("MAIL_CA_FILE", default="")
 MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1024)
 # Bodies of at least so many bytes are files, the others rows.
 MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
+# Providers at which people may consent that we read their mailbox (OAuth 2); without a client id one is not offered.
+OAUTH = {
+    "google": {
+        "client_id": env.str("OAUTH_GOOGLE_CLIENT_ID", default=""),
+        "client_secret": env.str("OAUTH_GOOGLE_CLIENT_SECRET", default=""),
+        "endpoints": env.dict("OAUTH_GOOGLE_ENDPOINTS", default={}),
+    },
+    "microsoft": {
+        "client_id": env.str("OAUTH_MICROSOFT_CLIENT_ID", default=""),
+        "client_secret": env.str("OAUTH_MICROSOFT_CLIENT_SECRET", default=""),
+        "endpoints": env.dict("OAUTH_MICROSOFT_ENDPOINTS", default={}),
+    },
+    "company": {
+        "client_id": env.str("OAUTH_COMPANY_CLIENT_ID", default=""),
+        "client_secret": env.str("OAUTH_COMPANY_CLIENT_SECRET", default=""),
+        "endpoints": env.dict("OAUTH_COMPANY_ENDPOINTS", default={}),
+        "name": env.str("OAUTH_COMPANY_NAME", default="your company"),
+        "domains": env.list("OAUTH_COMPANY_DOMAINS", default=[]),
+        "scopes": env.str("OAUTH_COMPANY_SCOPES", default="openid email offline_access"),
+        "servers": env.dict("OAUTH_COMPANY_SERVERS", default={}),
+    },
+}
 # Open pages that are told of news at once; each takes one of the web server's threads, the others look by themselves.
 LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
 # How long it is written down what happened to a message (mailsync.events).

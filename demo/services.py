@@ -235,8 +235,10 @@ def start_dovecot(
     certificate: Certificate | None = None,
     name: str = "dovecot",
     listen: str = LOOPBACK,
+    introspection_url: str = "",
 ) -> Dovecot:
-    """Dovecot 2.3 without root on loopback; with a certificate also IMAPS on the next port, and STARTTLS."""
+    """Dovecot 2.3 without root on loopback; with a certificate also IMAPS on the next port, and STARTTLS; with the
+    address of an OAuth provider's introspection (RFC 7662) also sign-in by access token."""
     program = dovecot_program()
     if program is None:
         raise NotInstalledError("Dovecot is missing: apt-get install dovecot-imapd")
@@ -247,7 +249,9 @@ def start_dovecot(
     base = short_folder(home)
     unprivileged.give(home, home / "mail", home / "state", server.users, base)
     near = _copied(certificate, home) if certificate else None
-    (home / "dovecot.conf").write_text(_dovecot_conf(server, base, near, listen))
+    (home / "dovecot.conf").write_text(
+        _dovecot_conf(server, base, near, listen) + _oauth2(home, introspection_url)
+    )
     supervisor.spawn(
         name,
         [program, "-F", "-c", home / "dovecot.conf"],
@@ -299,6 +303,21 @@ def _dovecot_conf(server: Dovecot, base: Path, certificate: Certificate | None, 
     for key, value in values.items():
         text = text.replace(f"@{key}@", str(value))
     return text
+
+
+def _oauth2(home: Path, introspection_url: str) -> str:
+    if not introspection_url:
+        return ""
+    asked = home / "dovecot-oauth2.conf"
+    asked.write_text(
+        f"introspection_mode = post\nintrospection_url = {introspection_url}\n"
+        "username_attribute = username\nactive_attribute = active\nactive_value = true\n"
+    )
+    unprivileged.own(asked)
+    return (
+        "auth_mechanisms = plain login xoauth2 oauthbearer\n"
+        f"passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {asked}\n}}\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)

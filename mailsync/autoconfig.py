@@ -5,22 +5,19 @@ the standard library has no resolver for them.
 """
 
 import http.client
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
-from mailsync import netguard
+from mailsync import web
 from mailsync.models import Security
 from mailsync.presets import Server
 
 _SECONDS = 5.0
-_MAX_BYTES = 64 * 1024
 _MAX_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
 _SECURITY = {"SSL": Security.TLS, "STARTTLS": Security.STARTTLS}
 
 
@@ -72,7 +69,7 @@ def parse(text: bytes, address: str) -> Published | None:
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         return None  # the format needs neither, a decompression attack does
     try:
-        root = ET.fromstring(text)  # noqa: S314 (entities refused above, size bounded by _download)
+        root = ET.fromstring(text)  # noqa: S314 (entities refused above, size bounded by download)
     except ET.ParseError:
         return None
     provider = root.find("emailProvider")
@@ -110,59 +107,21 @@ def _fill(text: str, address: str) -> str:
 
 
 def download(url: str, *, allow_private: bool, tls: ssl.SSLContext) -> bytes | None:
-    """The body of an HTTPS page, at most _MAX_BYTES; None on any trouble: most domains publish nothing."""
+    """The body of an HTTPS page, at most web.MAX_BYTES; None on any trouble: most domains publish nothing."""
     for _hop in range(_MAX_REDIRECTS):
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
+        if not url.lower().startswith("https://"):
             return None
         try:
-            answer = _get(
-                parts.hostname, parts.port or 443, _target(url), allow_private=allow_private, tls=tls
+            answer = web.ask(
+                url,
+                headers={"Accept": "application/xml, text/xml"},
+                allow_private=allow_private,
+                tls=tls,
+                seconds=_SECONDS,
             )
         except (OSError, ValueError, http.client.HTTPException):
             return None
-        if isinstance(answer, bytes | None):
-            return answer
-        url = answer
+        if answer.status not in _REDIRECTS:
+            return answer.body if answer.status == 200 else None
+        url = answer.location or ""
     return None
-
-
-def _target(url: str) -> str:
-    parts = urlsplit(url)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _get(
-    host: str, port: int, target: str, *, allow_private: bool, tls: ssl.SSLContext
-) -> bytes | str | None:
-    """One GET: the body, or the address of a redirect, or None."""
-    plain = netguard.connect(host, port, allow_private=allow_private, timeout=_SECONDS)
-    with tls.wrap_socket(plain, server_hostname=host) as secure, _bounded(secure):
-        connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
-        # http.client would resolve the name again: it gets the checked connection instead.
-        connection.sock = secure
-        connection.request(
-            "GET", target, headers={"Accept": "application/xml, text/xml", "Connection": "close"}
-        )
-        response = connection.getresponse()
-        if response.status in (301, 302, 303, 307, 308):
-            return response.getheader("Location")
-        body = response.read(_MAX_BYTES + 1)
-        return body if response.status == 200 and len(body) <= _MAX_BYTES else None
-
-
-@contextmanager
-def _bounded(connection: socket.socket) -> Iterator[None]:
-    """Cut the connection after a while: a timeout of the socket alone lets a server drip for hours."""
-    timer = threading.Timer(2 * _SECONDS, _cut, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

@@ -31,6 +31,7 @@ from mailsync.models import (
 from mailsync.probing import found_folder
 from mailsync.replica import OPEN
 from mailsync.schedule import CheckTurn, LeaseLost
+from mailsync.signing_in import signed_in
 from mailsync.sync.ledger import Cause, Comparison, Difference, OurSide, ServerSide, UidRanges, compare
 from mailsync.sync.state import RemoteMessage
 from plans.subscriptions import limits_for
@@ -85,7 +86,7 @@ def check(account_id: int, mailbox_id: int, *, seconds: float = RUN_SECONDS) -> 
 def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     """Whether all folders are done, and whether a sync is wanted at once."""
     with tenancy.acting_for(turn.lease.account_id):
-        mailbox = Mailbox.objects.select_related("account").get(pk=turn.lease.mailbox_id)
+        mailbox = Mailbox.objects.select_related("account", "consent").get(pk=turn.lease.mailbox_id)
         limits = limits_for(mailbox.account, timezone.now().date())
     if mailbox.disconnected_at:
         return True, False
@@ -95,7 +96,7 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     if mailbox.state in (MailboxState.REFUSED, MailboxState.WITHDRAWN) and turn.asked_by_id is None:
         _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
         return True, False
-    with engine.signed_in(engine.credentials_of(mailbox)) as server:
+    with signed_in(mailbox) as server:
         run = Check(turn, mailbox, server, engine.window_of(mailbox, limits), time.monotonic() + seconds)
         return _compare_folders(run), run.wake
 

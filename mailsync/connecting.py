@@ -21,6 +21,7 @@ from accounts.models import Account, Employee
 from mailsync import roles, schedule
 from mailsync.models import (
     ConnectionTest,
+    Consent,
     Folder,
     GrantLevel,
     Mailbox,
@@ -30,6 +31,7 @@ from mailsync.models import (
     Schedule,
     Security,
 )
+from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
 from plans.limits import FREE, Limits, in_force
@@ -158,33 +160,69 @@ def _room(limits: Limits) -> float:
 
 
 def start_test(
-    *, by: Employee, address: str, settings: ServerSettings, sealed: bytes, mailbox: Mailbox | None = None
+    *,
+    by: Employee,
+    address: str,
+    settings: ServerSettings,
+    sealed: bytes = b"",
+    consent: Consent | None = None,
+    mailbox: Mailbox | None = None,
 ) -> ConnectionTest:
     """Write the test down and hand it to a worker once the transaction is committed.
 
-    `sealed` is secrets.seal(password): the plain text goes no further than the form. With `mailbox` it is the
-    test of a repair. Tests of yesterday are dropped, and their secrets with them.
+    `sealed` is secrets.seal(password): the plain text goes no further than the form; or there is a `consent`. With
+    `mailbox` it is the test of a repair. Tests of yesterday are dropped, and their secrets with them.
     """
-    ConnectionTest.objects.filter(created_at__lt=timezone.now() - TEST_LIVES).delete()
+    _drop_old()
     test = ConnectionTest.objects.create(
         account_id=by.account_id,
         by=by,
         mailbox=mailbox,
         address=address,
         secret=sealed,
+        provider=consent.provider if consent else "",
+        consent=consent,
         **settings.columns(),
     )
     transaction.on_commit(lambda: _hand_to_worker(test.account_id, test.pk))
     return test
 
 
+def ask_consent(
+    *, by: Employee, address: str, provider: Provider, login: str = "", mailbox: Mailbox | None = None
+) -> ConnectionTest:
+    """A test that waits for the person to come back from the provider. Its servers are the provider's and no other:
+    a token goes nowhere else."""
+    _drop_old()
+    settings = ServerSettings(imap=provider.imap, smtp=provider.smtp, login=login or address)
+    return ConnectionTest.objects.create(
+        account_id=by.account_id,
+        by=by,
+        mailbox=mailbox,
+        address=address,
+        secret=b"",
+        provider=provider.key,
+        state="asked",
+        **settings.columns(),
+    )
+
+
+def take_code(test: ConnectionTest, sealed: bytes) -> None:
+    """The person is back with a code: a worker gets the keys for it. `sealed` is tokens.exchange's arguments."""
+    ConnectionTest.objects.filter(pk=test.pk).update(
+        secret=sealed, consent=None, state="waiting", steps=[], created_at=timezone.now()
+    )
+    transaction.on_commit(lambda: _hand_to_worker(test.account_id, test.pk))
+
+
 def test_again(test: ConnectionTest, *, by: Employee) -> ConnectionTest:
-    """The same servers, login and password once more: nothing a person typed can change in between."""
+    """The same servers, login and secret once more: nothing a person typed can change in between."""
     return start_test(
         by=by,
         address=test.address,
         settings=settings_of(test),
         sealed=bytes(test.secret),
+        consent=test.consent,
         mailbox=test.mailbox,
     )
 
@@ -196,8 +234,17 @@ def test_as_it_is(mailbox: Mailbox, *, by: Employee) -> ConnectionTest:
         address=mailbox.address,
         settings=settings_of(mailbox),
         sealed=bytes(mailbox.secret),
+        consent=mailbox.consent,
         mailbox=mailbox,
     )
+
+
+def _drop_old() -> None:
+    """Tests of yesterday, and consents that led to nothing. Those are not revoked: at Google that would end every
+    consent of the same person to us, also the one that did lead to a mailbox."""
+    yesterday = timezone.now() - TEST_LIVES
+    ConnectionTest.objects.filter(created_at__lt=yesterday).delete()
+    Consent.objects.filter(created_at__lt=yesterday, mailbox=None, tests=None).delete()
 
 
 def _hand_to_worker(account_id: int, test_id: int) -> None:
@@ -225,7 +272,8 @@ def connect(
     owner: Employee,
     address: str,
     settings: ServerSettings,
-    sealed: bytes,
+    sealed: bytes = b"",
+    consent: Consent | None = None,
     found: Sequence[FoundFolder],
     choice: Choice,
     fetch_days: int,
@@ -236,7 +284,7 @@ def connect(
 ) -> Mailbox:
     """Create the mailbox with its folders and wake it; a mailbox its owner had disconnected comes back.
 
-    `sealed` is secrets.seal(password); `as_operator` lets `fetch_days` exceed the plan's.
+    `sealed` is secrets.seal(password), or there is a `consent`; `as_operator` lets `fetch_days` exceed the plan's.
     Raises CannotConnect.
     """
     with transaction.atomic():
@@ -258,6 +306,7 @@ def connect(
                 "owner": owner,
                 "sender_name": sender_name or owner.name,
                 "secret": sealed,
+                "consent": consent,
                 "private_host_allowed": private_host_allowed,
                 "fetch_days": fetch_days,
                 "fetch_beyond_plan": bool(too_far),
@@ -387,6 +436,7 @@ def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> No
         mailbox,
         settings_of(test),
         bytes(test.secret),
+        consent=test.consent,
         by=by,
         private_host_allowed=mailbox.private_host_allowed and same,
     )
@@ -399,13 +449,15 @@ def replace_login(
     settings: ServerSettings,
     sealed: bytes,
     *,
+    consent: Consent | None = None,
     by: Employee | None,
     private_host_allowed: bool,
 ) -> None:
-    """Other servers, login or password, proven to work; the trouble is over and the mailbox awake."""
+    """Other servers, login, password or consent, proven to work; the trouble is over and the mailbox awake."""
     Mailbox.objects.filter(pk=mailbox.pk).update(
         **settings.columns(),
         secret=sealed,
+        consent=consent,
         private_host_allowed=private_host_allowed,
         state=MailboxState.OK if mailbox.synced_at else MailboxState.NEW,
         last_error="",
@@ -422,8 +474,8 @@ def replace_login(
 
 
 def use_up(test: ConnectionTest) -> None:
-    """A test serves once; its copy of the password goes."""
-    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"")
+    """A test serves once; its copy of the password goes, and its hold on the consent."""
+    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"", consent=None)
 
 
 @transaction.atomic
@@ -467,7 +519,7 @@ def rename_sender(mailbox: Mailbox, name: str, *, by: Employee) -> None:
 
 @transaction.atomic
 def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
-    """Stop the sync, forget the password, let a job remove the copies; returns how many messages leave.
+    """Stop the sync, forget password or consent, let a job remove the copies; returns how many messages leave.
 
     Settings, folders, grants and bound messages stay for a return. The mail server is not touched.
     """
@@ -476,9 +528,14 @@ def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
         disconnected_at=timezone.now(),
         state=MailboxState.PAUSED,
         secret=b"",
+        consent=None,
         last_error="",
         troubled_since=None,
     )
+    if mailbox.consent_id:
+        schedule.hint_forgetting(
+            mailbox.account_id, mailbox.consent_id
+        )  # lost, it is made up for by _drop_old
     mailbox.folders.update(**_no_cursors())
     Schedule.objects.filter(mailbox=mailbox).update(due_at=None)
     _let_go(mailbox)

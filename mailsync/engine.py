@@ -6,9 +6,7 @@ lost. Nothing here decides: sync.plan and sync.ladder do.
 
 import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,13 +19,13 @@ from mailsync import live, pulling, pushing, replica, schedule, secrets
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
-from mailsync.imap.server import ImapServer, Status
-from mailsync.imap.session import Credentials, connect
+from mailsync.imap.server import Status
 from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
 from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
 from mailsync.run import OutOfTime, Run
 from mailsync.schedule import Lease, LeaseLost
+from mailsync.signing_in import signed_in
 from plans.limits import Limits, window_start
 from plans.subscriptions import limits_for
 
@@ -93,14 +91,13 @@ def state_after(error: ServerError) -> MailboxState:
 
 def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
     with tenancy.acting_for(lease.account_id):
-        mailbox = Mailbox.objects.select_related("account").get(pk=lease.mailbox_id)
+        mailbox = Mailbox.objects.select_related("account", "consent").get(pk=lease.mailbox_id)
         limits = limits_for(mailbox.account, timezone.now().date())
         if not limits.sync_enabled or mailbox.disconnected_at:
             return Outcome(MailboxState.PAUSED)
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
-        credentials = credentials_of(mailbox)
-    with signed_in(credentials) as server, ThreadPoolExecutor(1, "fetch") as ahead:
+    with signed_in(mailbox) as server, ThreadPoolExecutor(1, "fetch") as ahead:
         run = Run(
             lease=lease,
             mailbox_id=mailbox.pk,
@@ -124,30 +121,6 @@ def window_of(mailbox: Mailbox, limits: Limits) -> datetime:
         beyond_plan=mailbox.fetch_beyond_plan,
         now=timezone.now(),
     )
-
-
-def credentials_of(mailbox: Mailbox) -> Credentials:
-    """The mailbox's IMAP login, opened. Raises secrets.WrongKeyError."""
-    return Credentials(
-        host=mailbox.imap_host,
-        port=mailbox.imap_port,
-        security=mailbox.imap_security,
-        login=mailbox.login,
-        password=secrets.unseal(bytes(mailbox.secret), account_id=mailbox.account_id).reveal(),
-        allow_private=mailbox.private_host_allowed or settings.MAIL_ALLOW_PRIVATE_HOSTS,
-        ca_file=settings.MAIL_CA_FILE,
-        max_literal=settings.MAIL_MAX_MESSAGE_BYTES + 1024 * 1024,
-    )
-
-
-@contextmanager
-def signed_in(credentials: Credentials) -> Iterator[ImapServer]:
-    """A connection for the length of the block. Raises what session.connect raises."""
-    session = connect(credentials)
-    try:
-        yield ImapServer(session)
-    finally:
-        session.close()
 
 
 def _work(run: Run) -> bool:

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Employee
-from mailsync import presets, roles
+from mailsync import oauth, presets, roles
 from mailsync.connecting import Choice, ServerSettings, why_not_address
 from mailsync.models import Folder, GrantLevel, Mailbox, Security, SpecialUse
 from mailsync.presets import Server
@@ -93,6 +93,8 @@ class AddressForm(ServerFields):
         widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True, "spellcheck": "false"}),
     )
     provider = forms.ChoiceField(label=_("Provider"), required=False)
+    # The button that was pressed: the key of a provider to which the person goes to consent.
+    consent = forms.CharField(required=False, widget=forms.HiddenInput)
     field_order = ("address", "password", "provider")
 
     def __init__(
@@ -101,6 +103,7 @@ class AddressForm(ServerFields):
         super().__init__(data, initial=initial)
         self.owner = owner
         self.fields["imap_host"].required = False
+        self.fields["password"].required = False
         companies = [(preset.key, preset.name) for preset in presets.hosting_companies()]
         provider = self.fields["provider"]
         assert isinstance(provider, forms.ChoiceField)
@@ -118,7 +121,19 @@ class AddressForm(ServerFields):
         address, preset = cleaned.get("address"), self.preset()
         if address and preset and preset.imap is None and not cleaned.get("imap_host"):
             self.add_error("address", str(preset.help))
+        if not cleaned.get("password") and not self.consents_at() and "password" not in self.errors:
+            self.add_error("password", _("Type the password."))
         return cleaned
+
+    def consents_at(self) -> oauth.Provider | None:
+        """Where the person consents instead of typing a password: what they pressed, or where the address lives."""
+        typed = self.cleaned_data
+        if typed.get("consent"):
+            return oauth.by_key(typed["consent"])
+        if typed.get("password") or typed.get("imap_host"):
+            return None
+        chosen = oauth.by_preset(typed.get("provider", ""))
+        return chosen or oauth.for_address(typed.get("address", ""))
 
     def preset(self) -> presets.Preset | None:
         """The provider that was chosen, or that the address tells."""

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from mailsync import checking, discarding, engine, events, probing, schedule
+from mailsync import checking, consents, discarding, engine, events, probing, schedule
 
 
 @shared_task(name="mailsync.tick")
@@ -30,6 +30,12 @@ def test_connection(account_id: int, test_id: int) -> None:
 def discard_copies(account_id: int, mailbox_id: int) -> None:
     """Remove our copies of what a person let go (queue bulk)."""
     discarding.discard_let_go(account_id, mailbox_id)
+
+
+@shared_task(name="mailsync.forget_consent")
+def forget_consent(account_id: int, consent_id: int) -> None:
+    """Have a provider forget the consent of a mailbox that was let go (queue bulk)."""
+    consents.forget(account_id, consent_id)
 
 
 @shared_task(name="mailsync.drop_events")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts import tenancy
-from mailsync import autoconfig, netguard, presets, secrets, smtp
+from mailsync import autoconfig, consents, netguard, oauth, presets, secrets, smtp
 from mailsync.connecting import ServerSettings, settings_of
 from mailsync.foldernames import path_of
 from mailsync.imap.answers import RemoteName
@@ -23,6 +23,7 @@ from mailsync.imap.errors import ForbiddenText, Refused, ServerError
 from mailsync.imap.server import ImapServer
 from mailsync.imap.session import Credentials, Session, open_client, tls_context
 from mailsync.models import ConnectionTest, Mailbox, Security
+from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
 
@@ -50,12 +51,13 @@ class ProbeFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is tried. `password` hides itself."""
+    """What is tried. `password` hides itself; with a `provider` it is an access token that came from there."""
 
     address: str
     settings: ServerSettings
     password: secrets.Secret
     allow_private: bool
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def probe(account_id: int, test_id: int) -> None:
         waiting = ConnectionTest.objects.filter(pk=test_id, state="waiting")
         if not waiting.update(state="running"):
             return
-        test = ConnectionTest.objects.select_related("by", "mailbox").get(pk=test_id)
+        test = ConnectionTest.objects.select_related("by", "mailbox", "consent").get(pk=test_id)
     with translation.override(test.by.language):
         _Written(test).run()
 
@@ -212,6 +214,8 @@ def _with_login(session: Session, subject: Subject, say: Say) -> Subject:
 def _refused(error: ServerError, subject: Subject) -> str:
     """The server's word, and what this provider wants instead of the usual password."""
     sentence = _scrubbed(_explained(error), subject.password)
+    if subject.provider:
+        return f"{sentence} {subject.provider.refused_help}" if isinstance(error, Refused) else sentence
     preset = presets.for_host(subject.settings.imap.host) or presets.for_address(subject.address)
     if isinstance(error, Refused) and preset and preset.help:
         return f"{sentence} {preset.help}"
@@ -317,6 +321,7 @@ def _credentials(subject: Subject, server: Server) -> Credentials:
         security=server.security,
         login=subject.settings.login or subject.address,
         password=subject.password.reveal(),
+        bearer=subject.provider is not None,
         allow_private=subject.allow_private,
         ca_file=config.MAIL_CA_FILE,
     )
@@ -330,6 +335,7 @@ def _smtp_credentials(subject: Subject, server: Server, tls: ssl.SSLContext) -> 
         login=subject.settings.login or subject.address,
         password=subject.password.reveal(),
         tls=tls,
+        bearer=subject.provider is not None,
         allow_private=subject.allow_private,
     )
 
@@ -342,7 +348,8 @@ class _Written:
 
     def __init__(self, test: ConnectionTest) -> None:
         self.test = test
-        self.steps = {key: {"key": key, "state": "waiting", "text": ""} for key in STEPS}
+        keys = ("consent", *STEPS) if test.provider else STEPS
+        self.steps = {key: {"key": key, "state": "waiting", "text": ""} for key in keys}
 
     def run(self) -> None:
         state = "failed"
@@ -357,12 +364,30 @@ class _Written:
 
     def _subject(self) -> Subject:
         test = self.test
+        provider = oauth.by_key(test.provider)
+        allowed = config.MAIL_ALLOW_PRIVATE_HOSTS or _allowed_before(test.mailbox, test)
+        password = self._token() if test.provider else _typed(test)
         return Subject(
             address=test.address,
             settings=settings_of(test),
-            password=secrets.unseal(bytes(test.secret), account_id=test.account_id),
-            allow_private=config.MAIL_ALLOW_PRIVATE_HOSTS or _allowed_before(test.mailbox, test),
+            password=password,
+            allow_private=allowed or bool(provider and provider.own),
+            provider=provider,
         )
+
+    def _token(self) -> secrets.Secret:
+        """What the person allowed, as a token to sign in with."""
+        provider = oauth.by_key(self.test.provider)
+        names = {"provider": provider.name if provider else self.test.provider}
+        self.say("consent", "running", _("Asking %(provider)s for the keys to the mailbox") % names)
+        try:
+            consent = self.test.consent or consents.redeem(self.test)
+            token = consents.access_token(consent)
+        except ServerError as error:
+            raise ProbeFailed("consent", error.sentence) from None
+        names["address"] = consent.address
+        self.say("consent", "ok", _("%(address)s gave its consent at %(provider)s") % names)
+        return token
 
     def say(self, key: str, state: str, text: str) -> None:
         # A later step may fail an earlier one only by name: "session" is trouble in the middle of a step.
@@ -388,6 +413,10 @@ class _Written:
     def _write(self, **columns: object) -> None:
         with tenancy.acting_for(self.test.account_id):
             ConnectionTest.objects.filter(pk=self.test.pk, state="running").update(**columns)
+
+
+def _typed(test: ConnectionTest) -> secrets.Secret:
+    return secrets.unseal(bytes(test.secret), account_id=test.account_id)
 
 
 def _allowed_before(mailbox: Mailbox | None, test: ConnectionTest) -> bool:

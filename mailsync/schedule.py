@@ -108,6 +108,11 @@ def hint_discarding(account_id: int, mailbox_id: int) -> None:
     transaction.on_commit(partial(_send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, None))
 
 
+def hint_forgetting(account_id: int, consent_id: int) -> None:
+    """Have a worker end a consent at its provider, once the running transaction is committed."""
+    transaction.on_commit(partial(_send, "mailsync.forget_consent", [account_id, consent_id], BULK, None))
+
+
 def hint_due(now: datetime, limit: int = 500) -> int:
     """Send one hint for each mailbox that is due and in nobody's hands; returns how many."""
     due = (

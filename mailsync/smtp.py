@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mailsync import netguard
+from mailsync.sasl import choose
 
 CONNECT_TIMEOUT = 20.0
 
@@ -25,7 +26,7 @@ class SmtpTrouble(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SmtpCredentials:
-    """Where and as whom to sign in. `password` stays out of the repr."""
+    """Where and as whom to sign in. `password` stays out of the repr; with `bearer` it is an OAuth access token."""
 
     host: str
     port: int
@@ -33,6 +34,7 @@ class SmtpCredentials:
     login: str
     password: str = field(repr=False)
     tls: ssl.SSLContext
+    bearer: bool = False
     allow_private: bool = False
 
 
@@ -45,7 +47,30 @@ def greet(credentials: SmtpCredentials, *, timeout: float = CONNECT_TIMEOUT) -> 
 def try_login(credentials: SmtpCredentials) -> None:
     """Connect, protect and sign in; nothing is sent. Raises SmtpTrouble."""
     with _translated(credentials), _connected(credentials, CONNECT_TIMEOUT) as server:
+        _sign_in(server, credentials)
+
+
+def _sign_in(server: "_Connection", credentials: SmtpCredentials) -> None:
+    """A password in any way smtplib knows; a token only as a token."""
+    if not credentials.bearer:
         server.login(credentials.login, credentials.password)
+        return
+    offered = set(server.esmtp_features.get("auth", "").upper().split())
+    mechanism = choose(
+        offered,
+        login=credentials.login,
+        secret=credentials.password,
+        bearer=True,
+        host=credentials.host,
+        port=credentials.port,
+    )
+    if mechanism is None:
+        raise smtplib.SMTPNotSupportedError("neither XOAUTH2 nor OAUTHBEARER.")
+
+    def answer(challenge: bytes | None = None) -> str:
+        return (mechanism.first if challenge is None else mechanism.after_error).decode()
+
+    server.auth(mechanism.name, answer)
 
 
 @contextmanager
@@ -82,18 +107,22 @@ class _Connection(smtplib.SMTP):
 def _translated(credentials: SmtpCredentials) -> Iterator[None]:
     try:
         yield
-    except (OSError, smtplib.SMTPException) as error:
-        raise SmtpTrouble(_sentence(error, credentials.host, credentials.port)) from None
+    except (OSError, ValueError, smtplib.SMTPException) as error:
+        raise SmtpTrouble(_sentence(error, credentials)) from None
 
 
-def _sentence(error: Exception, host: str, port: int) -> str:  # noqa: C901 (one line a case)
+def _sentence(error: Exception, credentials: SmtpCredentials) -> str:  # noqa: C901 (one line a case)
+    host, port = credentials.host, credentials.port
     match error:
         case netguard.UnknownHost():
             return f"No server is known by the name {host}."
         case netguard.ForbiddenAddress():
             return f"{host} is not a public address; only the operator can allow it."
         case smtplib.SMTPAuthenticationError():
-            return f"{host} refuses this login and password: “{_said(error.smtp_error)}”."
+            what = "the consent for this mailbox" if credentials.bearer else "this login and password"
+            return f"{host} refuses {what}: “{_said(error.smtp_error)}”."
+        case UnicodeError():
+            return f"{host} cannot take a login or password with such letters."
         case smtplib.SMTPNotSupportedError():
             return f"{host} offers neither the protection nor the sign-in that is needed: {error}"
         case smtplib.SMTPServerDisconnected():

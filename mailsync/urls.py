@@ -1,11 +1,12 @@
 """URLs of mail."""
 
-from mailsync.views import acting, checking, connecting, folders, health, images, live, reading
+from mailsync.views import acting, checking, connecting, consenting, folders, health, images, live, reading
 
 app_name = "mail"
 urlpatterns = [
     *reading.urls,
     *acting.urls,
+    *consenting.urls,
     *connecting.urls,
     *checking.urls,
     *folders.urls,

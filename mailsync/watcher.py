@@ -28,7 +28,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import Account
-from mailsync import engine, schedule, secrets
+from mailsync import schedule, secrets, signing_in
 from mailsync.imap.errors import Busy, FolderGone, ForbiddenText, Refused, ServerError
 from mailsync.imap.idle import IdleConnection, NoIdle, open_idle
 from mailsync.imap.session import Credentials
@@ -60,7 +60,7 @@ TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one need
 
 _PLACE = ("imap_host", "imap_port", "imap_security", "login", "private_host_allowed")
 _ONLY_A_PERSON = (MailboxState.REFUSED, MailboxState.WITHDRAWN)
-_COLUMNS = ("pk", "state", "secret", "synced_at", *_PLACE)
+_COLUMNS = ("pk", "state", "secret", "consent__secret", "synced_at", *_PLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,16 +351,27 @@ def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
 
 
 def _watchable(
-    account_id: int, mailbox_id: int, state: str, secret: bytes, synced_at: datetime | None, *place: Any
+    account_id: int,
+    mailbox_id: int,
+    state: str,
+    secret: bytes,
+    tokens: bytes | None,
+    synced_at: datetime | None,
+    *place: Any,
 ) -> Watchable:
-    key = hashlib.sha256(bytes(secret) + state.encode()).digest()
+    key = hashlib.sha256(bytes(secret) + bytes(tokens or b"") + state.encode()).digest()
     return Watchable(mailbox_id, account_id, place, key, synced_at)
 
 
 def credentials_for(watchable: Watchable) -> Credentials:
-    """Raises Mailbox.DoesNotExist, secrets.WrongKeyError."""
+    """Raises Mailbox.DoesNotExist, secrets.WrongKeyError, Unreachable where an access token has run out.
+
+    No provider is asked here: everybody's news would wait. Workers renew tokens five minutes before their end, and
+    every mailbox has one at least once a minute.
+    """
     with tenancy.acting_for(watchable.account_id):
-        return engine.credentials_of(Mailbox.objects.get(pk=watchable.mailbox_id))
+        found = Mailbox.objects.select_related("consent")
+        return signing_in.credentials_at_hand(found.get(pk=watchable.mailbox_id))
 
 
 def differs(watchable: Watchable, exists: int | None, cursors: dict[str, int]) -> bool:

@@ -105,14 +105,15 @@ def too_much(text: str, *, step: str = "session") -> Busy | None:
     return Busy(f"The server asks us to slow down: “{_words(text)}”.", step=step, seconds=seconds)
 
 
-def login_refused(text: str) -> Refused | Busy:
+def login_refused(text: str, *, bearer: bool = False) -> Refused | Busy:
     """The server's NO to a login, as the error that says whether trying again can help."""
     if busy := too_much(text, step="login"):
         return busy
     if any(f"[{code}" in text.upper() for code in PATIENCE):
         return Busy(f"The server asks to try later: “{text}”.", step="login")
     reason = next((why for words, why in _REASONS if re.search(words, text, re.IGNORECASE)), "")
-    reason = reason or "The server refuses this login and password"
+    what = "The server does not accept the consent for this mailbox" if bearer else ""
+    reason = reason or what or "The server refuses this login and password"
     return Refused(f"{reason}: “{_words(text)}”.", step="login")
 
 

@@ -27,11 +27,13 @@ from mailsync.imap.errors import (
 from mailsync.imap.session import (
     CONNECT_TIMEOUT,
     Credentials,
+    mechanism_for,
     quoted,
     refusal,
     refuse_line_breaks,
     tls_context,
 )
+from mailsync.sasl import Mechanism
 
 OPEN_SECONDS = 40.0  # from the name to IDLE, all steps together: a server that trickles ends here
 ANSWER_SECONDS = 30.0
@@ -148,25 +150,26 @@ class IdleConnection:
         await self._command(b"CAPABILITY")
 
     async def _sign_in(self, credentials: Credentials) -> None:
-        """As session.sign_in: PLAIN where offered, else LOGIN."""
+        """As session.sign_in. An access token is used as it is: workers renew it, with every poll if need be."""
+        offered = {name.decode("ascii", "replace") for name in self.capabilities}
         try:
-            if b"AUTH=PLAIN" in self.capabilities:
-                await self._authenticate(credentials)
-            elif b"LOGINDISABLED" in self.capabilities:
-                raise Refused("The server accepts no password over this connection.", step="login")
+            if mechanism := mechanism_for(credentials, offered):
+                await self._authenticate(mechanism)
             else:
                 await self._command(
                     b"LOGIN", _quoted_ascii(credentials.login), _quoted_ascii(credentials.password)
                 )
         except CommandRefused as error:
-            raise login_refused(error.sentence.strip("“”")) from None
+            raise login_refused(error.sentence.strip("“”"), bearer=credentials.bearer) from None
         self._signed_in = True
 
-    async def _authenticate(self, credentials: Credentials) -> None:
-        tag = self._send(b"AUTHENTICATE PLAIN")
-        if await self._until(tag, continuation=True):
-            answer = f"\0{credentials.login}\0{credentials.password}".encode()
-            self._lines.write(base64.b64encode(answer) + b"\r\n")
+    async def _authenticate(self, mechanism: Mechanism) -> None:
+        async with _within(ANSWER_SECONDS):
+            tag = self._send(b"AUTHENTICATE", mechanism.name.encode())
+            for answer in (mechanism.first, mechanism.after_error):
+                if not await self._until(tag, continuation=True):
+                    return
+                self._lines.write(base64.b64encode(answer) + b"\r\n")
             await self._until(tag)
 
     async def _examine(self) -> None:

@@ -10,7 +10,7 @@ import imaplib
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from imapclient.exceptions import IMAPClientError
 from mailsync import netguard
 from mailsync.imap import errors
 from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
+from mailsync.sasl import Mechanism, choose
 
 READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
 CONNECT_TIMEOUT = 20.0
@@ -32,13 +33,14 @@ Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where and as whom to sign in. `password` stays out of the repr."""
+    """Where and as whom to sign in. `password` stays out of the repr; with `bearer` it is an OAuth access token."""
 
     host: str
     port: int
     security: str  # "tls", "starttls" or "none"
     login: str
     password: str = field(repr=False)
+    bearer: bool = False
     allow_private: bool = False
     ca_file: str = ""
     max_literal: int = 64 * 1024 * 1024
@@ -104,7 +106,7 @@ class Session:
         self.capabilities: frozenset[str] = frozenset()
 
     def sign_in(self, credentials: Credentials) -> None:
-        """PLAIN where offered (any characters), else LOGIN. Raises Refused or Busy."""
+        """By consent or by password, PLAIN where offered (any characters), else LOGIN. Raises Refused or Busy."""
         refuse_line_breaks(credentials.login.encode(), credentials.password.encode())
         if self.imap.state != "NONAUTH":
             raise Refused("The server lets everybody in without a login (PREAUTH).", step="login")
@@ -112,30 +114,36 @@ class Session:
         self.imap.untagged_responses.pop("CAPABILITY", None)
         with translated("login"):
             try:
-                if "AUTH=PLAIN" in offered:
-                    self._authenticate(credentials, at_once="SASL-IR" in offered)
-                elif "LOGINDISABLED" in offered:
-                    raise Refused(
-                        "The server accepts no password over this connection (LOGINDISABLED).", step="login"
-                    )
+                if mechanism := mechanism_for(credentials, offered):
+                    self._authenticate(mechanism, at_once="SASL-IR" in offered)
                 else:
                     self._login(credentials)
             except (imaplib.IMAP4.error, IMAPClientError) as error:
                 if isinstance(error, imaplib.IMAP4.abort):
                     raise
-                raise errors.login_refused(_safe(error)) from None
+                raise errors.login_refused(_safe(error), bearer=credentials.bearer) from None
         self.refresh_capabilities()
 
-    def _authenticate(self, credentials: Credentials, *, at_once: bool) -> None:
-        """PLAIN (RFC 4616), `at_once` within the command itself (RFC 4959): a round trip less."""
-        answer = f"\0{credentials.login}\0{credentials.password}".encode()
-        if not at_once:
-            self.imap.authenticate("PLAIN", lambda _challenge: answer)
-            return
-        kind, data = self.imap._simple_command("AUTHENTICATE", b"PLAIN", base64.b64encode(answer))
+    def _authenticate(self, mechanism: Mechanism, *, at_once: bool) -> None:
+        """One exchange (RFC 9051 6.2.2), `at_once` within the command itself (RFC 4959): a round trip less."""
+        words = [base64.b64encode(mechanism.first)] if at_once else []
+        tag = self.imap._command("AUTHENTICATE", mechanism.name.encode(), *words)
+        for answer in (mechanism.first, mechanism.after_error)[at_once:]:
+            if not self._waits_for_an_answer(tag):
+                break
+            self.imap.send(base64.b64encode(answer) + b"\r\n")
+        kind, data = self.imap._get_tagged_response(tag)
         if kind != "OK":
             raise imaplib.IMAP4.error(data[-1])
         self.imap.state = "AUTH"
+
+    def _waits_for_an_answer(self, tag: bytes) -> bool:
+        """Read until the server asks with "+" or has ended the command."""
+        while not self.imap.tagged_commands[tag]:
+            self.imap._check_bye()
+            if self.imap._get_response() is None:
+                return True
+        return False
 
     def _login(self, credentials: Credentials) -> None:
         try:
@@ -388,6 +396,29 @@ def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
     imap.untagged_responses = {}  # and what was told before it
     with translated("tls"):
         imap._get_capabilities()
+
+
+def mechanism_for(credentials: Credentials, offered: Collection[str]) -> Mechanism | None:
+    """How to sign in, by the capabilities in capitals; None for the command LOGIN. Raises Refused, ForbiddenText."""
+    names = {name.removeprefix("AUTH=") for name in offered if name.startswith("AUTH=")}
+    try:
+        mechanism = choose(
+            names,
+            login=credentials.login,
+            secret=credentials.password,
+            bearer=credentials.bearer,
+            host=credentials.host,
+            port=credentials.port,
+        )
+    except ValueError as error:
+        raise ForbiddenText(str(error)) from None
+    if mechanism is None and credentials.bearer:
+        raise Refused(
+            "The server takes no sign-in by consent (neither XOAUTH2 nor OAUTHBEARER).", step="login"
+        )
+    if mechanism is None and "LOGINDISABLED" in offered:
+        raise Refused("The server accepts no password over this connection (LOGINDISABLED).", step="login")
+    return mechanism
 
 
 def _safe(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from mailsync.models.act import Act
 from mailsync.models.blob import Blob
 from mailsync.models.connection import ConnectionTest
+from mailsync.models.consent import Consent
 from mailsync.models.event import Event, EventKind
 from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
@@ -19,6 +20,7 @@ __all__ = [
     "Attachment",
     "Blob",
     "ConnectionTest",
+    "Consent",
     "Event",
     "EventKind",
     "Folder",

@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee
+from mailsync.models.consent import Consent
 
 
 class Security(models.TextChoices):
@@ -45,7 +46,9 @@ class Mailbox(models.Model):
     smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
     login = models.CharField(max_length=254)
     # MultiFernet token made by secrets.seal(); bound to the account, so it opens nowhere else.
+    # Empty where the mailbox lives by a consent instead.
     secret = models.BinaryField()
+    consent = models.OneToOneField(Consent, null=True, on_delete=models.PROTECT, related_name="mailbox")
     # Set only by an operator's command: this mailbox may reach a private address.
     private_host_allowed = models.BooleanField(default=False)
 

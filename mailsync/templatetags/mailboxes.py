@@ -7,7 +7,19 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from mailsync import oauth
+from mailsync.models import Mailbox
+
 register = template.Library()
+
+
+@register.filter
+def provider(mailbox: Mailbox) -> str:
+    """Where the consent is that the mailbox lives by; "" where it has a password."""
+    if mailbox.consent is None:
+        return ""
+    found = oauth.by_key(mailbox.consent.provider)
+    return found.name if found else mailbox.consent.provider
 
 
 @register.filter

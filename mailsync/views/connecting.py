@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
-from mailsync import access, connecting, foldertree, presets, progress, secrets
+from mailsync import access, connecting, foldertree, oauth, presets, progress, secrets
 from mailsync.connecting import CannotConnect
 from mailsync.forms import AddressForm, ChooseForm, FoldersForm, RepairForm, SenderForm, ShareForm
 from mailsync.models import (
@@ -43,6 +43,7 @@ WAITING_TOO_LONG = timedelta(seconds=15)
 RUNNING_TOO_LONG = timedelta(seconds=300)
 SKIPPED_SHOWN = 50
 STEP_NAMES = {
+    "consent": gettext_lazy("Your consent"),
     "name": gettext_lazy("Find the server"),
     "connect": gettext_lazy("Reach it"),
     "tls": gettext_lazy("Protect the connection"),
@@ -60,10 +61,16 @@ SECTION = {"section": "mailboxes"}
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 def connect(request: RequestOfEmployee) -> HttpResponse:
-    """Page 1: address and password. Where the plan has no room, the reason instead of the form."""
+    """Page 1: address and password, or the way to a provider. Where the plan has no room, the reason instead."""
     refusal = connecting.why_not(request.user, timezone.localdate())
     form = AddressForm(request.POST or None, owner=request.user, initial=_typed_before(request))
     if request.method == "POST" and not refusal and form.is_valid():
+        if provider := form.consents_at():
+            typed = form.cleaned_data
+            asked = connecting.ask_consent(
+                by=request.user, address=typed["address"], provider=provider, login=typed["login"]
+            )
+            return redirect("mail:connect-consent", asked.pk)
         test = connecting.start_test(
             by=request.user,
             address=form.cleaned_data["address"],
@@ -78,7 +85,7 @@ def connect(request: RequestOfEmployee) -> HttpResponse:
             **SECTION,
             "form": form,
             "refusal": refusal,
-            "preset": presets.for_address(form["address"].value() or ""),
+            **_hint(form["address"].value() or ""),
         },
         status=422 if form.errors else 200,
     )
@@ -97,8 +104,14 @@ def _typed_before(request: RequestOfEmployee) -> dict[str, Any]:
 @require_GET
 def hint(request: RequestOfEmployee) -> HttpResponse:
     """What the provider of the address asks for, while the address is being typed."""
-    preset = presets.for_address(request.GET.get("address", ""))
-    return render(request, "mail/connect/_hint.html", {"preset": preset})
+    return render(request, "mail/connect/_hint.html", _hint(request.GET.get("address", "")))
+
+
+def _hint(address: str) -> dict[str, Any]:
+    """The provider, and where one can consent; a company's own domain may live at any of them."""
+    preset, provider = presets.for_address(address), oauth.for_address(address)
+    known = preset or provider
+    return {"preset": preset, "provider": provider, "providers": [] if known else oauth.configured()}
 
 
 @login_required
@@ -160,6 +173,7 @@ def _connected(request: RequestOfEmployee, test: ConnectionTest, form: ChooseFor
             address=test.address,
             settings=connecting.settings_of(test),
             sealed=bytes(test.secret),
+            consent=test.consent,
             found=form.found,
             choice=form.choice(),
             fetch_days=form.cleaned_data["fetch_days"],
@@ -179,7 +193,7 @@ def _connected(request: RequestOfEmployee, test: ConnectionTest, form: ChooseFor
 def _get_test(employee: Employee, test_id: int) -> ConnectionTest:
     """Door: one's own test that has not served yet."""
     mine = ConnectionTest.objects.filter(by=employee).exclude(state="used")
-    return get_object_or_404(mine.select_related("mailbox"), pk=test_id)
+    return get_object_or_404(mine.select_related("mailbox", "consent"), pk=test_id)
 
 
 def _test_context(test: ConnectionTest) -> dict[str, Any]:
@@ -187,6 +201,7 @@ def _test_context(test: ConnectionTest) -> dict[str, Any]:
     shown = [
         {"name": name, **told.get(key, {"key": key, "state": "waiting", "text": ""})}
         for key, name in STEP_NAMES.items()
+        if key != "consent" or test.provider
     ]
     late = _late(test)
     state = "failed" if late == "lost" else test.state
@@ -198,11 +213,13 @@ def _test_context(test: ConnectionTest) -> dict[str, Any]:
         "steps": shown,
         "unfinished": state in ("waiting", "running"),
         # Trying the same again makes sense where the server was at fault, not what was typed.
-        "typed": any(step["state"] == "failed" and step["key"] in ("name", "tls", "login") for step in shown),
+        "typed": not test.provider
+        and any(step["state"] == "failed" and step["key"] in ("name", "tls", "login") for step in shown),
         "warned": any(step["state"] == "warning" for step in shown),
         "said": said or next((step for step in reversed(shown) if step["state"] == "ok"), None),
         "seen": hashlib.sha256(json.dumps([state, late, test.steps]).encode()).hexdigest()[:16],
         "preset": presets.for_address(test.address),
+        "provider": oauth.by_key(test.provider),
     }
 
 
@@ -244,7 +261,7 @@ def _with_people(boxes: QuerySet[Mailbox]) -> QuerySet[Mailbox]:
     in_step = Folder.objects.filter(mailbox=OuterRef("pk"), syncing=True, selectable=True)
     of_each = in_step.order_by().values("mailbox")
     return (
-        boxes.select_related("owner")
+        boxes.select_related("owner", "consent")
         .annotate(
             people=Count("grants"),
             syncing_folders=Coalesce(Subquery(of_each.annotate(n=Count("pk")).values("n")), 0),
@@ -370,6 +387,7 @@ def repair(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
         "form": form,
         "mailbox": mailbox,
         "preset": presets.for_host(mailbox.imap_host) or presets.for_address(mailbox.address),
+        "offered": oauth.for_mailbox(mailbox),
     }
     return render(request, "mail/connect/repair.html", context, status=422 if form.errors else 200)
 

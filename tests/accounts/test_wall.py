@@ -6,11 +6,21 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, models, transaction
+from django.utils import timezone
 
 from accounts import audit, tenancy
 from accounts.models import Account, AuditEntry, Employee
 from crm.models import Company, Contact, Deal, EmailAddress, Exclusion, Lead, Pipeline, Stage
-from mailsync.models import Act, ConnectionTest, Event, FolderCheck, Operation, SkippedMessage, Tombstone
+from mailsync.models import (
+    Act,
+    ConnectionTest,
+    Consent,
+    Event,
+    FolderCheck,
+    Operation,
+    SkippedMessage,
+    Tombstone,
+)
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -38,6 +48,13 @@ def furnished(world: World) -> World:
         Act.objects.create(verb="star", count=1, **of_ann)
         ConnectionTest.objects.create(
             address="x@acme.example", imap_host="x", login="x", secret=b"", **of_ann
+        )
+        Consent.objects.create(
+            account=world.acme,
+            provider="google",
+            address="x@acme.example",
+            secret=b"x",
+            expires_at=timezone.now(),
         )
         Operation.objects.create(
             mailbox=world.ann_box, folder=placement.folder, uid=placement.uid, kind="flag", **of_ann

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trustme
@@ -68,7 +69,7 @@ def server(request, own) -> Iterator[Server]:
 
 
 def credentials(server: Server, security: str, tls: ssl.SSLContext, **changes: str) -> SmtpCredentials:
-    known = {"login": "ann", "password": PASSWORD, "host": "localhost"} | changes
+    known: dict[str, Any] = {"login": "ann", "password": PASSWORD, "host": "localhost"} | changes
     return SmtpCredentials(**known, port=server.port, security=security, tls=tls, allow_private=True)
 
 

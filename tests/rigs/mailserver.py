@@ -33,12 +33,18 @@ class MailServer:
         first_port: int,
         certificate: Certificate | None = None,
         ca_file: Path | None = None,
+        introspection_url: str = "",
     ) -> "MailServer":
         port = services.free_port(first_port)
-        return cls(
-            services.start_dovecot(supervisor, home, port=port, certificate=certificate, name=home.name),
-            ca_file,
+        server = services.start_dovecot(
+            supervisor,
+            home,
+            port=port,
+            certificate=certificate,
+            name=home.name,
+            introspection_url=introspection_url,
         )
+        return cls(server, ca_file)
 
     @property
     def host(self) -> str:

@@ -8,11 +8,11 @@ from django.core.management.base import BaseCommand
 from accounts import tenancy
 from accounts.models import Account
 from mailsync import secrets
-from mailsync.models import ConnectionTest, Mailbox
+from mailsync.models import ConnectionTest, Consent, Mailbox
 
 
 class Command(BaseCommand):
-    help = "Seals every mailbox password anew, with the first key of MAIL_SECRET_KEYS."
+    help = "Seals every mailbox password and consent anew, with the first key of MAIL_SECRET_KEYS."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 (Django's signature)
         sealed = 0
@@ -21,13 +21,16 @@ class Command(BaseCommand):
             with tenancy.acting_for(account_id):
                 # Locked: a login that is being repaired meanwhile must not be overwritten with the old one.
                 sealed += _seal_anew(Mailbox.objects.exclude(secret=b"").select_for_update(), account_id)
+                sealed += _seal_anew(Consent.objects.select_for_update(), account_id)
                 sealed += _seal_anew(
                     ConnectionTest.objects.exclude(secret=b"").select_for_update(), account_id
                 )
         self.stdout.write(f"{sealed} secrets sealed with the newest key")
 
 
-def _seal_anew(rows: Iterable[Mailbox] | Iterable[ConnectionTest], account_id: int) -> int:
+def _seal_anew(
+    rows: Iterable[Mailbox] | Iterable[ConnectionTest] | Iterable[Consent], account_id: int
+) -> int:
     sealed = 0
     for row in rows:
         secret = secrets.unseal(bytes(row.secret), account_id=account_id)

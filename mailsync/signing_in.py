@@ -1,0 +1,67 @@
+"""Signing in to a mailbox's IMAP server with what the mailbox has: a password, or a person's consent."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from mailsync import consents, oauth, secrets
+from mailsync.imap.errors import Refused
+from mailsync.imap.server import ImapServer
+from mailsync.imap.session import Credentials, Session, connect
+from mailsync.models import Mailbox
+
+
+@contextmanager
+def signed_in(mailbox: Mailbox) -> Iterator[ImapServer]:
+    """A connection for the length of the block; `mailbox` has its consent selected.
+
+    Raises what session.connect raises, Withdrawn, and secrets.WrongKeyError. Outside of every transaction.
+    """
+    session = _connected(mailbox)
+    try:
+        yield ImapServer(session)
+    finally:
+        session.close()
+
+
+def credentials_at_hand(mailbox: Mailbox) -> Credentials:
+    """Without asking a provider. Raises Unreachable where an access token has run out, secrets.WrongKeyError."""
+    secret = consents.token_at_hand(mailbox.consent) if mailbox.consent else _password(mailbox)
+    return _credentials(mailbox, secret)
+
+
+def _connected(mailbox: Mailbox) -> Session:
+    if mailbox.consent is None:
+        return connect(_credentials(mailbox, _password(mailbox)))
+    token = consents.access_token(mailbox.consent)
+    try:
+        return connect(_credentials(mailbox, token))
+    except Refused:
+        # A token may end before its time (a changed password does that): the provider says whether the consent has.
+        newer = consents.access_token(mailbox.consent, refused=token.reveal())
+        return connect(_credentials(mailbox, newer))
+
+
+def _password(mailbox: Mailbox) -> secrets.Secret:
+    return secrets.unseal(bytes(mailbox.secret), account_id=mailbox.account_id)
+
+
+def _at_own(mailbox: Mailbox) -> bool:
+    """The mailbox lives at the operator's own provider, whose servers the operator named."""
+    provider = oauth.by_key(mailbox.consent.provider) if mailbox.consent else None
+    return provider is not None and provider.own
+
+
+def _credentials(mailbox: Mailbox, secret: secrets.Secret) -> Credentials:
+    return Credentials(
+        host=mailbox.imap_host,
+        port=mailbox.imap_port,
+        security=mailbox.imap_security,
+        login=mailbox.login,
+        password=secret.reveal(),
+        bearer=mailbox.consent is not None,
+        allow_private=mailbox.private_host_allowed or settings.MAIL_ALLOW_PRIVATE_HOSTS or _at_own(mailbox),
+        ca_file=settings.MAIL_CA_FILE,
+        max_literal=settings.MAIL_MAX_MESSAGE_BYTES + 1024 * 1024,
+    )
