@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_wall_between_tenants'),
-        ('mailsync', '0007_let_a_mailbox_rest'),
+        ('mailsync', '0008_count_workers_by_server_and_login'),
     ]
 
     operations = [
