@@ -1,5 +1,5 @@
-"""The catalogue of ../shared/SYNC_CASES.md, letters A to F and J, at a server of each kind: full and bare in every run,
-nocond and noplus with -m slow. After each case a client that is not ours reads the server and judges (conftest.Case.judge):
+"""The catalogue of cases that sync must survive, A to F and J, at a server of each kind: full and bare in every run,
+nocond and noplus with -m slow. After each case a client that is not ours reads the server and judges (conftest.Case):
 rows = server, every mail is there as often as it must be, one more run writes nothing.
 
 | id | where, or why not |

@@ -292,7 +292,7 @@ class TwoWay(RuleBasedStateMachine):
 def play(world: World, dovecot: MailServer, *, examples: int, steps: int) -> None:
     with line_to(dovecot.host, dovecot.port) as line:
         run_state_machine_as_test(
-            lambda: TwoWay(world, dovecot, line),  # type: ignore[arg-type] (documented: any factory)
+            lambda: TwoWay(world, dovecot, line),  # type: ignore[arg-type]  # any factory will do
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
