@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import tenancy
@@ -220,6 +221,9 @@ def _mend(run: Check, folder: Folder, comparison: Comparison, ours: OurSide) -> 
             locked.full_at = None
             locked.uid_seen = min(locked.uid_seen, locked.uid_seen if rewind_to is None else rewind_to)
             locked.save(update_fields=["full_at", "uid_seen"])
+            if missing := comparison.count(Cause.MISSING):
+                found = Mailbox.objects.filter(pk=folder.mailbox_id)
+                found.update(missing=F("missing") + missing, missing_at=timezone.now())
     news = comparison.count(Cause.ARRIVED) + comparison.count(Cause.FETCHING)
     run.wake |= rewind_to is not None or removed or news > 0
     _note(run.turn, folder, comparison, path=folder.path, repaired=rewind_to is not None, ours=ours)

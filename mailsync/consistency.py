@@ -69,11 +69,11 @@ INVARIANTS = (
     # A move that the server has answered leaves the UID empty until the next pull of the target folder; a new
     # UIDVALIDITY leaves them all empty until the folder is read to its end.
     Invariant(
-        "a placement without a UID waits for a move that is open or just done, or for its rebuilt folder",
+        "a placement without a UID waits for a move that is open or just done, for its rebuilt folder, or for a person",
         """SELECT format('placement %%s: message %%s in folder %%s', p.id, p.message_id, p.folder_id)
            FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
            WHERE p.account_id = %(account)s AND p.uid IS NULL
-           AND NOT (f.full_at IS NULL AND f.uid_seen = 0) AND NOT EXISTS (
+           AND NOT (f.full_at IS NULL AND f.uid_seen = 0) AND f.held_back = 0 AND NOT EXISTS (
                SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
                AND (o.state IN ('pending', 'sending')
                     OR o.state = 'done' AND o.finished_at > now() - interval '1 hour'))""",

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import live, pulling, pushing, replica, schedule, secrets
+from mailsync import holding, live, pulling, pushing, replica, schedule, secrets
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
@@ -175,8 +175,8 @@ def refresh_folders(run: Run) -> list[Folder]:
     gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
     with replica.writing(run.lease):
         wished = _wished_names(run)
-        for name in gone:
-            if ours[name].deleting or not _is_wished(name, wished):
+        for name in sorted(gone, key=lambda name: ours[name].pk):
+            if ours[name].deleting or (not _is_wished(name, wished) and holding.may_go(ours[name])):
                 replica.remove_folder(ours.pop(name))
         for found in listed:
             if found.name not in ours and not _is_wished(found.name, wished):

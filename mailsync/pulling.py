@@ -12,7 +12,7 @@ from django.db import DataError
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import importing, pushing, replica
+from mailsync import holding, importing, pushing, replica
 from mailsync.fetching import BodyStream, prepared
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
@@ -21,10 +21,10 @@ from mailsync.mime import parse
 from mailsync.models import Folder, SkippedMessage
 from mailsync.run import Run
 from mailsync.sync import ladder
-from mailsync.sync.brake import held
+from mailsync.sync.brake import Verdict
 from mailsync.sync.ladder import EVERYTHING, FEW, Ask, FlagsAsked, Seen
 from mailsync.sync.ledger import UidRanges
-from mailsync.sync.plan import plan_arrivals, plan_flags, plan_vanished
+from mailsync.sync.plan import lost, plan_arrivals, plan_flags, plan_vanished
 from mailsync.sync.state import Import, Place, RemoteFolder, RemoteMessage
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
@@ -95,7 +95,9 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
         newest = _list(run, max(1, opened.exists - FEW + 1), opened.exists)
         flags = {message.uid: message.flags for message in newest}
     _show_flags(run, folder, opened, flags)
-    if (ask.whole or folder.server_messages + len(listed) != opened.exists) and not _vanish(
+    differs = folder.server_messages + len(listed) != opened.exists
+    # While something is held back, each arrival may be that which was missed, under another UID.
+    if (ask.whole or differs or folder.held_back) and not _vanish(
         run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))
     ):
         return True
@@ -324,22 +326,19 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
 
 
 def _vanish(run: Run, folder: Folder, opened: Opened, present: Container[int]) -> bool:
-    """Drop what the server no longer has, unless the brake holds; returns whether the folder is now equal."""
+    """Drop what the server no longer has, unless the brake holds it; False: the folder must be asked again."""
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
         local = replica.load(locked, window_start=run.window_start)
-        gone = plan_vanished(RemoteFolder(opened.uidvalidity, opened.uidnext, present=present), local)
-        if held(len(gone), len(local.placements), locked.held_back):
-            locked.held_back = len(gone)
-            locked.error = (
-                f"The server suddenly shows {len(gone)} of {len(local.placements)} messages fewer. "
-                "They are kept here until it says so again."
-            )
-            locked.save(update_fields=["held_back", "error"])
-            return False
+        remote = RemoteFolder(opened.uidvalidity, opened.uidnext, present=present)
+        gone = plan_vanished(remote, local)
+        missed = lost(gone, remote, local)
+        verdict = holding.verdict(locked, len(missed), len(local.placements))
+        if verdict is not Verdict.FOLLOW:
+            gone = [each for each in gone if each not in set(missed)]
         replica.vanish(gone)
     run.changed += len(gone)
-    return True
+    return verdict is not Verdict.LOOK_AGAIN
 
 
 def _advance(
@@ -363,12 +362,15 @@ def _advance(
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
         locked.server_uidnext = 0 if moved_in else opened.uidnext
-        locked.held_back, locked.error, locked.errors_in_row = 0, "", rebuilds
+        locked.errors_in_row = rebuilds
+        if not locked.held_back:
+            locked.error = ""
         locked.wanted = locked.fetched = opened.exists
         if whole:
             locked.full_at = timezone.now()
         locked.save()
-        never_came = replica.never_came(locked, asked_at)
+        # What is held back may wait for a UID that no move will bring.
+        never_came = [] if locked.held_back else replica.never_came(locked, asked_at)
         replica.vanish(never_came)
     run.changed += len(never_came)
 

@@ -23,7 +23,6 @@ from mailsync.access import includes
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
 from mailsync.models import Operation, OperationState, Placement, SpecialUse
-from mailsync.tags import Tag, offered, tags_of
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +60,8 @@ class FolderLine:
     error: str
     delimiter: str
     url: str
+    held_back: int = 0
+    brake: str = ""
 
     @property
     def badge(self) -> int:
@@ -89,6 +90,10 @@ class Box(Protocol):
     def troubled_since(self) -> datetime | None: ...
     @property
     def first_synced(self) -> bool: ...
+    @property
+    def missing(self) -> int: ...
+    @property
+    def missing_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ class MailboxLine:
     last_error: str
     troubled_since: datetime | None
     first_synced: bool
+    missing: int
+    missing_at: datetime | None
     folders: tuple[FolderLine, ...]
 
     def may(self, level: str) -> bool:
@@ -160,6 +167,8 @@ def tree(boxes: Iterable[Box]) -> Tree:
                 last_error=box.last_error,
                 troubled_since=box.troubled_since,
                 first_synced=box.first_synced,
+                missing=box.missing,
+                missing_at=box.missing_at,
                 folders=tuple(lines_of(folders.get(box.id, []))),
             )
             for box in ordered
@@ -168,7 +177,8 @@ def tree(boxes: Iterable[Box]) -> Tree:
 
 
 _FOLDERS = """
-SELECT id, mailbox_id, special_use, path, total, unseen, selectable, error, delimiter FROM mailsync_folder
+SELECT id, mailbox_id, special_use, path, total, unseen, selectable, error, delimiter, held_back, brake
+FROM mailsync_folder
 WHERE mailbox_id = ANY(%s) AND syncing AND NOT deleting
 """
 
@@ -179,7 +189,7 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
     with connection.cursor() as cursor:
         cursor.execute(_FOLDERS, [mailbox_ids])
         rows = cursor.fetchall()
-    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter in rows:
+    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter, held, brake in rows:
         line = FolderLine(
             id=folder_id,
             mailbox_id=mailbox_id,
@@ -193,6 +203,8 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
             error=error,
             delimiter=delimiter,
             url=f"{root}mail/{folder_id}/",
+            held_back=held,
+            brake=brake,
         )
         found.setdefault(mailbox_id, []).append(line)
     return found
@@ -444,17 +456,3 @@ def failed_operations(employee: Employee) -> list[Failure]:
 def dismiss_failed(employee: Employee) -> None:
     failed = Operation.objects.filter(by=employee, state=OperationState.FAILED, noticed_at=None)
     failed.update(noticed_at=timezone.now())
-
-
-def tags_in_use(folder_id: int) -> list[Tag]:
-    """The tags of the folder's newest 500 messages and those that every program knows, by name."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT DISTINCT unnest(flags) FROM (
-                   SELECT flags FROM mailsync_placement WHERE folder_id = %s
-                   ORDER BY received_at DESC, id DESC LIMIT 500) newest""",
-            [folder_id],
-        )
-        used = tags_of(flag for (flag,) in cursor.fetchall())
-    names = {tag.name.lower(): tag for tag in [*offered(), *used]}
-    return sorted(names.values(), key=lambda tag: tag.name.lower())

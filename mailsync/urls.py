@@ -1,17 +1,6 @@
 """URLs of mail."""
 
-from mailsync.views import (
-    acting,
-    checking,
-    connecting,
-    consenting,
-    folders,
-    health,
-    images,
-    live,
-    reading,
-    tagging,
-)
+from mailsync.views import acting, checking, connecting, consenting, folders, health, images, live, reading
 
 app_name = "mail"
 urlpatterns = [
@@ -24,5 +13,4 @@ urlpatterns = [
     *health.urls,
     *images.urls,
     *live.urls,
-    *tagging.urls,
 ]

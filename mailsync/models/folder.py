@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
 from mailsync.models.mailbox import Mailbox
+from mailsync.sync.brake import Brake
 
 
 class SpecialUse(models.TextChoices):
@@ -52,6 +53,7 @@ class Folder(models.Model):
     full_at = models.DateTimeField(null=True)
     # How many placements the last plan would have dropped and the brake held back; see sync.brake.
     held_back = models.PositiveIntegerField(default=0)
+    brake = models.CharField(max_length=10, blank=True, choices=[(b.value, b.name) for b in Brake])
     # Progress of a fetch: messages on the server and how many of them were looked through.
     wanted = models.PositiveIntegerField(default=0)
     fetched = models.PositiveIntegerField(default=0)

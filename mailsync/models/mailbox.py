@@ -66,6 +66,9 @@ class Mailbox(models.Model):
     first_sync_started_at = models.DateTimeField(null=True)
     first_synced_at = models.DateTimeField(null=True)
     synced_at = models.DateTimeField(null=True)
+    # Messages that comparisons found missing without a reason, and when last; until somebody has read of it.
+    missing = models.PositiveIntegerField(default=0)
+    missing_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "address"], name="mailbox_address_once")]

@@ -84,6 +84,14 @@ def plan_vanished(remote: RemoteFolder, local: LocalFolder) -> list[Vanish]:
     ]
 
 
+def lost(vanished: Iterable[Vanish], remote: RemoteFolder, local: LocalFolder) -> list[Vanish]:
+    """Those whose message is not in this folder under another UID either: the others were only renumbered."""
+    present = remote.present or set()
+    still_here = {p.message_id for p in local.placements if p.uid is not None and p.uid in present}
+    message_of = {placement.id: placement.message_id for placement in local.placements}
+    return [each for each in vanished if message_of[each.placement_id] not in still_here]
+
+
 def rebase(flags: Flags, placement: LocalPlacement) -> Flags:
     """What to show: the server's flags, with what the employee did and the server has not heard of."""
     return (flags - placement.remove) | placement.add

@@ -224,7 +224,7 @@ def _words(difference: dict[str, Any]) -> str:
             n,
         ),
         Cause.REMOVED: _("%(n)s here and no longer on the server: removed there since the last sync"),
-        Cause.HELD: _("%(n)s suddenly gone from the server: kept here until it says so again"),
+        Cause.HELD: _("%(n)s suddenly gone from the server: kept here until somebody decides"),
         Cause.COMING: _("%(n)s moved here; the server has not confirmed it yet"),
     }
     return said[Cause(difference["cause"])] % {"n": grouped(n), "day": day}

@@ -1,4 +1,4 @@
-"""What stands above every page of mail: trouble with a mailbox, and what the server refused."""
+"""What stands above every page of mail: trouble, what is held back, what was missing, what the server refused."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ from accounts.models import Employee
 from mailsync import health, reading
 from mailsync.health import Health
 from mailsync.models import GrantLevel
-from mailsync.reading import Failure, MailboxLine, Tree
+from mailsync.reading import Failure, FolderLine, MailboxLine, Tree
+from mailsync.sync.brake import Brake
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,29 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A folder in which messages are kept that the server no longer shows."""
+
+    mailbox: MailboxLine
+    folder: FolderLine
+
+    @property
+    def may_decide(self) -> bool:
+        return self.mailbox.may(GrantLevel.MANAGE)
+
+    @property
+    def is_kept(self) -> bool:
+        """Somebody has decided to keep them: said in the folder itself and no longer everywhere."""
+        return self.folder.brake == Brake.KEEP
+
+
+@dataclass(frozen=True, slots=True)
 class Strips:
     """Equal as long as the page says the same."""
 
     troubles: tuple[Trouble, ...]
+    held: tuple[Held, ...]
+    missing: tuple[MailboxLine, ...]
     failed: tuple[Failure, ...]
 
 
@@ -33,4 +53,11 @@ def strips(employee: Employee, tree: Tree) -> Strips:
     """Where all is well this costs one query."""
     lines = {line.id: line for line in tree.troubled}
     troubles = tuple(Trouble(lines[each.mailbox_id], each) for each in health.of_ids(lines))
-    return Strips(troubles, tuple(reading.failed_operations(employee)))
+    held = [
+        Held(mailbox, folder)
+        for mailbox in tree.mailboxes
+        for folder in mailbox.folders
+        if folder.held_back and folder.brake != Brake.FOLLOW
+    ]
+    missing = [mailbox for mailbox in tree.mailboxes if mailbox.missing and mailbox.may(GrantLevel.MANAGE)]
+    return Strips(troubles, tuple(held), tuple(missing), tuple(reading.failed_operations(employee)))

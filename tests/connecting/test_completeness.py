@@ -80,7 +80,7 @@ def test_missing_mail_is_an_alarm_and_says_what_happens(world: World) -> None:
 def test_what_the_brake_holds_is_shown(world: World) -> None:
     compared(world, world.folder(world.ann_box), 10, 800, difference("held", 790, *range(1, 51)))
     text = page(world)
-    assert "790 suddenly gone from the server: kept here until it says so again" in text
+    assert "790 suddenly gone from the server: kept here until somebody decides" in text
     assert "and 740 more" in text
     assert "The server suddenly shows much less." in text
 

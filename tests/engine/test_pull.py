@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from mailsync import holding
 from mailsync.models import Folder, Message, Placement
+from mailsync.sync.brake import Brake
 from tests.engine.conftest import Box
 
 
@@ -117,16 +119,19 @@ def test_d10_moved_away_and_back_within_one_interval_is_the_same_message(box: Bo
     box.assert_equal()
 
 
-def test_d07_a_folder_that_suddenly_is_empty_is_believed_only_when_the_server_says_it_twice(box: Box) -> None:
+def test_d07_a_folder_that_suddenly_is_empty_is_kept_until_a_person_says_that_this_is_right(box: Box) -> None:
     for number in range(120):
         box.deliver(f"Mail {number}")
     box.sync()
     box.on_server("STORE", "1:*", "+FLAGS", "(\\Deleted)")
     box.on_server("EXPUNGE", "1:*")
-    outcome = box.sync()
-    assert outcome.again
-    assert len(box.placements()) == 120
-    assert "120 of 120" in box.folder().error
+    assert box.sync().again, "the server may only stutter"
+    for _run in range(2):
+        assert not box.sync().again
+        assert len(box.placements()) == 120
+        assert "120 of 120" in box.folder().error
+    with box.acting():
+        assert holding.answer(box.folder(), Brake.FOLLOW, by=box.world.ann)
     box.sync()
     assert box.placements() == []
     assert box.folder().error == ""

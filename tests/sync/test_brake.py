@@ -1,8 +1,21 @@
-"""A server that stutters must not empty a mailbox; a person who empties a folder must."""
+"""A server that stutters must not empty a mailbox; a person who empties a folder is asked once."""
 
 import pytest
 
-from mailsync.sync.brake import held
+from mailsync.sync.brake import Brake, Verdict, judge
+
+FOLLOW, LOOK_AGAIN, HOLD = Verdict.FOLLOW, Verdict.LOOK_AGAIN, Verdict.HOLD
+
+
+def said(
+    vanishing: int,
+    placements: int = 1_000,
+    *,
+    before: int = 0,
+    brake: Brake = Brake.USUAL,
+    ordinary: bool = False,
+) -> Verdict:
+    return judge(vanishing, placements, before=before, brake=brake, ordinary=ordinary)
 
 
 @pytest.mark.parametrize(
@@ -26,18 +39,42 @@ from mailsync.sync.brake import held
     ],
 )
 def test_what_counts_as_too_much(vanishing: int, placements: int, stops: bool) -> None:
-    assert held(vanishing, placements, held_before=0) is stops
+    assert said(vanishing, placements) is (LOOK_AGAIN if stops else FOLLOW)
 
 
-def test_two_runs_that_agree_pass() -> None:
-    assert held(900, 1_000, held_before=0)
-    assert not held(900, 1_000, held_before=900)
+def test_a_number_that_the_server_says_twice_is_put_to_a_person() -> None:
+    assert said(900) is LOOK_AGAIN
+    assert said(900, before=900) is HOLD
 
 
-def test_two_runs_that_disagree_are_held_again() -> None:
-    """The number still moves: the server has not come to rest."""
-    assert held(950, 1_000, held_before=900)
+def test_a_number_that_still_moves_is_looked_at_again() -> None:
+    assert said(950, before=900) is LOOK_AGAIN
 
 
-def test_a_small_loss_needs_no_second_run() -> None:
-    assert not held(3, 1_000, held_before=900)
+def test_what_comes_back_ends_it_without_anybody() -> None:
+    assert said(0, before=900) is FOLLOW
+    assert said(3, before=900) is FOLLOW
+
+
+def test_trash_and_spam_are_emptied_without_asking_when_the_server_says_it_twice() -> None:
+    assert said(900, ordinary=True) is LOOK_AGAIN
+    assert said(900, before=900, ordinary=True) is FOLLOW
+
+
+def test_a_person_who_says_follow_means_what_they_were_told_and_no_more() -> None:
+    assert said(900, before=900, brake=Brake.FOLLOW) is FOLLOW
+    assert said(850, before=900, brake=Brake.FOLLOW) is FOLLOW
+    assert said(990, before=900, brake=Brake.FOLLOW) is LOOK_AGAIN
+
+
+def test_a_person_who_says_keep_is_not_asked_again() -> None:
+    assert said(950, before=900, brake=Brake.KEEP) is HOLD
+    assert said(1, before=900, brake=Brake.KEEP) is HOLD
+    assert said(0, before=900, brake=Brake.KEEP) is FOLLOW
+
+
+def test_after_an_exchange_of_the_server_every_loss_waits_for_a_person() -> None:
+    for ordinary in (False, True):
+        assert said(1, before=0, brake=Brake.WARY, ordinary=ordinary) is LOOK_AGAIN
+        assert said(1, before=1, brake=Brake.WARY, ordinary=ordinary) is HOLD
+    assert said(0, brake=Brake.WARY) is FOLLOW
