@@ -19,7 +19,7 @@ NAMES = (
     "mail-check", "mail-open", "mails", "menu", "merge", "monitor", "moon", "octagon-alert",
     "paperclip", "pencil", "phone", "plug", "plus", "refresh-cw", "reply", "reply-all", "search",
     "send", "server", "settings", "shield", "shield-alert", "shield-check", "sliders-horizontal",
-    "square-check", "star", "sticky-note", "sun", "trash-2", "triangle-alert", "undo-2", "unlink",
+    "square-check", "star", "sticky-note", "sun", "tag", "trash-2", "triangle-alert", "undo-2", "unlink",
     "unplug", "upload", "user", "user-plus", "users", "x",
 )  # fmt: skip
 SPRITE = Path(__file__).parent / "static" / "accounts" / "icons.svg"

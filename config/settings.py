@@ -136,7 +136,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": "bulk"},
     },
     # Deletions whose half minute is over, reminders whose moment has come.
-    "tasks": {"task": "tasks.tick", "schedule": 10.0},
+    "tasks": {"task": "tasks.tick", "schedule": 10.0, "options": {"queue": "interactive", "expires": 10}},
 }
 
 # Mail

@@ -86,7 +86,19 @@ def running(home: Path, password: str) -> Iterator[tuple[Supervisor, Running]]:
         address = _web(supervisor, environment)
         _finish_manage(letters, home)
         (home / "address").write_text(address)
-        yield supervisor, Running(address, mail, password, servers["DATABASE_OWNER_URL"])
+        with _meanwhile(home, "seed_demo_tasks", env=environment):
+            yield supervisor, Running(address, mail, password, servers["DATABASE_OWNER_URL"])
+
+
+@contextmanager
+def _meanwhile(home: Path, *arguments: str, env: Mapping[str, str]) -> Iterator[None]:
+    """A command that goes on beside the block, and is stopped with it if it is not done by then."""
+    process = _begin_manage(home, *arguments, env=env)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 @contextmanager

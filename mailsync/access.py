@@ -17,6 +17,7 @@ from django.http import Http404
 from accounts.models import Employee
 from mailsync import blobs
 from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant
+from mailsync.tags import Tag, tags_of
 
 Found = TypeVar("Found", bound=Model)
 
@@ -35,7 +36,7 @@ SELECT p.id FROM p JOIN mailsync_folder f ON f.id = p.folder_id WHERE f.mailbox_
 # Each step is one row by its key. LIMIT keeps the planner from joining whole tables instead, which it does in a
 # mailbox that grew before anybody counted it.
 _LETTER = f"""
-SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, p.seen, p.starred, p.message_id, m.subject,
+SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, p.seen, p.starred, p.flags, p.message_id, m.subject,
        m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header,
        c.account_id, c.sha256, c.content, {_BOX}
 FROM (SELECT * FROM mailsync_placement WHERE id = %(id)s LIMIT 1) p
@@ -74,6 +75,7 @@ class Letter:
     received_at: datetime
     seen: bool
     starred: bool
+    flags: list[str]
     message_id: int
     subject: str
     sender_name: str
@@ -85,6 +87,10 @@ class Letter:
     body: bytes
     box: Box
 
+    @property
+    def tags(self) -> list[Tag]:
+        return tags_of(self.flags)
+
 
 def boxes(employee: Employee) -> list[Box]:
     """All connected mailboxes that the employee owns or has a grant on."""
@@ -93,9 +99,9 @@ def boxes(employee: Employee) -> list[Box]:
 
 def get_letter(employee: Employee, placement_id: int, level: str) -> Letter:
     for row in _rows(_LETTER, employee, level, id=placement_id):
-        *columns, recipients, sent_at, size, header, account_id, sha256, content = row[:18]
+        *columns, recipients, sent_at, size, header, account_id, sha256, content = row[:19]
         body = blobs.content(account_id, bytes(sha256), content)
-        columns += [json.loads(recipients), sent_at, size, bytes(header), body, Box(*row[18:])]
+        columns += [json.loads(recipients), sent_at, size, bytes(header), body, Box(*row[19:])]
         return Letter(*columns)
     raise Http404
 

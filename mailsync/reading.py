@@ -23,6 +23,7 @@ from mailsync.access import includes
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
 from mailsync.models import Operation, OperationState, Placement, SpecialUse
+from mailsync.tags import Tag, offered, tags_of
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -456,3 +457,17 @@ def failed_operations(employee: Employee) -> list[Failure]:
 def dismiss_failed(employee: Employee) -> None:
     failed = Operation.objects.filter(by=employee, state=OperationState.FAILED, noticed_at=None)
     failed.update(noticed_at=timezone.now())
+
+
+def tags_in_use(folder_id: int) -> list[Tag]:
+    """The tags of the folder's newest 500 messages and those that every program knows, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT DISTINCT unnest(flags) FROM (
+                   SELECT flags FROM mailsync_placement WHERE folder_id = %s
+                   ORDER BY received_at DESC, id DESC LIMIT 500) newest""",
+            [folder_id],
+        )
+        used = tags_of(flag for (flag,) in cursor.fetchall())
+    names = {tag.name.lower(): tag for tag in [*offered(), *used]}
+    return sorted(names.values(), key=lambda tag: tag.name.lower())

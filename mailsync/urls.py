@@ -1,6 +1,17 @@
 """URLs of mail."""
 
-from mailsync.views import acting, checking, connecting, consenting, folders, health, images, live, reading
+from mailsync.views import (
+    acting,
+    checking,
+    connecting,
+    consenting,
+    folders,
+    health,
+    images,
+    live,
+    reading,
+    tagging,
+)
 
 app_name = "mail"
 urlpatterns = [
@@ -13,4 +24,5 @@ urlpatterns = [
     *health.urls,
     *images.urls,
     *live.urls,
+    *tagging.urls,
 ]

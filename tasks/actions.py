@@ -16,6 +16,7 @@ from accounts import audit, tenancy
 from accounts.models import Employee
 from mailsync import blobs, discarding, schedule
 from mailsync.models import Attachment, Mailbox, Message
+from tasks import access
 from tasks.models import (
     TITLE_LENGTH,
     ChecklistItem,
@@ -91,7 +92,7 @@ def move(task: Task, status: str) -> None:
 @transaction.atomic
 def assign(task: Task, responsible: Employee, *, by: Employee) -> None:
     """Hand the task to somebody, who reads the mail bound to it from now on. The one before keeps taking part."""
-    _refuse_strangers(task, responsible)
+    _refuse_strangers(task, responsible, by)
     if responsible.pk == task.responsible_id:
         return
     before = task.responsible
@@ -108,7 +109,7 @@ def assign(task: Task, responsible: Employee, *, by: Employee) -> None:
 @transaction.atomic
 def let_in(task: Task, employee: Employee, *, by: Employee) -> None:
     """A participant sees and changes the task and reads the mail bound to it."""
-    _refuse_strangers(task, employee)
+    _refuse_strangers(task, employee, by)
     if employee.pk in {task.responsible_id, task.by_id}:
         return
     _row, new = Participant.objects.get_or_create(
@@ -126,9 +127,12 @@ def let_out(task: Task, employee: Employee, *, by: Employee) -> None:
         _record("task.participant_removed", task, by, who=employee.email)
 
 
-def _refuse_strangers(task: Task, employee: Employee) -> None:
+def _refuse_strangers(task: Task, employee: Employee, by: Employee) -> None:
     if employee.account_id != task.account_id or not employee.is_active:
         raise CannotDo(_("Choose a colleague of your company."))
+    # An admin hands a task on; who reads its mail is not for them to say of themselves.
+    if employee.pk == by.pk and not access.reads_mail_of(by, task):
+        raise CannotDo(_("Ask somebody of this task to add you: they decide who reads its mail."))
 
 
 def _clean_title(title: str) -> str:

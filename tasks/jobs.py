@@ -7,6 +7,9 @@ from accounts import tenancy
 from accounts.models import Account
 from tasks import actions
 
+# A deletion that no worker took by then is handed out anew.
+HINT_SECONDS = 60
+
 
 @shared_task(name="tasks.tick")
 def tick() -> int:
@@ -26,5 +29,5 @@ def _tick(account_id: int) -> int:
         raised = actions.raise_reminders(account_id, now)
         over = actions.leaving(account_id, now)
     for task_id in over:
-        carry_out_deletion.delay(account_id, task_id)
+        carry_out_deletion.apply_async((account_id, task_id), queue="interactive", expires=HINT_SECONDS)
     return raised + len(over)

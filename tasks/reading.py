@@ -18,6 +18,7 @@ from accounts.models import Employee
 from mailsync import access as mail
 from mailsync.mime import parse
 from mailsync.models import Message, Placement
+from mailsync.reading import Key as MailKey
 from tasks import access
 from tasks.models import NEVER, ChecklistItem, Reminder, Status, Task, TaskMessage
 
@@ -168,6 +169,22 @@ def links_of(task: Task) -> list[TaskMessage]:
     """The bound messages, oldest first, without their bytes."""
     rows = TaskMessage.objects.filter(task=task).select_related("message__mailbox", "by")
     return list(rows.defer("message__header").order_by("message__received_at", "message_id"))
+
+
+def bound_mail(employee: Employee, *, after: MailKey | None = None) -> tuple[list[TaskMessage], str]:
+    """All mail on the tasks whose people the employee is one of, the newest first, and where the next page begins.
+
+    Also what is in no folder any more, and what came to mailboxes of others.
+    """
+    found = TaskMessage.objects.filter(task__in=access.involved(employee))
+    if after:
+        at = after.received_at
+        older = Q(message__received_at__lt=at) | Q(message__received_at=at, pk__lt=after.id)
+        found = found.filter(older)
+    found = found.select_related("task", "message__mailbox").defer("message__header")
+    rows = list(found.order_by("-message__received_at", "-pk")[: PAGE + 1])
+    last = rows[PAGE - 1] if len(rows) > PAGE else None
+    return rows[:PAGE], str(MailKey(last.message.received_at, last.pk)) if last else ""
 
 
 def place_of(message: Message, employee: Employee) -> Placement | None:

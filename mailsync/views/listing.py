@@ -14,7 +14,7 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dates import MONTHS_3, WEEKDAYS_ABBR
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -22,6 +22,7 @@ from accounts.templatetags.icons import icon
 from mailsync import reading
 from mailsync.models import SpecialUse
 from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
+from mailsync.tags import tags_of
 
 ALL = "all"
 
@@ -130,7 +131,8 @@ _ROW = (
     '<li class="{css}" id="r{id}"><input type="checkbox" name="ids" value="{id}" form="acts"'
     ' aria-label="{select}: {subject}"><a href="{url}" class="line">{spoken}'
     '<span class="who" dir="auto">{who}</span><span class="signs">{signs}<time title="{full}">{when}</time></span>'
-    '<span class="subject" dir="auto">{subject}</span><span class="snippet" dir="auto">{snippet}</span>{where}</a>'
+    '<span class="subject" dir="auto">{subject}</span>'
+    '<span class="snippet" dir="auto">{tags}{snippet}</span>{where}</a>'
     '<button class="star" form="acts" name="one" value="{verb}:{id}" aria-pressed="{pressed}"'
     ' aria-label="{star}">{star_icon}</button></li>'
 )
@@ -202,7 +204,7 @@ class _Words:
         self.unread, self.starred, self.files = _("Unread."), _("Starred."), _("With attachment.")
         self.months = [str(MONTHS_3[month]).title() for month in range(1, 13)]
         self.days = [str(WEEKDAYS_ABBR[day]) for day in range(7)]
-        self.icons = {name: icon(name) for name in ("star", "paperclip", "reply")}
+        self.icons = {name: icon(name) for name in ("star", "paperclip", "reply", "forward")}
 
     def row(self, entry: Entry) -> SafeString:
         local = entry.received_at.astimezone(self.now.tzinfo)
@@ -217,6 +219,7 @@ class _Words:
             full=local.isoformat(" ", "minutes"),
             spoken=self.spoken(entry),
             signs=self.signs(entry),
+            tags=self.tags(entry),
             where=self.where(entry),
             verb="unstar" if entry.starred else "star",
             pressed="true" if entry.starred else "false",
@@ -244,7 +247,19 @@ class _Words:
 
     def signs(self, entry: Entry) -> SafeString:
         answered = self.icons["reply"] if "\\Answered" in entry.flags else SafeString("")
-        return answered + (self.icons["paperclip"] if entry.has_attachments else SafeString(""))
+        forwarded = self.icons["forward"] if "$Forwarded" in entry.flags else SafeString("")
+        return answered + forwarded + (self.icons["paperclip"] if entry.has_attachments else SafeString(""))
+
+    def tags(self, entry: Entry) -> SafeString:
+        found = tags_of(entry.flags)
+        if not found:
+            return SafeString("")
+        chips = format_html_join(
+            "", '<i class="tag hue{}">{}</i>', ((tag.hue, tag.name) for tag in found[:2])
+        )
+        return format_html(
+            '<span class="row-tags" dir="auto">{}{}</span>', chips, "…" if len(found) > 2 else ""
+        )
 
     def where(self, entry: Entry) -> SafeString:
         box = self.boxes.get(entry.folder_id)

@@ -16,6 +16,7 @@ from mailsync import blobs
 from mailsync import reading as mail
 from mailsync.mime import document, parse
 from mailsync.models import Message
+from mailsync.reading import Key
 from mailsync.views import images
 from mailsync.views.pane import plain
 from mailsync.views.reading import disposition
@@ -187,6 +188,16 @@ def release(request: RequestOfEmployee, task_id: int, message_id: int) -> HttpRe
 @login_required
 @require_safe
 @never_cache
+def bound(request: RequestOfEmployee) -> HttpResponse:
+    """All mail that my tasks hold."""
+    links, following = reading.bound_mail(request.user, after=Key.parse(request.GET.get("after", "")))
+    context = {"section": "tasks", "view": "mail", "links": links, "more": following}
+    return render(request, "tasks/bound.html", context)
+
+
+@login_required
+@require_safe
+@never_cache
 def message(request: RequestOfEmployee, task_id: int, message_id: int) -> HttpResponse:
     """A bound message, by the task's door: whoever sees the task reads it, in whose mailbox ever it came."""
     link = access.get_bound(request.user, task_id, message_id)
@@ -256,6 +267,7 @@ def message_file(request: RequestOfEmployee, task_id: int, message_id: int, part
 
 
 urls = [
+    path("mail/", bound, name="bound"),
     path("from-mail/", make, name="from-mail"),
     path("<int:task_id>/unmake/", unmake, name="unmake"),
     path("of-mail/<int:placement_id>/", panel, name="panel"),

@@ -388,3 +388,23 @@ def test_the_theme_is_a_choice_that_stays(world, ann: Page) -> None:
     assert dark != light
     ann.reload()
     assert ann.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+
+
+def test_ann_tags_a_message_and_takes_the_tag_off(world, ann: Page, inbox) -> None:
+    world.message(inbox, subject="Invoice 7", flags=["\\Seen", "Quarterly_report", "$label2"])
+    ann.goto("/")
+    ann.get_by_role("link", name="Invoice 7").click()
+    tags = ann.locator("#tags")
+    tags.get_by_text("Tag", exact=True).click()
+    field = ann.get_by_label("New tag")
+    expect(field).to_be_focused()
+    expect(tags.get_by_role("button", name="Important")).to_be_visible()
+    look(ann, "tags-menu")
+    field.fill("Оплатить")
+    field.press("Enter")
+    expect(tags.get_by_text("Оплатить")).to_be_visible()
+    look(ann, "tags")
+    tags.get_by_role("button", name="Remove the tag Work").click()
+    expect(tags.get_by_text("Work")).to_have_count(0)
+    with world.acting():
+        assert "$label2" not in Placement.objects.get().flags

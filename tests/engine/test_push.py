@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailsync import actions
+from mailsync import actions, tags
 from mailsync.imap.session import Session
 from mailsync.models import OperationState
 from tests.engine.conftest import Box
@@ -211,3 +211,18 @@ def test_f11_two_thousand_messages_are_marked_in_a_few_commands(box: Box) -> Non
     assert all("\\Seen" in flags for flags in box.dovecot.uids(box.login).values())
     assert box.folder().unseen == 0
     box.assert_equal()
+
+
+def test_a_tag_travels_both_ways(box: Box) -> None:
+    box.deliver("Invoice 7")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Invoice 7"), add=[tags.keyword_of("Счет оплачен")], by=box.world.ann)
+    box.sync()
+    box.on_server("STORE", "1", "+FLAGS", "(Archived_by_phone)")
+    box.sync()
+    box.assert_equal()
+    assert [tag.name for tag in tags.tags_of(box.one("Invoice 7").flags)] == [
+        "Archived by phone",
+        "Счет оплачен",
+    ]

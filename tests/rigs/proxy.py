@@ -91,8 +91,8 @@ class Proxy:
     """Carries bytes to the server and back; the fields below the line may be changed while it runs.
 
     `cut` and `stall` count all bytes that went one way since `forget()`: the connection ends, or falls silent, when
-    so many have passed. `answers`: commands (by their first word) which the proxy answers itself. `lost`: commands
-    which the server does, whereupon the connection ends before its answer. `twice`: answers that come two times.
+    so many have passed. `answers`: what the proxy itself answers to commands that match. `lost`: commands which the
+    server does, whereupon the connection ends before its answer. `twice`: answers that come two times.
     """
 
     server: tuple[str, int]
@@ -102,7 +102,7 @@ class Proxy:
     cut: dict[Way, int] = field(default_factory=dict)
     stall: dict[Way, int] = field(default_factory=dict)
     answers: dict[bytes, bytes] = field(default_factory=dict)
-    lost: set[bytes] = field(default_factory=set)
+    lost: re.Pattern[bytes] | None = None
     twice: re.Pattern[bytes] | None = None
     rewritten: list[Rewrite] = field(default_factory=list)
     refusing: bool = False  # every new connection ends at once
@@ -128,14 +128,8 @@ class Proxy:
 
     def heal(self) -> None:
         """From now on everything passes, as the profile lets it."""
-        self.cut, self.stall, self.answers, self.lost, self.twice, self.rewritten = (
-            {},
-            {},
-            {},
-            set(),
-            None,
-            [],
-        )
+        self.cut, self.stall, self.answers, self.rewritten = {}, {}, {}, []
+        self.lost = self.twice = None
         self.refusing, self.trickle, self.late, self.plans = False, 0.0, 0.0, []
 
     def once(self, command: str, what: Callable[[], object]) -> None:
@@ -251,20 +245,19 @@ class _Connection:
                 tag, _, text = line.partition(b" ")
                 self.proxy.commands.append(text.rstrip(b"\r\n"))
                 self.proxy.meet(text)
-                word = text.split()[0].upper() if text.split() else b""
-                if reply := self._own_reply(word, text):
+                if reply := self._own_reply(text):
                     self._say(b"%s %s\r\n" % (tag, reply))
                     self._swallow(file, line)
                     continue
-                if word in self.proxy.lost:
+                if self.proxy.lost and self.proxy.lost.search(text):
                     self._silent.set()
                 self._pass_on(file, line)
 
-    def _own_reply(self, word: bytes, text: bytes) -> bytes:
+    def _own_reply(self, text: bytes) -> bytes:
         refused = self.proxy.profile.refused
         if refused and refused.search(text):
             return b"BAD Unknown command"
-        return self.proxy.answers.get(word, b"")
+        return next((reply for asked, reply in self.proxy.answers.items() if re.search(asked, text)), b"")
 
     def _swallow(self, file, line: bytes) -> None:
         """What follows a refused line without waiting for our leave (LITERAL+)."""

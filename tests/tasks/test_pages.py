@@ -8,8 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tasks import actions, reading
-from tasks.models import Status, Task, TaskMessage
+from mailsync.actions import remove_placements
+from mailsync.reading import Key as MailKey
+from tasks import actions, jobs, reading
+from tasks.models import Reminder, Status, Task, TaskMessage
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -251,3 +253,52 @@ def test_deleting_says_the_numbers_first_and_can_be_taken_back(world: World, ann
         "is back, with all its mail" in ann.post(url("undo-deletion", task.pk), follow=True).content.decode()
     )
     assert ann.get(url("detail", task.pk)).status_code == 200
+
+
+def test_who_only_administers_cannot_let_themselves_in(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box), text="The secret.")
+    with world.acting():
+        task = actions.create_from([placement.message], by=world.ann)
+    adm = world.client(world.adm)
+    form = {"title": task.title, "status": "todo", "priority": "1", "responsible": world.adm.pk}
+    assert (
+        "they decide who reads its mail"
+        in adm.post(url("people", task.pk), {"add": world.adm.pk}, follow=True).content.decode()
+    )
+    assert adm.post(url("detail", task.pk), form).status_code == 422
+    adm.post(url("detail", task.pk), form | {"responsible": world.bob.pk})  # handing on is theirs
+    assert the_task(world).responsible_id == world.bob.pk
+    assert adm.get(url("message", task.pk, placement.message_id)).status_code == 404
+
+
+def test_all_mail_of_anns_tasks_is_on_one_page_also_what_left_its_folder(world: World, ann: Client) -> None:
+    inbox = world.folder(world.ann_box)
+    letters = [world.message(inbox, subject=f"Letter {number}") for number in range(3)]
+    with world.acting():
+        actions.create_from([letters[0].message, letters[1].message], by=world.ann)
+        actions.create_from([letters[2].message], by=world.bob)
+        remove_placements([letters[0].pk])
+        rows, _following = reading.bound_mail(world.ann)
+        assert [row.message.subject for row in rows] == ["Letter 1", "Letter 0"]
+        key = MailKey(rows[0].message.received_at, rows[0].pk)
+        assert [row.pk for row in reading.bound_mail(world.ann, after=key)[0]] == [rows[1].pk]
+    page = ann.get(url("bound")).content.decode()
+    assert "only here" in page
+    assert "Letter 2" not in page
+
+
+def test_the_clock_raises_reminders_and_deletes_what_nobody_took_back(world: World) -> None:
+    with world.acting():
+        task = actions.create("Water the plants", by=world.ann)
+        reminder = actions.remind(task, timezone.now() + timedelta(days=1), whom=world.ann)
+        other = actions.create("Old", by=world.ann)
+        actions.ask_deletion(other, keep_mail=False, by=world.ann)
+    assert jobs.tick() == 0
+    with world.acting():
+        Reminder.objects.filter(pk=reminder.pk).update(at=timezone.now())
+        Task.objects.filter(pk=other.pk).update(delete_at=timezone.now())
+    assert jobs.tick() == 2
+    jobs.carry_out_deletion(world.acme.pk, other.pk)
+    assert the_task(world) == task
+    with world.acting():
+        assert [notice.pk for notice in reading.notices(world.ann)] == [reminder.pk]

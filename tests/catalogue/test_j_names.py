@@ -1,0 +1,76 @@
+"""J: names of folders, as servers and people write them."""
+
+import pytest
+
+from mailsync.models import Folder
+from tests.catalogue.conftest import Case
+from tests.rigs import judge
+
+NAMES = [
+    "&BBAEQARFBDgEMg-", "&ZeVnLIqe-", "a&-b", "&Jjo-!", "+123", "a+1", 'say "hi"', "back\\slash", "100 %", "{5}",
+    "(x)", "blank end ", "a" * 200, "007", "NIL", "Archive2", "archive2", "inbox2", "~home", "[Gmail]",
+]  # fmt: skip
+
+
+def paths(case: Case) -> set[str]:
+    with case.acting():
+        return set(Folder.objects.filter(mailbox=case.mailbox).values_list("path", flat=True))
+
+
+def test_j01_to_j09_a_mail_in_a_folder_of_each_name(case: Case) -> None:
+    made = 0
+    with case.dovecot.imap(case.login) as client:
+        for name in NAMES:
+            quoted = judge.quoted(name.encode())
+            if client.create(quoted)[0] == "OK":
+                raw = f"Subject: in {made}\r\nMessage-ID: <{made}@names>\r\n\r\nx\r\n".encode()
+                client.append(quoted, "", None, raw)
+                case.put(raw, name)
+                made += 1
+    assert made >= 15
+    case.sync()
+    assert {"Архив", "日本語", "a&b", "+123", "archive2", "Archive2"} <= paths(case)
+    case.phone_flags("+", "\\Seen", "+123", folder="+123")
+    case.until_quiet()
+
+
+def test_j10_a_folder_that_is_listed_and_does_not_open_is_not_hammered(case: Case, monkeypatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    case.deliver("Real")
+    case.line.rewrite(rb'^(\* LIST \([^)]*\) "/" "?INBOX"?\r\n)', rb'\1* LIST () "/" Phantom' + b"\r\n")
+    for _run in range(5):
+        case.sync(thorough=False)
+    assert case.subjects() == ["Real"]
+    assert "Phantom" in paths(case)
+    assert 1 <= len(case.line.asked("SELECT", "Phantom")) <= 4
+    case.line.heal()
+    case.until_quiet()
+    assert "Phantom" not in paths(case)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_j13_an_answer_to_list_that_is_empty_or_half_wipes_nothing(case: Case, half: bool) -> None:
+    case.deliver("Filed", folder="Projects")
+    case.deliver("Mail")
+    case.sync()
+    before = paths(case)
+    case.line.rewrite(
+        rb"^\* LIST [^\r\n]*(?:Projects|Archive|Sent)[^\r\n]*\r\n" if half else rb"^\* LIST [^\r\n]*\r\n", b""
+    )
+    case.sync(thorough=False)
+    assert (paths(case), case.subjects("Projects")) == (before, ["Filed"])
+
+
+def test_j14_a_folder_that_is_not_subscribed_is_synchronised_all_the_same(case: Case) -> None:
+    case.deliver("Hidden", folder="Quiet")
+    with case.dovecot.imap(case.login) as client:
+        client.unsubscribe("Quiet")
+    case.sync()
+    assert case.subjects("Quiet") == ["Hidden"]
+
+
+def test_j_k22_one_folder_named_many_times_is_one(case: Case) -> None:
+    case.deliver("Once")
+    case.line.rewrite(rb'^(\* LIST \([^)]*\) "/" "?INBOX"?\r\n)', rb"\1" * 50)
+    case.sync(thorough=False)
+    assert case.subjects() == ["Once"]
