@@ -1,8 +1,9 @@
 """Doors to tasks: who may use a task, and who reads the mail bound to it. Each returns the row or raises Http404.
 
 The rule: the people of a task (responsible, creator, participants) see and change it, and read the mail bound to it,
-whosever mailbox it came to: access follows the link. An admin sees and changes every task of the company, so that a
-leaver's work can be handed on, but reads bound mail only as one of its people. For all others there is no such task.
+whosever mailbox it came to: access follows the link. Only its responsible, its creator and admins delete it. An admin
+sees and changes every task of the company, so that a leaver's work can be handed on, but reads bound mail only as one
+of its people. For all others there is no such task.
 """
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -32,12 +33,14 @@ def get_task(employee: Employee, task_id: int) -> Task:
     return task
 
 
-def get_leaving(employee: Employee, task_id: int) -> Task:
-    """A task whose deletion this employee has asked for and may still take back."""
-    task = Task.objects.filter(pk=task_id, deleted_by=employee, delete_at__isnull=False).first()
-    if task is None:
-        raise Http404
-    return task
+def may_delete(employee: Employee, task: Task) -> bool:
+    """With a task its mail goes, also out of mailboxes that a participant has no key to."""
+    return employee.is_admin or employee.pk in {task.responsible_id, task.by_id}
+
+
+def find_leaving(employee: Employee, task_id: int) -> Task | None:
+    """A task whose deletion this employee has asked for, while it is held."""
+    return Task.objects.filter(pk=task_id, deleted_by=employee, delete_at__isnull=False).first()
 
 
 def reads_mail_of(employee: Employee, task: Task) -> bool:

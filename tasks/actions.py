@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TypedDict, Unpack
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -41,6 +42,13 @@ class CannotDo(Exception):
     """Nothing was changed; the text is a sentence for people."""
 
 
+class TooLate(CannotDo):
+    """A deletion can no longer be taken back."""
+
+    def __init__(self) -> None:
+        super().__init__(_("This task is deleted for good, so it cannot be brought back."))
+
+
 # Making and changing
 
 
@@ -69,14 +77,24 @@ def create_from(messages: Sequence[Message], *, by: Employee) -> Task:
     return task
 
 
+class Changes(TypedDict, total=False):
+    """What `edit` changes; what is not named stays as somebody else may have made it meanwhile."""
+
+    title: str
+    description: str
+    priority: int
+    deadline: datetime | None
+
+
 @transaction.atomic
-def edit(task: Task, *, title: str, description: str, priority: int, deadline: datetime | None) -> None:
+def edit(task: Task, **changes: Unpack[Changes]) -> None:
     """Raises CannotDo without a title."""
-    if priority not in Priority.values:
+    if "title" in changes:
+        changes["title"] = _clean_title(changes["title"])
+    if changes.get("priority", Priority.NORMAL) not in Priority.values:
         raise CannotDo(_("Choose a priority."))
-    Task.objects.filter(pk=task.pk).update(
-        title=_clean_title(title), description=description, priority=priority, deadline=deadline
-    )
+    if changes:
+        Task.objects.filter(pk=task.pk).update(**changes)
 
 
 @transaction.atomic
@@ -276,10 +294,10 @@ def ask_deletion(task: Task, *, keep_mail: bool, by: Employee) -> None:
 
 @transaction.atomic
 def undo_deletion(task: Task, *, by: Employee) -> None:
-    """Raises CannotDo when it is too late."""
+    """Raises TooLate."""
     held = Task.objects.filter(pk=task.pk, delete_at__gt=timezone.now(), deleted_by=by)
     if not held.update(delete_at=None, deleted_by=None, keep_mail=False):
-        raise CannotDo(_("This task is deleted for good."))
+        raise TooLate
 
 
 def leaving(account_id: int, now: datetime) -> list[int]:

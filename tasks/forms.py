@@ -8,7 +8,11 @@ from tasks.models import TITLE_LENGTH, Priority, Status
 
 
 class TaskForm(forms.Form):
-    """The task's own fields, and who is responsible."""
+    """The task's own fields, and who is responsible.
+
+    Each carries what the page showed, so that `changed_data` is what this person changed and nothing is put back that
+    somebody else changed while the page was open.
+    """
 
     title = forms.CharField(label=_("Title"), max_length=TITLE_LENGTH)
     description = forms.CharField(
@@ -30,6 +34,8 @@ class TaskForm(forms.Form):
     def __init__(self, *args: object, employees: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["responsible"].queryset = employees  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            field.show_hidden_initial = True
 
 
 class ReminderForm(forms.Form):

@@ -1,10 +1,10 @@
 """One task: its own fields, checklist, comments, files, people, reminders, and its deletion."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -33,7 +33,7 @@ def detail(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     form = _form(request, task)
     if request.method == "POST" and form.is_valid():
         try:
-            _save(task, form.cleaned_data, request.user)
+            _save(task, form, request.user)
         except actions.CannotDo as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -50,11 +50,14 @@ def _form(request: RequestOfEmployee, task: Task) -> TaskForm:
     return TaskForm(data, initial=initial, employees=people)
 
 
-def _save(task: Task, typed: dict[str, Any], by: Employee) -> None:
-    fields = {name: typed[name] for name in ("title", "description", "priority", "deadline")}
-    actions.edit(task, **fields)
-    actions.move(task, typed["status"])
-    actions.assign(task, typed["responsible"], by=by)
+def _save(task: Task, form: TaskForm, by: Employee) -> None:
+    typed = {name: form.cleaned_data[name] for name in form.changed_data}
+    status, responsible = typed.pop("status", ""), typed.pop("responsible", None)
+    actions.edit(task, **typed)
+    if status:
+        actions.move(task, status)
+    if responsible:
+        actions.assign(task, responsible, by=by)
 
 
 def _page(
@@ -68,6 +71,7 @@ def _page(
         "form": form,
         "reminder_form": reminder,
         "links": reading.links_of(task),
+        "may_delete": access.may_delete(request.user, task),
         "reads_mail": access.reads_mail_of(request.user, task),
         "participants": participants,
         "others": colleagues(request.user).exclude(pk__in=inside),
@@ -187,6 +191,8 @@ def remind(request: RequestOfEmployee, task_id: int) -> HttpResponse:
 def delete(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     """Ask with the numbers, then hold the deletion for half a minute."""
     task = access.get_task(request.user, task_id)
+    if not access.may_delete(request.user, task):
+        raise PermissionDenied
     if request.method != "POST":
         context = {"section": "tasks", "task": task, "fate": actions.Fate(task)}
         return render(request, "tasks/delete.html", context)
@@ -202,12 +208,14 @@ def delete(request: RequestOfEmployee, task_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def undo_deletion(request: RequestOfEmployee, task_id: int) -> HttpResponse:
-    task = access.get_leaving(request.user, task_id)
+    task = access.find_leaving(request.user, task_id)
     try:
+        if task is None:
+            raise actions.TooLate
         actions.undo_deletion(task, by=request.user)
-    except actions.CannotDo as refusal:
-        messages.error(request, str(refusal))
-        return redirect("tasks:list")
+    except actions.TooLate as refusal:
+        context = {"section": "tasks", "sentence": str(refusal), "back": reverse("tasks:list")}
+        return render(request, "tasks/refused.html", context, status=404)
     messages.success(request, _("“%(title)s” is back, with all its mail.") % {"title": task.title})
     return redirect(_url(task))
 

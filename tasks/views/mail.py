@@ -145,7 +145,8 @@ def marks(request: RequestOfEmployee) -> HttpResponse:
 def _refused(request: RequestOfEmployee, sentence: str) -> HttpResponse:
     if by_htmx(request):
         return HttpResponse(sentence, status=422, content_type="text/plain; charset=utf-8")
-    return render(request, "tasks/refused.html", {"section": "mail", "sentence": sentence}, status=422)
+    context = {"section": "mail", "sentence": sentence, "back": reverse("mail:inbox")}
+    return render(request, "tasks/refused.html", context, status=422)
 
 
 # On the task's page

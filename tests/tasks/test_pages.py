@@ -255,6 +255,16 @@ def test_deleting_says_the_numbers_first_and_can_be_taken_back(world: World, ann
     assert ann.get(url("detail", task.pk)).status_code == 200
 
 
+def test_an_undo_that_comes_too_late_says_so(world: World, ann: Client) -> None:
+    with world.acting():
+        task = actions.create("Water the plants", by=world.ann)
+    ann.post(url("delete", task.pk))
+    actions.carry_out_deletion(world.acme.pk, task.pk, timezone.now() + actions.HELD)
+    answer = ann.post(url("undo-deletion", task.pk))
+    assert answer.status_code == 404
+    assert "deleted for good, so it cannot be brought back" in answer.content.decode()
+
+
 def test_who_only_administers_cannot_let_themselves_in(world: World) -> None:
     placement = world.message(world.folder(world.ann_box), text="The secret.")
     with world.acting():
@@ -302,3 +312,33 @@ def test_the_clock_raises_reminders_and_deletes_what_nobody_took_back(world: Wor
     assert the_task(world) == task
     with world.acting():
         assert [notice.pk for notice in reading.notices(world.ann)] == [reminder.pk]
+
+
+def test_a_participant_works_on_the_task_but_cannot_delete_it(world: World) -> None:
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        task = busy_task(world.ann, placement.message, world.bob)
+    bob = world.client(world.bob)
+    assert url("delete", task.pk) not in bob.get(url("detail", task.pk)).content.decode()
+    assert bob.post(url("delete", task.pk)).status_code == 403
+    bob.post(url("comment", task.pk), {"text": "I rang her."})
+    assert the_task(world).delete_at is None
+    with world.acting():
+        assert task.comments.filter(by=world.bob).exists()
+
+
+def test_saving_puts_nothing_back_that_somebody_else_changed_meanwhile(world: World, ann: Client) -> None:
+    with world.acting():
+        task = actions.create("Water the plants", by=world.ann)
+        actions.let_in(task, world.bob, by=world.ann)
+    shown = ann.get(url("detail", task.pk)).context["form"]
+    form = {field.html_name: field.value() for field in shown} | {
+        field.html_initial_name: field.value() for field in shown
+    }
+    typed = {name: "" if value is None else value for name, value in form.items()} | {
+        "title": "Water them twice"
+    }
+    world.client(world.bob).post(url("move", task.pk, "doing"))
+    ann.post(url("detail", task.pk), typed)
+    saved = the_task(world)
+    assert (saved.title, saved.status) == ("Water them twice", "doing")
