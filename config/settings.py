@@ -137,6 +137,13 @@ CELERY_BEAT_SCHEDULE = {
     },
     # Deletions whose half minute is over, reminders whose moment has come.
     "tasks": {"task": "tasks.tick", "schedule": 10.0, "options": {"queue": "interactive", "expires": 10}},
+    # Matchings whose job was lost, and what has been in the bin of CRM for long enough.
+    "crm": {"task": "crm.tick", "schedule": 60.0, "options": {"expires": 60}},
+    "crm_bins": {
+        "task": "crm.empty_bins",
+        "schedule": crontab(hour="4", minute="10"),
+        "options": {"queue": "bulk"},
+    },
 }
 
 # Mail

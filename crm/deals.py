@@ -6,7 +6,8 @@ from decimal import Decimal
 from django.db.models import Count, Max, Min, Sum
 from django.utils.translation import gettext as _
 
-from accounts.models import Account
+from accounts.models import Account, Employee
+from crm import activities
 from crm.models import Deal, Outcome, Pipeline, Stage
 
 CARDS = 50  # a column shows so many; the rest is in the list
@@ -73,11 +74,18 @@ def on_top(stage: Stage) -> float:
     return (lowest or 0.0) - 1
 
 
-def move(deal: Deal, stage: Stage, *, before: Deal | None) -> None:
-    """Put the card into a stage, above the card `before`, or at the end."""
+def move(deal: Deal, stage: Stage, *, before: Deal | None, by: Employee) -> None:
+    """Put the card into a stage, above the card `before`, or at the end; another stage is a line of its history."""
+    if deal.stage_id != stage.pk:
+        tell_stage(deal, deal.stage, stage, by=by)
     deal.stage = stage
     deal.position = _between(stage, before, deal)
     deal.save(update_fields=["stage", "position"])
+
+
+def tell_stage(deal: Deal, before: Stage, after: Stage, *, by: Employee) -> None:
+    words = {"before": before.name, "after": after.name}
+    activities.changed(deal, _("Moved from “%(before)s” to “%(after)s”") % words, by=by)
 
 
 def _between(stage: Stage, before: Deal | None, moving: Deal) -> float:

@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Employee
+from crm import activities
 from crm.kinds import KINDS, kind_of, linked
-from crm.models import Company, Contact, Deal, EmailAddress, Lead, Record
+from crm.models import Activity, Company, Contact, Deal, EmailAddress, Lead, Record
 
 BIN_DAYS = 30
 
@@ -111,6 +113,9 @@ def empty_bin(account_id: int, now: datetime) -> int:
         )
         gone += old.count()
         old.delete()
+    # What was bound to them alone goes with them; what a person unlinked has waited as long as they have.
+    unbound = Activity.objects.filter(account_id=account_id, bindings=None)
+    unbound.filter(Q(unbound_at=None) | Q(unbound_at__lt=now - timedelta(days=BIN_DAYS))).delete()
     return gone
 
 
@@ -120,7 +125,7 @@ def empty_bin(account_id: int, now: datetime) -> int:
 def merge(keep: Record, lose: Record, *, take: Collection[str], by: Employee) -> None:
     """Everything that hangs on `lose` moves to `keep`, which takes the named values from it; `lose` goes to the bin.
 
-    The addresses, deals and people move for good: bringing `lose` back brings its own values only.
+    Addresses, mail, notes, deals and people move for good: bringing `lose` back brings its own values only.
     """
     kind = kind_of(keep)
     if type(keep) is not type(lose) or keep.pk == lose.pk:
@@ -135,8 +140,10 @@ def merge(keep: Record, lose: Record, *, take: Collection[str], by: Employee) ->
         EmailAddress.objects.filter(**{kind.link: lose}).update(**{kind.link: keep})
     for model, column in _POINTING.get(kind.link, ()):
         model._default_manager.filter(**{column: lose}).update(**{column: keep})
+    activities.take_over(activities.ref_of(lose), [activities.ref_of(keep)], account_id=keep.account_id)
     lose.refresh_from_db()
     bin_record(lose, by=by)
+    activities.changed(keep, _("“%(name)s” was merged into this record") % {"name": lose.name}, by=by)
     audit.record(
         f"{kind.link}.merged", keep.name, account_id=keep.account_id, by=by, id=keep.pk, merged=lose.pk
     )

@@ -9,8 +9,8 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from crm.kinds import DEALS, LEADS, Kind
-from crm.models import EmailAddress, LeadStatus, Outcome, Record
+from crm.kinds import COMPANIES, DEALS, LEADS, Kind
+from crm.models import Company, EmailAddress, LeadStatus, Outcome, Record
 
 PAGE = 50
 SUGGESTED = 12
@@ -127,8 +127,22 @@ def suggest(employee: Employee, kind: Kind, q: str) -> list[str]:
     return [label_of(row) for row in rows[:SUGGESTED]]
 
 
-def find(employee: Employee, kind: Kind, typed: str) -> Record:
-    """The record meant by a name, an address, or "name <address>". Raises NotFound."""
+def company_for(employee: Employee, typed: str) -> Company | None:
+    """The company meant; a new one, not saved, for a name that nobody has; None for "". Raises NotFound."""
+    if not typed.strip():
+        return None
+    try:
+        found = find(employee, COMPANIES, typed)
+    except NotFound:
+        if "@" in typed or alive(employee, COMPANIES).filter(name__iexact=typed.strip()).exists():
+            raise
+        return Company(account=employee.account, name=typed.strip()[:200], responsible=employee)
+    assert isinstance(found, Company)
+    return found
+
+
+def find(employee: Employee, kind: Kind, typed: str, *, besides: Record | None = None) -> Record:
+    """The record meant by a name, an address, or "name <address>"; not `besides`. Raises NotFound."""
     typed = typed.strip()
     name, _sign, rest = typed.rpartition("<")
     address = rest.rstrip("> ") if name else typed
@@ -137,7 +151,7 @@ def find(employee: Employee, kind: Kind, typed: str) -> Record:
         rows = alive(employee, kind).filter(pk__in=owners.values(kind.link))
     else:
         rows = alive(employee, kind).filter(name__iexact=typed)
-    found = list(rows.order_by("pk")[:2])
+    found = list(rows.exclude(pk=besides.pk if besides else None).order_by("pk")[:2])
     if len(found) == 1:
         return found[0]
     words = {"kind": kind.one, "typed": typed}

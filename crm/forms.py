@@ -78,7 +78,7 @@ class RecordForm(forms.ModelForm[Record]):
         self.fields["notes"].label = _("Notes")
         self.fields["notes"].widget.attrs["rows"] = 4
         if not kept:
-            responsible.initial = employee.pk
+            self.initial["responsible"] = employee.pk
         if not kind_of(self.instance).has_addresses:
             del self.fields["emails"]
         elif self.instance.pk:
@@ -122,15 +122,10 @@ class ContactForm(RecordForm):
         self.fields["company_typed"].initial = finding.label_of(company) if company else ""
 
     def clean_company_typed(self) -> Company | None:
-        typed = self.cleaned_data["company_typed"]
         try:
-            found = self.found("company_typed", COMPANIES)
-        except ValidationError:
-            if "@" in typed or finding.alive(self.employee, COMPANIES).filter(name__iexact=typed).exists():
-                raise
-            return Company(account=self.employee.account, name=typed[:200], responsible=self.employee)
-        assert found is None or isinstance(found, Company)
-        return found
+            return finding.company_for(self.employee, self.cleaned_data["company_typed"])
+        except finding.NotFound as error:
+            raise ValidationError(str(error)) from None
 
     def save(self, commit: bool = True) -> Any:
         company = self.cleaned_data["company_typed"]

@@ -1,9 +1,14 @@
 """URLs of CRM."""
 
-from crm.views import board, records
+from crm.views import board, feeding, importing, merging, panel, records, timeline
 
 app_name = "crm"
 urlpatterns = [
     *board.urls,
+    *feeding.urls,
+    *importing.urls,
     *records.urls,
+    *timeline.urls,
+    *merging.urls,
+    *panel.urls,
 ]

@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 from imapclient import imap_utf7
 
-from accounts import people, tenancy
+from accounts import people as staff
+from accounts import tenancy
 from accounts.models import Account
 from accounts.models import Employee as EmployeeRow
-from demo import company, correspondence, series
+from demo import clients, company, correspondence, series
 from demo.company import PEOPLE, Employee
 from demo.correspondence import Letter
 from mailsync import connecting, secrets
@@ -129,13 +130,14 @@ def found_company(host: MailHost, *, today: date) -> Account:
         with tenancy.acting_for(account.pk):
             if created:
                 change_plan(account, company.PLAN, on=today - timedelta(days=60), by=None)
-                _hire_and_connect(account, host)
+                people, mailboxes = _hire_and_connect(account, host)
+                clients.make_clients(account, people, mailboxes, today=today)
             else:
                 _follow(account, host)
     return account
 
 
-def _hire_and_connect(account: Account, host: MailHost) -> None:
+def _hire_and_connect(account: Account, host: MailHost) -> tuple[dict[str, EmployeeRow], dict[str, Mailbox]]:
     rows = {employee.key: _hire(account, employee, host.password) for employee in company.EMPLOYEES}
     mailboxes = {
         key: _connect(rows[employee.key], key, host)
@@ -144,10 +146,11 @@ def _hire_and_connect(account: Account, host: MailHost) -> None:
     }
     for mailbox, key, level in company.GRANTS:
         connecting.share(mailboxes[mailbox], rows[key], level, by=mailboxes[mailbox].owner)
+    return rows, mailboxes
 
 
 def _hire(account: Account, employee: Employee, password: str) -> EmployeeRow:
-    row = people.add_employee(
+    row = staff.add_employee(
         account,
         email=employee.person.address,
         name=employee.person.name,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync import blobs, events
+from mailsync import blobs, events, signals
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
@@ -204,6 +204,8 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
     known = {message.id for message in stored.values() if message.known}
     events.placed(folder, [(message, uid) for message, uid in new if message in known])
     Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
+    arrived = {stored[item.identity].id: item for item in batch}
+    signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
     return waiting + len(new)
 
 

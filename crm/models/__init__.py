@@ -1,19 +1,42 @@
 """The tables of CRM, one file a subject."""
 
+from crm.models.activity import Activity, ActivityCopy, ActivityKind, Binding, Rematch, Ruling
 from crm.models.deals import Deal, Outcome, Pipeline, Stage
-from crm.models.directory import Company, Contact, EmailAddress, Exclusion, Lead, LeadStatus, Record, Source
+from crm.models.directory import (
+    Company,
+    Contact,
+    ContactImport,
+    EmailAddress,
+    Exclusion,
+    Lead,
+    LeadStatus,
+    Record,
+    Source,
+)
+from crm.models.feeding import Feed, FeedFolder, FeedTurn, Strangers
 
 __all__ = [
+    "Activity",
+    "ActivityCopy",
+    "ActivityKind",
+    "Binding",
     "Company",
     "Contact",
+    "ContactImport",
     "Deal",
     "EmailAddress",
     "Exclusion",
+    "Feed",
+    "FeedFolder",
+    "FeedTurn",
     "Lead",
     "LeadStatus",
     "Outcome",
     "Pipeline",
     "Record",
+    "Rematch",
+    "Ruling",
     "Source",
     "Stage",
+    "Strangers",
 ]

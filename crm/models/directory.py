@@ -130,3 +130,23 @@ class Exclusion(models.Model):
 
     def __str__(self) -> str:
         return self.pattern
+
+
+class ContactImport(models.Model):
+    """A file that somebody uploaded: what was read of it, until they say yes, and what became of it."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    by = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    file_name = models.CharField(max_length=200)
+    # crm.cards.Card and Problem as JSON.
+    cards = models.JSONField(default=list)
+    problems = models.JSONField(default=list)
+    done_at = models.DateTimeField(null=True)
+    made = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "-at"], name="import_newest")]
+
+    def __str__(self) -> str:
+        return self.file_name

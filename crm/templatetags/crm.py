@@ -2,6 +2,8 @@
 
 from django import template
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from crm.models import Deal
 from crm.views import facts
@@ -16,6 +18,17 @@ def money(deal: Deal) -> str:
 
 @register.simple_tag
 def undo_url(act: str) -> str:
-    """Where a toast's "Undo" goes: "deals 7" brings that deal back from the bin."""
+    """Where a toast's "Undo" goes: "deals 7" brings that deal back, "exception x.example" puts that one on the list."""
     kind, _blank, number = act.partition(" ")
-    return reverse("crm:restore", args=[kind, int(number)])
+    return (
+        reverse("crm:exceptions") if kind == "exception" else reverse("crm:restore", args=[kind, int(number)])
+    )
+
+
+@register.simple_tag
+def undo_field(act: str) -> SafeString:
+    """What the form of the undo carries besides."""
+    kind, _blank, pattern = act.partition(" ")
+    if kind != "exception":
+        return SafeString("")
+    return format_html('<input type="hidden" name="pattern" value="{}">', pattern)

@@ -16,7 +16,7 @@ from crm import access, deals
 from crm.kinds import DEALS
 from crm.models import Deal, Pipeline, Stage
 from crm.views import facts
-from crm.views.records import SECTION
+from crm.views.frame import SECTION
 
 
 @login_required
@@ -52,7 +52,7 @@ def move(request: RequestOfEmployee, deal_id: int) -> HttpResponse:
         if before
         else None
     )
-    deals.move(deal, stage, before=above)
+    deals.move(deal, stage, before=above, by=request.user)
     if request.headers.get("HX-Request"):
         mine = request.POST.get("mine") == "1"
         return render(request, "crm/_heads.html", _board(request, stage.pipeline, mine))

@@ -14,15 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.views import RequestOfEmployee
-from crm import access, deals, directory, finding
+from crm import access, deals, directory, finding, rematching
 from crm.finding import Query
 from crm.forms import FORMS, RecordForm
 from crm.kinds import CONTACTS, KINDS, Kind, kind_of
-from crm.models import Deal, LeadStatus, Outcome, Record
-from crm.views import facts
-
-# What every page of CRM needs for its frame.
-SECTION = {"section": "crm", "kinds": tuple(KINDS.values())}
+from crm.models import Company, Deal, LeadStatus, Outcome, Record
+from crm.views import facts, timeline
+from crm.views.frame import SECTION
 
 
 @login_required
@@ -99,6 +97,8 @@ def asked_of(parameters: QueryDict) -> Query:
 def record(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
     found = access.get_record(request.user, kind, record_id)
     context = {"kind": kind, "record": found, "facts": facts.facts(found), "related": facts.related(found)}
+    context["rematch"] = rematching.running_for(found, request.user)
+    context |= timeline.shown(found, kind_of_activity=request.GET.get("show", ""))
     return render(request, "crm/record.html", SECTION | context)
 
 
@@ -106,7 +106,7 @@ def record(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpRespon
 @never_cache
 @require_http_methods(["GET", "POST"])
 def new(request: RequestOfEmployee, kind: Kind) -> HttpResponse:
-    """A deal of a contact or company begins from there: `?contact=5`."""
+    """A deal begins from its contact or company (`?contact=5`), a contact from a mail's sender (`?name=…&emails=…`)."""
     deals.pipelines(request.user.account)
     made = kind.model(account=request.user.account)
     form = FORMS[kind.slug](
@@ -115,7 +115,7 @@ def new(request: RequestOfEmployee, kind: Kind) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         if isinstance(made, Deal):
             made.position = deals.on_top(form.cleaned_data["stage"])
-        if _saved(form):
+        if _saved(request, form):
             messages.success(request, _("“%(name)s” is saved.") % {"name": made.name})
             return redirect(facts.url_of(made))
     return _form_page(request, kind, form)
@@ -126,8 +126,11 @@ def new(request: RequestOfEmployee, kind: Kind) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
     found = access.get_record(request.user, kind, record_id)
+    before = found.stage if isinstance(found, Deal) else None
     form = FORMS[kind.slug](request.POST or None, instance=found, employee=request.user)
-    if request.method == "POST" and form.is_valid() and _saved(form):
+    if request.method == "POST" and form.is_valid() and _saved(request, form):
+        if isinstance(found, Deal) and before and found.stage_id != before.pk:
+            deals.tell_stage(found, before, found.stage, by=request.user)
         messages.success(request, _("“%(name)s” is saved.") % {"name": found.name})
         return redirect(facts.url_of(found))
     return _form_page(request, kind, form)
@@ -175,13 +178,13 @@ def binned(request: RequestOfEmployee) -> HttpResponse:
 @require_GET
 def suggest(request: RequestOfEmployee, kind: Kind) -> HttpResponse:
     """Options of a field's datalist for what was typed into it."""
-    typed = next((value for name, value in request.GET.items() if name.endswith("_typed")), "")
+    typed = next(iter(request.GET.values()), "")
     labels = finding.suggest(request.user, kind, str(typed).replace("\0", "")[:200])
     return HttpResponse(format_html_join("", "<option value='{}'></option>", ((label,) for label in labels)))
 
 
 def _from(request: RequestOfEmployee) -> dict[str, str]:
-    initial = {}
+    initial = {name: request.GET[name][:254] for name in ("name", "emails") if request.GET.get(name)}
     for name in ("contact", "company"):
         number = request.GET.get(name, "")
         if number.isdecimal() and len(number) < 19:
@@ -190,8 +193,10 @@ def _from(request: RequestOfEmployee) -> dict[str, str]:
     return initial
 
 
-def _saved(form: RecordForm) -> bool:
-    """The record with its addresses; False where somebody was faster with one of them."""
+def _saved(request: RequestOfEmployee, form: RecordForm) -> bool:
+    """The record with its addresses, and older mail looked through for new ones; False where somebody was faster
+    with an address."""
+    known = _heard_at(form.instance)
     saved = form.save()
     if "emails" in form.cleaned_data:
         try:
@@ -199,7 +204,19 @@ def _saved(form: RecordForm) -> bool:
         except directory.CannotChange as refusal:
             form.add_error("emails", str(refusal))
             return False
+    fresh = _heard_at(saved) - known
+    if fresh:
+        rematching.ask(request.user, addresses=fresh)
     return True
+
+
+def _heard_at(record: Record) -> set[str]:
+    """The addresses, and "@domain", as they are stored."""
+    if not record.pk or not kind_of(record).has_addresses:
+        return set()
+    stored = Company.objects.filter(pk__in=[record.pk] if isinstance(record, Company) else [])
+    domains = {f"@{domain}" for domain in stored.values_list("domain", flat=True) if domain}
+    return {*directory.addresses_of(record), *domains}
 
 
 def _form_page(request: RequestOfEmployee, kind: Kind, form: RecordForm) -> HttpResponse:

@@ -13,8 +13,8 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from crm import deals
-from crm.models import Contact, Deal, Stage
+from crm import activities, deals
+from crm.models import Contact, ContactImport, Deal, Rematch, Stage
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
 from tests.tasks.people import busy_task
 from tests.world import World
@@ -26,7 +26,7 @@ NOT_POSTED = {"account_logout"}
 # Parts of a URL that name no row of anybody's.
 NO_ID = {"kind"}
 # What belongs to the whole company: a colleague is no stranger there (crm.access).
-OF_THE_COMPANY = {"record_id", "deal_id"}
+OF_THE_COMPANY = {"record_id", "deal_id", "activity_id", "rematch_id"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,10 @@ def guarded(world: World) -> Guarded:
             account=world.acme, name="Deal", responsible=world.ann, stage=Stage.objects.all()[0]
         )
         contact = Contact.objects.create(account=world.acme, name="Acme's client", responsible=world.ann)
+        activity = activities.kept_for(world.acme.pk, placement.message_id)
+        of_ann = {"account": world.acme, "by": world.ann}
+        draft = ContactImport.objects.create(file_name=f"{CANARY}.csv", **of_ann)
+        rematch = Rematch.objects.create(finished_at=activity.at, **of_ann)
         task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
         hanging = {
             "point_id": task.checklist.get(),
@@ -103,6 +107,9 @@ def guarded(world: World) -> Guarded:
         "kind": "contacts",
         "record_id": contact.pk,
         "deal_id": deal.pk,
+        "activity_id": activity.pk,
+        "import_id": draft.pk,
+        "rematch_id": rematch.pk,
         "task_id": task.pk,
         "status": "done",
         **{name: row.pk for name, row in hanging.items()},

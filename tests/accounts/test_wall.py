@@ -10,7 +10,25 @@ from django.utils import timezone
 
 from accounts import audit, tenancy
 from accounts.models import Account, AuditEntry, Employee
-from crm.models import Company, Contact, Deal, EmailAddress, Exclusion, Lead, Pipeline, Stage
+from crm.models import (
+    Activity,
+    ActivityCopy,
+    Binding,
+    Company,
+    Contact,
+    ContactImport,
+    Deal,
+    EmailAddress,
+    Exclusion,
+    Feed,
+    FeedFolder,
+    FeedTurn,
+    Lead,
+    Pipeline,
+    Rematch,
+    Ruling,
+    Stage,
+)  # fmt: skip
 from mailsync.models import (
     Act,
     ConnectionTest,
@@ -81,6 +99,15 @@ def furnished(world: World) -> World:
         EmailAddress.objects.create(account=world.acme, address="zoe@elsewhere.example", contact=contact)
         Exclusion.objects.create(account=world.acme, pattern="noise.example")
         busy_task(world.ann, placement.message, world.bob)
+        activity = Activity.objects.create(account=world.acme, kind="note", text="Called.")
+        Binding.objects.create(account=world.acme, activity=activity, contact=contact, at=activity.at)
+        ActivityCopy.objects.create(account=world.acme, activity=activity, message=placement.message)
+        Ruling.objects.create(account=world.acme, thread="x", by=world.ann)
+        Rematch.objects.create(account=world.acme, by=world.ann)
+        ContactImport.objects.create(account=world.acme, by=world.ann, file_name="a.csv")
+        feed = Feed.objects.create(account=world.acme, mailbox=world.ann_box)
+        FeedFolder.objects.create(account=world.acme, feed=feed, folder=placement.folder)
+        FeedTurn.objects.create(account=world.acme, feed=feed, employee=world.ann, position=0)
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
 

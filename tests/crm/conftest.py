@@ -1,12 +1,14 @@
 """Records of Acme, made as people make them."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import pytest
 
 from accounts.models import Employee
 from crm import deals, directory
-from crm.models import Company, Contact, Deal, Lead, Record, Stage
+from crm.models import Company, Contact, Deal, Exclusion, Feed, FeedFolder, FeedTurn, Lead, Record, Stage
+from mailsync.models import Folder, Mailbox
 from tests.world import World
 
 Made = TypeVar("Made", bound=Record)
@@ -37,6 +39,24 @@ class Clients:
         with self.world.acting():
             position = deals.on_top(found)
         return self._made(Deal(name=name, stage=found, position=position, **self._common(fields)), ())
+
+    def feed(self, mailbox: Mailbox, *, strangers: str = "nothing", queue: Iterable[Employee] = ()) -> Feed:
+        """The mailbox feeds CRM from INBOX, Sent and, by mistake, Junk."""
+        with self.world.acting():
+            feed = Feed.objects.create(
+                account=self.world.acme, mailbox=mailbox, enabled=True, strangers=strangers
+            )
+            for folder in Folder.objects.filter(mailbox=mailbox, special_use__in=["inbox", "sent", "junk"]):
+                FeedFolder.objects.create(account=self.world.acme, feed=feed, folder=folder)
+            for position, employee in enumerate(queue):
+                FeedTurn.objects.create(
+                    account=self.world.acme, feed=feed, employee=employee, position=position
+                )
+        return feed
+
+    def exception(self, pattern: str) -> None:
+        with self.world.acting():
+            Exclusion.objects.create(account=self.world.acme, pattern=pattern)
 
     def _common(self, fields: dict[str, Any]) -> dict[str, Any]:
         responsible: Employee = self.world.ann

@@ -56,7 +56,7 @@ def test_a_gap_that_was_halved_too_often_is_made_anew(world, clients) -> None:
     with world.acting():
         for card in cards:
             b.refresh_from_db()
-            deals.move(card, new, before=b)
+            deals.move(card, new, before=b, by=world.ann)
     assert names(world, new) == ["a", *(card.name for card in cards), "b"]
     assert a.name == "a"
 

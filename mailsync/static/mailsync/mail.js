@@ -331,6 +331,7 @@
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
     e: () => sort("archive"), "#": () => sort("expunge", "trash"), Delete: () => sort("expunge", "trash"), "!": () => sort("not-spam", "spam"),
     t: () => makeTask(chosen()),
+    l: () => pane.querySelector("[data-crm-link]")?.click(),
     s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
     z: () => document.querySelector("#toasts .undo button")?.click(),
@@ -344,7 +345,7 @@
     if (document.querySelector("dialog[open], details.menu[open], .folders:popover-open")) return;
     const typing = event.target.matches("textarea, select, input:not([type=checkbox]), [contenteditable]");
     if (typing) return;
-    const place = { i: ".tree-item", t: "[data-tasks]" }[event.key];
+    const place = { i: ".tree-item", c: "[data-crm]", t: "[data-tasks]" }[event.key];
     if (going && event.timeStamp - going < 1200 && place) return location.assign(document.querySelector(place).href);
     going = event.key === "g" ? event.timeStamp : 0;
     if (event.key.startsWith("Arrow") && !rows.contains(event.target)) return;

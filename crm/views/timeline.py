@@ -1,0 +1,153 @@
+"""A record's timeline, notes on it, and an activity's own copy of a mail."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.views import RequestOfEmployee
+from crm import access, activities, timeline
+from crm.kinds import Kind
+from crm.models import Activity, ActivityKind, Record
+from crm.views import facts, panel
+from crm.views.frame import SECTION
+from mailsync import blobs, reading
+from mailsync.mime import document, parse
+from mailsync.views import images
+from mailsync.views.pane import File, plain
+from mailsync.views.reading import KEEPS_TYPE, disposition
+
+LONGEST_NOTE = 10_000
+
+
+@login_required
+@never_cache
+@require_safe
+def part(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
+    """The timeline alone, narrowed or further down."""
+    record = access.get_record(request.user, kind, record_id)
+    context = shown(record, kind_of_activity=request.GET.get("show", ""), after=request.GET.get("after", ""))
+    template = "crm/_entries.html" if request.GET.get("after") else "crm/_timeline.html"
+    return render(request, template, context | {"record": record, "kind": kind})
+
+
+def shown(record: Record, *, kind_of_activity: str = "", after: str = "") -> dict[str, Any]:
+    entries, further = timeline.page(record, kind=kind_of_activity, after=after)
+    return {"entries": entries, "further": further, "show": kind_of_activity}
+
+
+@login_required
+@require_POST
+def note(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
+    record = access.get_record(request.user, kind, record_id)
+    text = request.POST.get("text", "").replace("\0", "").strip()
+    if not text:
+        messages.error(request, _("The note was empty."))
+    elif len(text) > LONGEST_NOTE:
+        messages.error(request, _("The note was too long: at most %(n)s characters.") % {"n": LONGEST_NOTE})
+    else:
+        activities.note(record, text, by=request.user)
+    return redirect(facts.url_of(record))
+
+
+# One activity
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The bytes of an activity, as mailsync.reading wants them."""
+
+    header: bytes
+    body: bytes
+
+
+def get_mail(request: RequestOfEmployee, activity_id: int) -> Activity:
+    """A mail that CRM keeps: for everybody of the company, whatever mailbox it came from."""
+    rows = Activity.objects.filter(account_id=request.user.account_id, kind=ActivityKind.MAIL)
+    return get_object_or_404(rows.select_related("body"), pk=activity_id)
+
+
+def raw_of(activity: Activity) -> Raw:
+    assert activity.header is not None
+    assert activity.body is not None
+    return Raw(bytes(activity.header), blobs.body_of(activity.body))
+
+
+@login_required
+@never_cache
+@require_safe
+def activity(request: RequestOfEmployee, activity_id: int) -> HttpResponse:
+    """The mail as CRM keeps it, whether or not it is still in anybody's Webmail."""
+    found = get_mail(request, activity_id)
+    raw = raw_of(found)
+    content = parse.read(raw.header, raw.body)
+    context = {
+        "activity": found,
+        "html": bool(content.html),
+        "text": SafeString("") if content.html else plain(content.text),
+        "files": _files(found, content),
+        "recipients": [each for key in ("to", "cc", "bcc") for each in found.recipients.get(key, ())],
+        **panel.of_activity(request, found),
+    }
+    return render(request, "crm/activity.html", SECTION | context)
+
+
+def _files(found: Activity, content: parse.Content) -> list[File]:
+    return [
+        File(
+            each.name or f"part-{each.part}",
+            filesizeformat(each.size),
+            each.type,
+            reverse("crm:activity-file", args=[found.pk, each.part]),
+        )
+        for each in content.attachments
+        if not each.inline
+    ]
+
+
+@login_required
+@require_safe
+def body(request: RequestOfEmployee, activity_id: int) -> HttpResponse:
+    """The HTML for the sandboxed frame, cleaned as in Webmail and under the same policy."""
+    found = get_mail(request, activity_id)
+    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=-found.pk)
+    wanted = request.GET.get("images") == "1"
+    response = HttpResponse(reading.document(raw_of(found), image_url=proxied if wanted else None))
+    for name, value in document.headers().items():
+        response.headers[name] = value
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+@login_required
+@require_safe
+def file(request: RequestOfEmployee, activity_id: int, part: int) -> HttpResponse:
+    """An attachment, always as a download."""
+    raw = raw_of(get_mail(request, activity_id))
+    try:
+        found, content = parse.part_bytes(raw.header, raw.body, part)
+    except LookupError as error:
+        raise Http404 from error
+    kind = found.type.lower()
+    response = HttpResponse(content, content_type=kind if kind in KEEPS_TYPE else "application/octet-stream")
+    response.headers["Content-Disposition"] = disposition("attachment", found.name or f"part-{part}")
+    return response
+
+
+urls = [
+    path("<kind:kind>/<int:record_id>/timeline/", part, name="timeline"),
+    path("<kind:kind>/<int:record_id>/note/", note, name="note"),
+    path("activity/<int:activity_id>/", activity, name="activity"),
+    path("activity/<int:activity_id>/body/", body, name="activity-body"),
+    path("activity/<int:activity_id>/file/<int:part>/", file, name="activity-file"),
+]
