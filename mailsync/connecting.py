@@ -34,6 +34,7 @@ from mailsync.models import (
 from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
+from mailsync.sync.brake import Brake
 from plans.limits import FREE, Limits, in_force
 from plans.models import PlanLimits
 from plans.subscriptions import limits_for
@@ -48,6 +49,19 @@ class CannotConnect(Exception):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+
+
+class OtherServer(CannotConnect):
+    """The server does not hold the mail that we know; nothing was changed. `differing` names folders, of `known`."""
+
+    def __init__(self, host: str, differing: list[str], known: int) -> None:
+        sentence = ngettext(
+            "%(host)s does not hold the mail we knew: %(n)d folder of %(known)d differs.",
+            "%(host)s does not hold the mail we knew: %(n)d folders of %(known)d differ.",
+            len(differing),
+        )
+        super().__init__(sentence % {"host": host, "n": len(differing), "known": known})
+        self.differing = differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,10 +440,17 @@ def _no_cursors() -> dict[str, object]:
 
 
 @transaction.atomic
-def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> None:
-    """Take servers, login and password from a passed test. Folders, copies and links stay as they are."""
+def repair(
+    mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None, even_if_other: bool = False
+) -> None:
+    """Take servers, login and password from a passed test. Folders, copies and links stay as they are.
+
+    Raises OtherServer where that would be a server with other mail; with `even_if_other` it is taken, and what it
+    does not hold stays here until a person decides (mailsync.holding).
+    """
     if test.state != "passed" or test.mailbox_id != mailbox.pk or test.address != mailbox.address:
         raise CannotConnect(_("Test the connection first."))
+    is_other = _is_other_server(mailbox, test, accepted=even_if_other)
     # The operator allowed those hosts, not whatever is typed later.
     same = (mailbox.imap_host, mailbox.smtp_host) == (test.imap_host, test.smtp_host)
     replace_login(
@@ -440,7 +461,32 @@ def repair(mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None) -> No
         by=by,
         private_host_allowed=mailbox.private_host_allowed and same,
     )
+    if is_other:
+        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY)
+        audit.record(
+            "mailbox.server_exchanged",
+            mailbox.address,
+            account_id=mailbox.account_id,
+            by=by,
+            before=f"{mailbox.imap_host}:{mailbox.imap_port}",
+        )
     use_up(test)
+
+
+def _is_other_server(mailbox: Mailbox, test: ConnectionTest, *, accepted: bool) -> bool:
+    """Whether the test found other folders, or others under the same names. Raises OtherServer unless accepted."""
+    if (mailbox.imap_host, mailbox.imap_port, mailbox.login) == (test.imap_host, test.imap_port, test.login):
+        return False
+    there = {found.name: found.uidvalidity for found in map(FoundFolder.from_json, test.found)}
+    ours = mailbox.folders.filter(syncing=True, selectable=True, total__gt=0).order_by("path")
+    known = [folder for folder in ours if folder.uidvalidity is not None]
+    # None where the server did not say it: then its name has to do.
+    differing = [
+        folder.path for folder in known if there.get(bytes(folder.name), 0) not in (None, folder.uidvalidity)
+    ]
+    if differing and not accepted:
+        raise OtherServer(test.imap_host, differing, len(known))
+    return bool(differing)
 
 
 @transaction.atomic

@@ -20,7 +20,7 @@ from mailsync.connecting import ServerSettings, settings_of
 from mailsync.foldernames import path_of
 from mailsync.imap.answers import RemoteName
 from mailsync.imap.errors import ForbiddenText, Refused, ServerError
-from mailsync.imap.server import ImapServer
+from mailsync.imap.server import ImapServer, Status
 from mailsync.imap.session import Credentials, Session, open_client, tls_context
 from mailsync.models import ConnectionTest, Mailbox, Security
 from mailsync.oauth import Provider
@@ -232,10 +232,7 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
         statuses = server.statuses(counted)
     except ServerError as error:
         raise ProbeFailed("folders", _explained(error)) from None
-    found = tuple(
-        found_folder(remote, statuses[remote.name].messages if remote.name in statuses else None)
-        for remote in names
-    )
+    found = tuple(found_folder(remote, statuses.get(remote.name)) for remote in names)
     if not any(folder.name.upper() == b"INBOX" and folder.selectable for folder in found):
         raise ProbeFailed(
             "folders", _("The sign-in works, but this login has no INBOX. Ask who runs the mail server.")
@@ -252,14 +249,15 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
     return found
 
 
-def found_folder(remote: RemoteName, messages: int | None) -> FoundFolder:
+def found_folder(remote: RemoteName, status: Status | None) -> FoundFolder:
     return FoundFolder(
         name=remote.name,
         path=path_of(remote.name),
         delimiter=remote.delimiter,
         special_use=next((_ROLES[a] for a in sorted(remote.attributes) if a in _ROLES), ""),
         selectable=not remote.attributes & _CLOSED,
-        messages=messages,
+        messages=status.messages if status else None,
+        uidvalidity=status.uidvalidity if status else None,
     )
 
 

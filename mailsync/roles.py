@@ -23,6 +23,7 @@ class FoundFolder:
     special_use: str = ""
     selectable: bool = True
     messages: int | None = None
+    uidvalidity: int | None = None
 
     @property
     def is_virtual(self) -> bool:

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, connecting, foldertree, oauth, presets, progress, secrets
-from mailsync.connecting import CannotConnect
+from mailsync.connecting import CannotConnect, OtherServer
 from mailsync.forms import AddressForm, ChooseForm, FoldersForm, RepairForm, SenderForm, ShareForm
 from mailsync.models import (
     ConnectionTest,
@@ -408,8 +408,12 @@ def repaired(request: RequestOfEmployee, test_id: int) -> HttpResponse:
     if test.mailbox is None:
         raise Http404
     mailbox = _get_managed(request.user, test.mailbox.pk)
+    even_if_other = request.POST.get("even_if_other") == "1"
     try:
-        connecting.repair(mailbox, test, by=request.user)
+        connecting.repair(mailbox, test, by=request.user, even_if_other=even_if_other)
+    except OtherServer as other:
+        context = {**SECTION, "mailbox": mailbox, "test": test, "other": other, "shown": other.differing[:8]}
+        return render(request, "mail/connect/other_server.html", context)
     except CannotConnect as refusal:
         messages.error(request, refusal.sentence)
         return redirect("mail:connect-test", test.pk)

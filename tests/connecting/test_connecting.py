@@ -178,6 +178,7 @@ def repair_test(world, mailbox, **changes):
         "address": mailbox.address,
         "secret": secrets.seal("new pass", account_id=world.acme.pk),
         "state": "passed",
+        "found": [folder.as_json() for folder in FOUND],
         **ServerSettings(Server("imap.new.example", 143, "starttls"), "ann.archer").columns(),
     }
     return ConnectionTest.objects.create(**(fields | changes))
