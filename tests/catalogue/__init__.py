@@ -9,7 +9,7 @@ rows = server, every mail is there as often as it must be, one more run writes n
 | B12 | an address is connected once in a company: tests/connecting |
 | B13 | the CRM's receiver of messages |
 | C13 | nothing is ENABLEd: the answer to SELECT decides |
-| D06 | slow, tests/engine (the brake holds it back first: D07) |
+| D06, D07 | tests/engine/test_pull.py, tests/faults (X34): the brake holds them back until a person answers |
 | E05, X18, X26 | tests/engine/test_interruption.py |
 | E06, E09, E12 | Celery's limits end a worker (280 s, 300 s); then E04 |
 | E11 | tests/test_schedule.py; nothing is purged yet |

@@ -54,20 +54,6 @@ def test_d04_d05_what_the_server_says_by_number_is_never_an_identity(case: Case,
     assert case.subjects() == ["Mail 0", "Mail 1", "Mail 2"]
 
 
-def test_d07_a_folder_that_suddenly_is_empty_is_believed_when_the_server_says_it_twice(full: Case) -> None:
-    subjects = [f"Mail {number}" for number in range(102)]
-    for subject in subjects:
-        full.deliver(subject)
-    full.sync()
-    full.on_server("STORE", "1:*", "+FLAGS", "(\\Deleted)")
-    full.on_server("EXPUNGE", "1:*")
-    full.removed(*subjects)
-    assert full.sync(thorough=False).again
-    assert (len(full.placements()), "102 of 102" in full.folder().error) == (102, True)
-    full.sync(thorough=False)
-    assert (full.placements(), full.folder().error) == ([], "")
-
-
 def test_d08_marked_as_deleted_and_not_expunged_is_shown_as_that(case: Case) -> None:
     case.deliver("Marked")
     case.sync()

@@ -21,7 +21,7 @@ from mailsync.models import (
 )
 from plans.subscriptions import change_plan
 from tests.engine.conftest import Box
-from tests.rigs.stripping import without
+from tests.rigs.proxy import line_to, without
 
 
 @pytest.fixture(params=["with ESEARCH", "without ESEARCH"])
@@ -30,9 +30,9 @@ def either(request: pytest.FixtureRequest, box: Box):
     if request.param == "with ESEARCH":
         yield box
         return
-    with without("ESEARCH", box.dovecot.host, box.dovecot.port) as port:
+    with line_to(box.dovecot.host, box.dovecot.port, without("ESEARCH")) as line:
         with box.acting():
-            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=port)
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=line.port)
         yield box
 
 

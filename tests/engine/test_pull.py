@@ -24,14 +24,6 @@ def test_folders_come_with_their_roles_and_the_mailbox_says_it_is_up_to_date(box
     assert mailbox.first_synced_at is not None
 
 
-def test_a02_three_hundred_mails_come_all_and_in_uid_order(box: Box) -> None:
-    for number in range(300):
-        box.deliver(f"Mail {number}")
-    box.sync()
-    assert box.subjects() == [f"Mail {n}" for n in range(300)]
-    box.assert_equal()
-
-
 def test_mail_comes_newest_first_and_the_first_screen_of_each_folder_before_anything_else(box: Box) -> None:
     for number in range(120):
         box.deliver(f"Mail {number}")
@@ -60,17 +52,6 @@ def test_f02_flags_set_by_another_program_are_shown(box: Box, thorough: bool) ->
     box.assert_equal()
 
 
-def test_d01_deleted_by_another_program_is_gone_here(box: Box) -> None:
-    for number in range(4):
-        box.deliver(f"Mail {number}")
-    box.sync()
-    box.on_server("STORE", "2:3", "+FLAGS", "(\\Deleted)")
-    box.on_server("EXPUNGE", "2:3")
-    box.sync(thorough=False)
-    assert box.subjects() == ["Mail 0", "Mail 3"]
-    box.assert_equal()
-
-
 def test_a_message_deleted_for_an_hour_is_discarded_with_its_rows(box: Box) -> None:
     box.deliver("Gone")
     box.sync()
@@ -96,29 +77,6 @@ def test_one_deleted_and_one_arrived_at_once_are_both_seen(box: Box) -> None:
     box.assert_equal()
 
 
-def test_d09_a_move_by_another_program_keeps_the_message_and_fetches_no_body(box: Box, monkeypatch) -> None:
-    box.deliver("Travels", flags="\\Seen")
-    box.sync()
-    before = box.one("Travels").message_id
-    box.on_server("MOVE", "1", "Archive")
-    outcome = box.sync()
-    assert box.subjects() == []
-    assert box.one("Travels", "Archive").message_id == before
-    assert outcome.imported == 0
-    box.assert_equal()
-
-
-def test_d10_moved_away_and_back_within_one_interval_is_the_same_message(box: Box) -> None:
-    box.deliver("Boomerang")
-    box.sync()
-    before = box.one("Boomerang").message_id
-    box.on_server("MOVE", "1", "Archive")
-    box.on_server("MOVE", "1", "INBOX", folder="Archive")
-    box.sync()
-    assert box.one("Boomerang").message_id == before
-    box.assert_equal()
-
-
 def test_d07_a_folder_that_suddenly_is_empty_is_kept_until_a_person_says_that_this_is_right(box: Box) -> None:
     for number in range(120):
         box.deliver(f"Mail {number}")
@@ -138,15 +96,6 @@ def test_d07_a_folder_that_suddenly_is_empty_is_kept_until_a_person_says_that_th
     box.assert_equal()
 
 
-def test_d08_marked_deleted_and_not_expunged_stays_with_its_flag(box: Box) -> None:
-    box.deliver("Marked")
-    box.sync()
-    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)")
-    box.sync()
-    assert box.placements()[0].flags == ["\\Deleted"]
-    box.assert_equal()
-
-
 def test_folders_made_and_removed_by_another_program_come_and_go(box: Box) -> None:
     box.sync()
     box.deliver("In a new folder", folder="Projects/2026")
@@ -158,15 +107,6 @@ def test_folders_made_and_removed_by_another_program_come_and_go(box: Box) -> No
     with box.acting():
         assert not Folder.objects.filter(mailbox=box.mailbox, path="Projects/2026").exists()
         assert not Placement.objects.filter(message__subject="In a new folder").exists()
-
-
-def test_j01_a_folder_with_a_foreign_name_is_shown_right_and_kept_exactly(box: Box) -> None:
-    with box.dovecot.imap(box.login) as client:
-        client.create("&BBAEQARFBDgEMg-")
-        client.append("&BBAEQARFBDgEMg-", "", None, b"Subject: in\r\n\r\nx\r\n")
-    box.sync()
-    assert box.subjects("Архив") == ["in"]
-    assert bytes(box.folder("Архив").name) == b"&BBAEQARFBDgEMg-"
 
 
 def test_a_folder_that_does_not_open_is_named_and_the_rest_goes_on(box: Box) -> None:

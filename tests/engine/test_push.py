@@ -21,29 +21,6 @@ def test_f01_reading_and_starring_reach_the_server(box: Box) -> None:
     box.assert_equal()
 
 
-def test_f02_a_flag_of_ours_and_one_of_theirs_at_once_are_both_kept(box: Box) -> None:
-    box.deliver("Both")
-    box.sync()
-    with box.acting():
-        actions.set_flags(box.chosen("Both"), add=["\\Flagged"], by=box.world.ann)
-    box.on_server("STORE", "1", "+FLAGS", "(\\Seen)")
-    box.sync()
-    assert set(box.one("Both").flags) == {"\\Seen", "\\Flagged"}
-    box.assert_equal()
-
-
-def test_f03_five_toggles_are_one_operation(box: Box) -> None:
-    box.deliver("Toggled")
-    box.sync()
-    for number in range(5):
-        flags = {"add" if number % 2 == 0 else "remove": ["\\Seen"]}
-        with box.acting():
-            actions.set_flags(box.chosen("Toggled"), by=box.world.ann, **flags)
-    assert len(box.operations()) == 1
-    box.sync()
-    assert box.dovecot.uids(box.login) == {1: {"\\Seen"}}
-
-
 def test_a_move_keeps_the_message_and_takes_the_new_uid(box: Box) -> None:
     box.deliver("Moved", flags="\\Seen")
     box.sync()
@@ -67,18 +44,6 @@ def test_trash_then_expunge_before_any_sync_removes_it_for_good(box: Box) -> Non
         actions.expunge(box.chosen("Unwanted", path="Trash"), by=box.world.ann)
     box.sync()
     assert (box.subjects(), box.subjects("Trash")) == (["Kept"], [])
-    box.assert_equal()
-
-
-def test_expunging_from_the_trash_leaves_what_others_marked(box: Box) -> None:
-    for number in range(3):
-        box.deliver(f"Mail {number}", folder="Trash")
-    box.sync()
-    box.on_server("STORE", "3", "+FLAGS", "(\\Deleted)", folder="Trash")
-    with box.acting():
-        actions.expunge(box.chosen("Mail 0", path="Trash"), by=box.world.ann)
-    box.sync()
-    assert box.dovecot.uids(box.login, "Trash") == {2: set(), 3: {"\\Deleted"}}
     box.assert_equal()
 
 

@@ -1,5 +1,6 @@
 """The server refuses, or the connection ends between a command and its answer: nothing is lost or doubled."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,16 +8,22 @@ import pytest
 
 from mailsync.models import Folder, Mailbox, Message, Operation, OperationState
 from tests.folders.conftest import Desk
-from tests.folders.meddling import Meddler, meddled
+from tests.rigs.proxy import Proxy, line_to
+
+REFUSAL = b"NO [NOPERM] Permission denied"
 
 
 @contextmanager
-def through(desk: Desk, command: str, *, refuse: bool) -> Iterator[Meddler]:
+def through(desk: Desk, command: str, *, refusal: bytes | None = REFUSAL) -> Iterator[Proxy]:
     """The mailbox is reached by a line on which the command goes wrong."""
     server = desk.box.dovecot
-    with meddled(command, server.host, server.port, refuse=refuse) as meddler:
-        _reach(desk, meddler.port)
-        yield meddler
+    with line_to(server.host, server.port) as line:
+        if refusal:
+            line.answers[command.encode()] = refusal
+        else:
+            line.lost = re.compile(command.encode())
+        _reach(desk, line.port)
+        yield line
     _reach(desk, server.port)
 
 
@@ -43,7 +50,7 @@ def old(desk: Desk) -> Desk:
 
 def test_a_refused_folder_is_gone_again_and_ann_reads_why(desk: Desk) -> None:
     desk.create("Projects")
-    with through(desk, "CREATE", refuse=True):
+    with through(desk, "CREATE"):
         desk.box.sync()
     assert desk.shown() == []
     assert told(desk) == ["“Projects”: “[NOPERM] Permission denied”"]
@@ -52,7 +59,7 @@ def test_a_refused_folder_is_gone_again_and_ann_reads_why(desk: Desk) -> None:
 
 def test_a_refused_rename_goes_back_and_ann_reads_why(old: Desk) -> None:
     old.rename("Old", "New")
-    with through(old, "RENAME", refuse=True):
+    with through(old, "RENAME"):
         old.box.sync()
     assert old.shown() == ["Old", "Old/Deep"]
     assert told(old) == ["“New”: “[NOPERM] Permission denied”"]
@@ -61,7 +68,7 @@ def test_a_refused_rename_goes_back_and_ann_reads_why(old: Desk) -> None:
 
 def test_a_folder_that_may_not_be_deleted_comes_back_and_its_mail_is_in_the_trash(old: Desk) -> None:
     old.delete("Old/Deep")
-    with through(old, "DELETE", refuse=True):
+    with through(old, "DELETE"):
         old.box.sync()
     assert old.shown() == ["Old", "Old/Deep"]
     assert (old.box.subjects("Old/Deep"), old.box.subjects("Trash")) == ([], ["Below"])
@@ -80,9 +87,9 @@ def test_e03_a_connection_that_ends_before_the_answer_is_asked_again_by_effect(
     else:
         old.delete("Old/Deep")
     wished = old.shown()
-    with through(old, command, refuse=False) as meddler:
+    with through(old, command, refusal=None) as line:
         assert old.box.try_sync().error
-        assert len(meddler.met) == 1
+        assert len(line.asked(command)) == 1
     assert old.shown() == wished
     old.box.sync()
     assert old.shown() == wished
@@ -95,13 +102,12 @@ def test_e03_a_connection_that_ends_before_the_answer_is_asked_again_by_effect(
     old.box.assert_equal()
 
 
-def test_a_server_that_is_busy_is_asked_again_and_the_wish_stays_on_screen(desk: Desk, monkeypatch) -> None:
-    monkeypatch.setattr("tests.folders.meddling.REFUSAL", b"NO [UNAVAILABLE] Try later")
+def test_a_server_that_is_busy_is_asked_again_and_the_wish_stays_on_screen(desk: Desk) -> None:
     desk.create("Projects")
     desk.create("Inside", parent="Projects")
-    with through(desk, "CREATE", refuse=True) as meddler:
+    with through(desk, "CREATE", refusal=b"NO [UNAVAILABLE] Try later") as line:
         desk.box.sync()
-        assert len(meddler.met) == 1
+        assert len(line.asked("CREATE")) == 1
         assert desk.shown() == ["Projects", "Projects/Inside"]
     assert told(desk) == []
     desk.box.sync()

@@ -150,8 +150,8 @@ class TwoWay(RuleBasedStateMachine):
     def server_skips_uids(self, folder: int, gap: int) -> None:
         name = FOLDERS[folder % len(FOLDERS)]
         with self.case.dovecot.imap(self.case.login) as client:
-            client.status(name, "(UIDNEXT)")
-            uidnext = int(client.response("STATUS")[1][0].split()[-1].strip(b")"))
+            _, [said] = client.status(name, "(UIDNEXT)")
+        uidnext = int(said.split()[-1].strip(b")"))
         self.case.dovecot.doveadm(
             "mailbox", "update", "-u", self.case.login, "--min-next-uid", str(uidnext + gap), name
         )

@@ -4,7 +4,6 @@ import base64
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -18,8 +17,8 @@ from mailsync.smtp import SmtpCredentials, SmtpTrouble
 from tests.connecting.test_smtp import Server
 from tests.rigs.mailserver import MailServer
 from tests.rigs.oauth import Provider
+from tests.rigs.proxy import line_to, without
 from tests.rigs.scripted import ScriptedServer, scripted
-from tests.rigs.stripping import without
 from tests.test_watcher import run_apart
 
 ANN = "ann@acme.example"
@@ -48,14 +47,11 @@ def token(provider: Provider) -> str:
     return str(provider.grant(ANN)["access_token"])
 
 
-@pytest.fixture(params=[(), ("SASL-IR",), ("XOAUTH2",), ("XOAUTH2", "SASL-IR")], ids=" ".join)
+@pytest.fixture(params=[(), ("SASL-IR",), ("AUTH=XOAUTH2",), ("AUTH=XOAUTH2", "SASL-IR")], ids=" ".join)
 def port(request: pytest.FixtureRequest, dovecot_oauth: MailServer) -> Iterator[int]:
     """The mail server without some of its capabilities."""
-    with ExitStack() as stack:
-        at = dovecot_oauth.port
-        for capability in request.param:
-            at = stack.enter_context(without(capability, "127.0.0.1", at))
-        yield at
+    with line_to("127.0.0.1", dovecot_oauth.port, without(*request.param)) as line:
+        yield line.port
 
 
 @pytest.mark.parametrize("way", [imap, idle])

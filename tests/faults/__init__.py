@@ -1,0 +1,17 @@
+"""Faults X01 to X40 of the list that concern sync, each with its expected outcome; all of them with -m slow.
+
+| id | where |
+|---|---|
+| X01, X08, X18, X26 | tests/engine/test_interruption.py |
+| X02, X07 | a killed child's or worker's mailbox: X01, and the lease in tests/test_schedule.py |
+| X03, X29 | tests/catalogue/test_e_interruption.py |
+| X10 | tests/catalogue/test_b_duplicates.py (B03) |
+| X14, X15 | hints only: tests/test_schedule.py |
+| X28 | tests/catalogue/test_e_interruption.py (E08) |
+| X36 | tests/catalogue/test_f_flags.py (F06) |
+| X37 | the profile bare |
+| X38, X51, X52 | tests/catalogue/test_c_identity.py (C12, C15, C14) |
+| X09, X19, X27, X30 to X34, X39, X40 | here |
+| X35 | nothing is appended yet |
+| others | not of sync, or of parts that are not built |
+"""
