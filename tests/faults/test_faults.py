@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from mailsync import actions, checking, engine, holding, schedule
 from mailsync.imap import session
-from mailsync.models import Brake, Schedule
+from mailsync.models import Schedule
+from mailsync.sync.brake import Brake
 from tests.catalogue.conftest import Case
 from tests.rigs.proxy import Way
 
