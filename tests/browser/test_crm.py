@@ -68,12 +68,12 @@ def test_ann_drags_a_deal_and_moves_another_by_keyboard(world, ann: Page, client
     look(ann, "crm-board")
     ann.get_by_role("link", name="Ten buoys").drag_to(ann.get_by_label("Contract").first)
     expect(ann.get_by_text("“Ten buoys for the IJssel” is in “Contract” now.")).to_be_visible()
-    expect(ann.locator(".column", has_text="Contract").locator(".sum")).to_have_text("48,500 EUR")
+    expect(ann.locator("[data-name=Contract] .sum")).to_have_text("48,500 EUR")
     assert stage_of(world, buoys) == "Contract"
     ann.get_by_role("link", name="Probes").focus()
     ann.keyboard.press("Shift+ArrowRight")
     ann.keyboard.press("Shift+ArrowRight")
-    expect(ann.locator(".column", has_text="Offer sent").locator("h2 .num").first).to_contain_text("2")
+    expect(ann.locator("[data-name='Offer sent'] h2 .num").first).to_contain_text("2")
     expect(ann.get_by_role("link", name="Probes")).to_be_focused()
     assert stage_of(world, probes) == "Offer sent"
     ann.keyboard.press("ArrowDown")

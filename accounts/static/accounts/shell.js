@@ -44,6 +44,9 @@
     box.append(toast);
   };
 
+  // What a toast offers was done: it has nothing more to say.
+  document.addEventListener("htmx:afterRequest", (event) => event.detail.elt.closest?.("[data-toast]")?.remove());
+
   const words = document.body.dataset;
   document.addEventListener("htmx:sendError", () => window.say(words.offline, "bad"));
   document.addEventListener("htmx:responseError", (event) => {
