@@ -205,6 +205,10 @@ def _to_role(verb: str, placements: Placements, role: SpecialUse, by: Employee) 
     ids = _ids(placements)
     mailbox_ids = set(Folder.objects.filter(placements__in=ids).values_list("mailbox_id", flat=True))
     targets = {f.mailbox_id: f for f in Folder.objects.filter(mailbox__in=mailbox_ids, special_use=role)}
+    if role == SpecialUse.ARCHIVE:
+        # Gmail has no Archive: what is in no other folder is in All Mail, where we keep it in step.
+        whole = Folder.objects.filter(mailbox__in=mailbox_ids, special_use=SpecialUse.ALL, syncing=True)
+        targets = {f.mailbox_id: f for f in whole} | targets
     for mailbox in Mailbox.objects.filter(pk__in=mailbox_ids - targets.keys()):
         raise NoSuchFolder(
             _("%(mailbox)s has no folder “%(role)s”. Choose one in its settings.")

@@ -133,7 +133,7 @@ def _note_new_folders(run: Check) -> None:
     """Folders that the server has and we have never heard of: the next sync brings them."""
     with tenancy.acting_for(run.turn.lease.account_id):
         known = {bytes(name) for name in run.mailbox.folders.values_list("name", flat=True)}
-    listed = [found_folder(remote, None) for remote in run.server.folders()]
+    listed = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
     for found in listed:
         if found.name not in known and found.selectable and found.worth_syncing:
             run.wake = True

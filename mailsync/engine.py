@@ -167,7 +167,7 @@ def refresh_folders(run: Run) -> list[Folder]:
     employee wishes of folders and the server has not taken yet is left alone on both sides.
     """
     run.folders_listed = True
-    listed = [found_folder(remote, None) for remote in run.server.folders()]
+    listed = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
     names = {folder.name for folder in listed}
     with replica.writing(run.lease):
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}

@@ -84,7 +84,9 @@ class BodyStream:
 
 def prepared(account_id: int, fetched: Fetched) -> Prepared:
     """Hashed and parsed; touches no row."""
-    return importing.prepare(account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw)
+    return importing.prepare(
+        account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw, server_id=fetched.server_id
+    )
 
 
 def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:

@@ -34,6 +34,7 @@ class Prepared:
     sha256: bytes
     summary: Summary
     file: Future[None] | None
+    server_id: int | None = None
 
     @property
     def size(self) -> int:
@@ -53,7 +54,15 @@ def header_hash(header: bytes, size: int) -> bytes:
     return hashlib.sha256(header + str(size).encode()).digest()
 
 
-def prepare(account_id: int, uid: int, flags: Flags, received_at: datetime, raw: bytes) -> Prepared:
+def prepare(
+    account_id: int,
+    uid: int,
+    flags: Flags,
+    received_at: datetime,
+    raw: bytes,
+    *,
+    server_id: int | None = None,
+) -> Prepared:
     """Hash and parse one message, and begin to write its body if it is to be a file.
 
     Never raises for what is in the message (mime.parse guards each field).
@@ -71,6 +80,7 @@ def prepare(account_id: int, uid: int, flags: Flags, received_at: datetime, raw:
         sha256=body_sha256,
         summary=summarize(header, body),
         file=blobs.begin_file(account_id, body_sha256, body),
+        server_id=server_id,
     )
 
 
@@ -96,7 +106,7 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[byte
         ("message_id", "text"),
         ("subject", "text"), ("sender_name", "text"), ("sender_address", "text"), ("recipients", "jsonb"),
         ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
-        ("has_attachments", "bool"), ("parse_problem", "text"),
+        ("has_attachments", "bool"), ("parse_problem", "text"), ("server_id", "int8"),
     ]  # fmt: skip
     rows = {item.identity: _message_row(item, bodies[item.sha256]) for item in batch}
     stage("incoming_message", columns, rows.values())
@@ -104,9 +114,9 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[byte
         """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
                message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
-               has_attachments, parse_problem)
+               has_attachments, parse_problem, server_id)
            SELECT %s, %s, identity, header_hash, header, body_id, size, message_id, subject, sender_name,
-               sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem
+               sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem, server_id
            FROM incoming_message
            ON CONFLICT (mailbox_id, identity) DO NOTHING""",
         folder.account_id,
@@ -166,6 +176,7 @@ def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
         item.identity, item.header_hash, body_id, item.header, item.size, summary.message_id, summary.subject,
         sender.name if sender else "", sender.address if sender else "", summary.recipients, summary.sent_at,
         item.received_at, summary.snippet, any(not part.inline for part in summary.attachments), summary.problem,
+        item.server_id,
     )  # fmt: skip
 
 

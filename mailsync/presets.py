@@ -117,7 +117,8 @@ PRESETS: tuple[Preset, ...] = (
         _starttls("smtp.office365.com", 587),
         help=_(
             "Microsoft has switched off password sign-in for most mailboxes and refuses it even when the "
-            "password is right. It works only where your organisation's administrator allows it; ask there."
+            "password is right. It works only where your organisation's administrator allows it; ask there. "
+            "An operator of this installation can offer Microsoft's own sign-in instead."
         ),
         help_url="https://support.microsoft.com/office/d088b986-291d-42b8-9564-9c414e2aa040",
     ),

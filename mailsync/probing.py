@@ -25,7 +25,7 @@ from mailsync.imap.session import Credentials, Session, open_client, tls_context
 from mailsync.models import ConnectionTest, Mailbox, Security
 from mailsync.oauth import Provider
 from mailsync.presets import Server
-from mailsync.roles import FoundFolder
+from mailsync.roles import VIRTUAL, FoundFolder
 
 STEPS = ("name", "connect", "tls", "login", "folders", "smtp")
 _GUESS_SECONDS = 4.0
@@ -232,12 +232,12 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
         statuses = server.statuses(counted)
     except ServerError as error:
         raise ProbeFailed("folders", _explained(error)) from None
-    found = tuple(found_folder(remote, statuses.get(remote.name)) for remote in names)
+    found = tuple(found_folder(remote, statuses.get(remote.name), gmail=server.is_gmail) for remote in names)
     if not any(folder.name.upper() == b"INBOX" and folder.selectable for folder in found):
         raise ProbeFailed(
             "folders", _("The sign-in works, but this login has no INBOX. Ask who runs the mail server.")
         )
-    messages = sum(folder.messages or 0 for folder in found if not folder.is_virtual)
+    messages = sum(folder.messages or 0 for folder in found if folder.special_use not in VIRTUAL)
     say(
         "folders",
         "ok",
@@ -249,8 +249,10 @@ def _list_folders(session: Session, say: Say) -> tuple[FoundFolder, ...]:
     return found
 
 
-def found_folder(remote: RemoteName, status: Status | None) -> FoundFolder:
+def found_folder(remote: RemoteName, status: Status | None, *, gmail: bool) -> FoundFolder:
+    """What LIST says of a folder. At `gmail` All Mail is a place of its own, and the only one of archived mail."""
     return FoundFolder(
+        holds_all=gmail and "\\all" in remote.attributes,
         name=remote.name,
         path=path_of(remote.name),
         delimiter=remote.delimiter,

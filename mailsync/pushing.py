@@ -25,6 +25,7 @@ from mailsync.models import (
     OperationKind,
     OperationState,
     Placement,
+    SpecialUse,
 )
 from mailsync.run import Run
 
@@ -239,6 +240,8 @@ def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:
             folderpush.settle(group.operations[0], group.folder)
         if group.target is not None:
             _settle_move(group, group.target, new_uids)
+            if run.server.is_gmail and group.folder.special_use == SpecialUse.ALL:
+                _stay_in_all(group, group.target)
         events.sent(group.ids)
 
 
@@ -251,6 +254,7 @@ def _settle_move(group: Group, target: Folder, new_uids: dict[int, int]) -> None
     if not target.syncing:
         remove_placements(list(here.values_list("pk", flat=True)))
         return
+    _take_over(target, moved)
     arrived = [uid for uid in moved.values() if uid]
     taken = set(Placement.objects.filter(folder=target, uid__in=arrived).values_list("uid", flat=True))
     told = {pk: uid for pk, uid in moved.items() if uid and uid not in taken}
@@ -260,6 +264,42 @@ def _settle_move(group: Group, target: Folder, new_uids: dict[int, int]) -> None
     if told.keys() != moved.keys():
         # Not told, or it came too late and moved nothing: the next pull of the target looks for them.
         Folder.objects.filter(pk=target.pk).update(server_uidnext=0)
+
+
+def _take_over(target: Folder, moved: dict[int, int | None]) -> None:
+    """Where the target shows the message already (Gmail's All Mail does), the one that was moved takes the place: by it
+    the employee may take the move back."""
+    here = Placement.objects.filter(pk__in=moved, folder=target, uid=None)
+    for pk, message_id in here.values_list("pk", "message_id"):
+        others = Placement.objects.filter(folder=target, message=message_id, uid__isnull=False)
+        there = others.filter(uid=moved[pk]) if moved[pk] else others
+        double = there.first() if moved[pk] or target.special_use == SpecialUse.ALL else None
+        if double is not None:
+            remove_placements([double.pk])
+            Placement.objects.filter(pk=pk).update(uid=double.uid)
+            del moved[pk]
+
+
+def _stay_in_all(group: Group, target: Folder) -> None:
+    """Gmail: nothing leaves All Mail by getting a label; only to Trash and Spam. Here it is two places again."""
+    if target.special_use in (SpecialUse.TRASH, SpecialUse.JUNK):
+        return
+    now_there = Placement.objects.filter(pk__in=[op.placement_id for op in group.operations])
+    uids = {op.placement_id: op.uid for op in group.operations}
+    Placement.objects.bulk_create(
+        [
+            Placement(
+                account_id=placement.account_id,
+                folder=group.folder,
+                message_id=placement.message_id,
+                uid=uids[placement.pk],
+                flags=placement.flags,
+                received_at=placement.received_at,
+            )
+            for placement in now_there
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:

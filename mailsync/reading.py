@@ -66,8 +66,8 @@ class FolderLine:
 
     @property
     def badge(self) -> int:
-        """What the tree counts: unread mail, but all drafts, and neither in Sent nor Trash."""
-        if self.role in {SpecialUse.SENT, SpecialUse.TRASH}:
+        """What the tree counts: unread mail, but all drafts; not in Sent, Trash, nor once more in All mail."""
+        if self.role in {SpecialUse.SENT, SpecialUse.TRASH, SpecialUse.ALL}:
             return 0
         return self.total if self.role == SpecialUse.DRAFTS else self.unseen
 
@@ -327,6 +327,13 @@ _BESIDE = """
      ORDER BY received_at {order}, id {order} LIMIT 1) q
  ORDER BY q.received_at {order}, q.id {order} LIMIT 1)
 """
+
+
+def folders_of(message_id: int) -> set[int]:
+    """Where a message is: at Gmail these are its labels."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT folder_id FROM mailsync_placement WHERE message_id = %s", [message_id])
+        return {folder_id for (folder_id,) in cursor.fetchall()}
 
 
 def neighbours(folder_ids: Sequence[int], key: Key, *, show: str = "") -> tuple[Place | None, Place | None]:

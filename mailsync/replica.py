@@ -110,8 +110,10 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
     """UIDs whose date and size we have already seen in this mailbox: their header is read before their body.
 
     COPY and MOVE keep the INTERNALDATE (RFC 9051 6.4.7), so this finds every message that merely changed place,
-    without asking for a header of each new mail.
+    without asking for a header of each new mail. What the server itself calls by a name we know needs no header.
     """
+    named = _held_by_server_id(folder, arrivals)
+    arrivals = [message for message in arrivals if message.uid not in named]
     dates = {message.received_at for message in arrivals}
     stored = set(
         Message.objects.filter(mailbox=folder.mailbox_id, received_at__in=dates).values_list(
@@ -297,9 +299,10 @@ def _waits(placement: LocalPlacement) -> bool:
 def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]) -> dict[int, int]:
     """By UID, the messages that arrivals whose header was read can only be; `waiting` are messages without a UID here.
 
-    By header and size; where several messages share those, by the date of receipt as well. A header that nobody has
-    may have been rewritten by the server (mail stores keep states in it): then by Message-ID, size and date, among
-    those that wait here. Where two arrivals claim one place, or two messages remain, their bodies decide.
+    By the server's own name for them, where it has one. Else by header and size; where several messages share those,
+    by the date of receipt as well. A header that nobody has may have been rewritten by the server (mail stores keep
+    states in it): then by Message-ID, size and date, among those that wait here. Where two arrivals claim one place,
+    or two messages remain, their bodies decide.
     """
     read = [message for message in arrivals if message.identity]
     by_header = _held_by_header(folder, {message.identity or b"" for message in read}, Counter(waiting))
@@ -307,6 +310,9 @@ def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]
     by_message_id = _held_by_message_id(folder, rewritten, Counter(waiting))
     claims: dict[int, list[int]] = defaultdict(list)
     places: dict[int, int] = {}
+    for uid, pk in _held_by_server_id(folder, arrivals).items():
+        claims[pk].append(uid)
+        places[pk] = 1
     for message in read:
         held = by_header[message.identity or b""] or by_message_id[_traits(message)]
         if len(held) > 1:
@@ -315,6 +321,19 @@ def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]
             claims[held[0].id].append(message.uid)
             places[held[0].id] = held[0].places
     return {uid: pk for pk, uids in claims.items() if len(uids) <= places[pk] for uid in uids}
+
+
+def _held_by_server_id(folder: Folder, arrivals: Sequence[RemoteMessage]) -> dict[int, int]:
+    """By UID, the messages that Gmail calls by the same name. The size must agree, too: one word is no proof."""
+    wanted = {message.server_id: message for message in arrivals if message.server_id is not None}
+    if not wanted:
+        return {}
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, server_id__in=list(wanted))
+    return {
+        wanted[name].uid: pk
+        for pk, name, size in rows.values_list("pk", "server_id", "size")
+        if name is not None and wanted[name].size == size
+    }
 
 
 def _held_by_header(

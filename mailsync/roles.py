@@ -15,7 +15,10 @@ VIRTUAL = ("all", "flagged", "important")
 
 @dataclass(frozen=True, slots=True)
 class FoundFolder:
-    """A folder as the server listed it. `special_use` is the role in lower case, "" when it has none."""
+    """A folder as the server listed it. `special_use` is the role in lower case, "" when it has none.
+
+    `holds_all`: it is the place of mail that no other folder shows, and of all other mail once more (Gmail's All Mail).
+    """
 
     name: bytes
     path: str
@@ -24,10 +27,11 @@ class FoundFolder:
     selectable: bool = True
     messages: int | None = None
     uidvalidity: int | None = None
+    holds_all: bool = False
 
     @property
     def is_virtual(self) -> bool:
-        return self.special_use in VIRTUAL
+        return self.special_use in VIRTUAL and not self.holds_all
 
     @property
     def worth_syncing(self) -> bool:

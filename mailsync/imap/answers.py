@@ -20,6 +20,7 @@ _DATE = re.compile(
     rb'INTERNALDATE "\s*(\d{1,2})-([A-Za-z]{3})-(\d{4,9}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"',
     re.IGNORECASE,
 )
+_GMAIL_ID = re.compile(rb"\bX-GM-MSGID (\d{1,20})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
 _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
@@ -42,13 +43,15 @@ _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagg
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message."""
+    """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message; `server_id` is
+    what Gmail calls the message wherever it is (X-GM-MSGID)."""
 
     uid: int
     flags: Flags | None
     received_at: datetime | None
     size: int | None
     body: bytes | None
+    server_id: int | None = None
 
 
 def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
@@ -57,7 +60,14 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
         bare = _BODY.sub(b"", text)
         uid = _UID.search(_FLAGS.sub(b"", bare))
         if uid:
-            yield Answer(int(uid[1]), _flags(bare), internal_date(bare), _size(bare), _body(text, literal))
+            yield Answer(
+                int(uid[1]),
+                _flags(bare),
+                internal_date(bare),
+                _size(bare),
+                _body(text, literal),
+                _server_id(bare),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +235,12 @@ def _flags(text: bytes) -> Flags | None:
 def _size(text: bytes) -> int | None:
     match = _SIZE.search(text)
     return int(match[1]) if match else None
+
+
+def _server_id(text: bytes) -> int | None:
+    """None also where it would not fit the column: it is unsigned on paper."""
+    match = _GMAIL_ID.search(text)
+    return int(match[1]) if match and int(match[1]) < 2**63 else None
 
 
 def _body(text: bytes, literal: bytes | None) -> bytes | None:

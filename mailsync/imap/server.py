@@ -25,7 +25,7 @@ LINE_BYTES = 7_000  # command lines stay under 8 kB
 COMMAND_UIDS = 5_000
 SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
 SEARCHED = 50_000  # the same for ESEARCH, whose answer names every UID in the worst case
-LISTED = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
+LISTED = b"UID FLAGS INTERNALDATE RFC822.SIZE"
 MOST_ARRIVING = 1_000  # messages that may come while a folder is searched; more is a server that invents
 # strftime speaks the process's language
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -62,6 +62,7 @@ class Fetched:
     flags: Flags
     received_at: datetime
     raw: bytes
+    server_id: int | None = None
 
 
 class ImapServer:
@@ -75,6 +76,16 @@ class ImapServer:
     @property
     def condstore(self) -> bool:
         return self.session.can("CONDSTORE") or self.session.can("QRESYNC")
+
+    @property
+    def is_gmail(self) -> bool:
+        """A message is one thing there, with one name, however many folders (labels) show it."""
+        return self.session.can("X-GM-EXT-1")
+
+    @property
+    def _listed(self) -> bytes:
+        """What is asked of each message of a list."""
+        return b"(" + LISTED + (b" X-GM-MSGID)" if self.is_gmail else b")")
 
     def folders(self) -> list[RemoteName]:
         """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13).
@@ -162,7 +173,7 @@ class ImapServer:
         Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
         """
         select = self._ask_to_open(name)
-        asked = [self.session.send("UID", b"FETCH", b"%d:*" % (after + 1), LISTED)]
+        asked = [self.session.send("UID", b"FETCH", b"%d:*" % (after + 1), self._listed)]
         if changed_since is not None and known:
             asked.append(self._ask_changes(changed_since, known))
         try:
@@ -198,7 +209,7 @@ class ImapServer:
 
         Numbers are only used inside one FETCH, where the server may not renumber (RFC 9051 7.5.1).
         """
-        sent = self.session.send("FETCH", b"%d:%d" % (first, last), LISTED)
+        sent = self.session.send("FETCH", b"%d:%d" % (first, last), self._listed)
         return self._remote_messages(self.session.receive(sent, "FETCH"))
 
     def uids(self, exists: int) -> list[tuple[int, int]]:
@@ -280,7 +291,11 @@ class ImapServer:
                 if remote is not None and answer.body is not None:
                     flags = remote.flags if answer.flags is None else answer.flags
                     found[answer.uid] = Fetched(
-                        answer.uid, flags, answer.received_at or remote.received_at, answer.body
+                        answer.uid,
+                        flags,
+                        answer.received_at or remote.received_at,
+                        answer.body,
+                        remote.server_id,
                     )
         return list(found.values())
 
@@ -358,6 +373,7 @@ class ImapServer:
                 flags=answer.flags or frozenset(),
                 received_at=answer.received_at or now,
                 size=answer.size or 0,
+                server_id=answer.server_id,
             )
             for answer in fetch_answers(items)
         }

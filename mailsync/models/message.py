@@ -44,6 +44,8 @@ class Message(models.Model):
     # Bytes of header and body together, as fetched.
     size = models.PositiveBigIntegerField()
     message_id = models.TextField(blank=True)
+    # What Gmail calls it in all of its folders (X-GM-MSGID); NULL elsewhere.
+    server_id = models.BigIntegerField(null=True)
     subject = models.TextField(blank=True)
     sender_name = models.TextField(blank=True)
     sender_address = models.TextField(blank=True)
@@ -71,6 +73,11 @@ class Message(models.Model):
             models.Index(fields=["mailbox", "received_at"], name="message_by_date"),
             models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
             models.Index(fields=["mailbox", "header_hash"], name="message_by_header"),
+            models.Index(
+                fields=["mailbox", "server_id"],
+                name="message_by_server_id",
+                condition=models.Q(server_id__isnull=False),
+            ),
             models.Index(
                 fields=["mailbox", "unplaced_since"],
                 name="message_unplaced",

@@ -11,7 +11,7 @@ Flags = frozenset[str]
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
     """One message as the server lists it. `identity` (hash of header and size) and `message_id` (without its brackets)
-    only where its header was read."""
+    only where its header was read; `server_id` is the server's own name for it in every folder, where it has one."""
 
     uid: int
     flags: Flags
@@ -19,6 +19,7 @@ class RemoteMessage:
     size: int = 0
     identity: bytes | None = None
     message_id: str = ""
+    server_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

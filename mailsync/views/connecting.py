@@ -498,7 +498,8 @@ def _stored_tree(rows: list[Folder], chosen: set[str]) -> list[dict[str, Any]]:
             "selectable": line.folder.selectable,
             "checked": str(line.folder.pk) in chosen,
             "count": line.folder.total if line.folder.syncing else None,
-            "virtual": line.folder.special_use in (SpecialUse.ALL, SpecialUse.FLAGGED),
+            "virtual": line.folder.special_use in (SpecialUse.ALL, SpecialUse.FLAGGED)
+            and not line.folder.syncing,
             "error": line.folder.error,
         }
         for line in foldertree.tree(rows, lambda one: foldertree.split(one.path, one.delimiter))

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from mailsync import reading
 from mailsync.access import Letter
 from mailsync.mime import parse
-from mailsync.models import GrantLevel
-from mailsync.reading import Key, MailboxLine
+from mailsync.models import GrantLevel, SpecialUse
+from mailsync.reading import FolderLine, Key, MailboxLine
 from mailsync.views.listing import Listing
 
 _REMOTE = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?\s*(?:https?:)?//""", re.IGNORECASE)
@@ -41,6 +41,7 @@ class Pane:
     problem: str
     newer: str
     older: str
+    also_in: Sequence[FolderLine]
 
     @property
     def may_flag(self) -> bool:
@@ -87,10 +88,12 @@ def pane(letter: Letter, listed: Listing) -> Pane:
     """Parse the message and look beside it in the list. The HTML itself is left to the frame's own request."""
     content = parse.read(letter.header, letter.body)
     newer, older = reading.neighbours(listed.folder_ids, Key(letter.received_at, letter.id), show=listed.show)
+    mailbox = listed.tree.mailbox(letter.box.id)
+    others = reading.folders_of(letter.message_id) - {letter.folder_id}
     return Pane(
         letter=letter,
         listing=listed,
-        mailbox=listed.tree.mailbox(letter.box.id),
+        mailbox=mailbox,
         text=SafeString("") if content.html else plain(content.text),
         html=bool(content.html),
         remote_images=len(_REMOTE.findall(content.html)),
@@ -98,6 +101,8 @@ def pane(letter: Letter, listed: Listing) -> Pane:
         problem=content.problem,
         newer=listed.message_url(newer) if newer else "",
         older=listed.message_url(older) if older else "",
+        # That it is in All Mail goes without saying.
+        also_in=[line for line in mailbox.folders if line.id in others and line.role != SpecialUse.ALL],
     )
 
 
