@@ -1,10 +1,28 @@
 """What people type about a task."""
 
+from datetime import datetime
+
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Employee
-from tasks.models import TITLE_LENGTH, Priority, Status
+from tasks.models import FIRST_DAY, LAST_DAY, TITLE_LENGTH, Priority, Status
+
+
+class Moment(forms.DateTimeField):
+    """A day and a time in the employee's own time zone, as the browser's own field gives it."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    default_error_messages = {
+        "required": _("Choose a day and a time."),
+        "invalid": _("Choose a day and a time."),
+    }
+
+    def validate(self, value: datetime | None) -> None:
+        super().validate(value)
+        if value is not None and not FIRST_DAY < value < LAST_DAY:
+            raise ValidationError(_("Choose a year between 2000 and 2199."))
 
 
 class TaskForm(forms.Form):
@@ -20,11 +38,7 @@ class TaskForm(forms.Form):
     )
     status = forms.ChoiceField(label=_("Status"), choices=Status)
     priority = forms.TypedChoiceField(label=_("Priority"), choices=Priority, coerce=int)
-    deadline = forms.DateTimeField(
-        label=_("Deadline"),
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )
+    deadline = Moment(label=_("Deadline"), required=False)
     responsible = forms.ModelChoiceField(
         label=_("Responsible"), queryset=Employee.objects.none(), empty_label=None
     )
@@ -39,8 +53,4 @@ class TaskForm(forms.Form):
 
 
 class ReminderForm(forms.Form):
-    at = forms.DateTimeField(
-        label=_("Remind me"),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        error_messages={"required": _("Choose a day and a time."), "invalid": _("Choose a day and a time.")},
-    )
+    at = Moment(label=_("Remind me"))

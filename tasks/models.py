@@ -14,6 +14,8 @@ from mailsync.models import Blob, Message
 TITLE_LENGTH = 300
 # Where a task without a deadline stands among those that have one: behind them.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+# A date of a task lies between these: near the ends of the calendar no time zone can show one any more.
+FIRST_DAY, LAST_DAY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Status(models.TextChoices):
@@ -55,6 +57,10 @@ class Task(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(title=""), name="a_task_has_a_title"),
             models.CheckConstraint(condition=Q(priority__lte=Priority.HIGH), name="a_known_priority"),
+            models.CheckConstraint(
+                condition=Q(deadline=None) | Q(deadline__range=(FIRST_DAY, LAST_DAY)),
+                name="a_deadline_one_can_show",
+            ),
             models.CheckConstraint(
                 condition=Q(status=Status.DONE, done_at__isnull=False)
                 | (Q(done_at=None) & Q(status__in=[Status.TODO, Status.DOING, Status.WAITING])),
@@ -192,6 +198,9 @@ class Reminder(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["task", "employee", "at"], name="reminder_once_a_moment"),
+            models.CheckConstraint(
+                condition=Q(at__range=(FIRST_DAY, LAST_DAY)), name="a_moment_one_can_show"
+            ),
             models.CheckConstraint(
                 condition=Q(seen_at=None) | Q(raised_at__isnull=False), name="seen_after_it_was_raised"
             ),

@@ -342,3 +342,21 @@ def test_saving_puts_nothing_back_that_somebody_else_changed_meanwhile(world: Wo
     ann.post(url("detail", task.pk), typed)
     saved = the_task(world)
     assert (saved.title, saved.status) == ("Water them twice", "doing")
+
+
+@pytest.mark.parametrize("day", ["9999-12-31T23:59", "0001-01-01T00:00", "1999-12-31T23:59"])
+def test_a_date_that_no_page_could_show_is_refused(world: World, ann: Client, day: str) -> None:
+    with world.acting():
+        task = actions.create("Water the plants", by=world.ann)
+    form = {
+        "title": "Water them",
+        "status": "todo",
+        "priority": "1",
+        "responsible": world.ann.pk,
+        "deadline": day,
+    }
+    refused = ann.post(url("detail", task.pk), form)
+    assert refused.status_code == 422
+    assert "Choose a year between 2000 and 2199." in refused.content.decode()
+    assert "between 2000" in ann.post(url("remind", task.pk), {"at": day}, follow=True).content.decode()
+    assert ann.get(url("list")).status_code == 200
