@@ -1,7 +1,7 @@
 """SPEC.md sections 3 and 4 as one table of sentences: what becomes of Ann's mail when people bind and delete.
 
-Each line says what was bound to what, what somebody does, and where the message is afterwards. CRM widens it by a
-column: what the activity keeps.
+Each line says what was bound to what, what somebody does, and where the message is afterwards. What was bound to a
+client keeps its activity with text and attachments in every line.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,12 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from crm import activities
+from crm.models import Binding, Contact
 from mailsync import connecting, discarding, replica
 from mailsync.actions import remove_placements
+from mailsync.blobs import body_of
+from mailsync.mime import parse
 from mailsync.models import Attachment, Mailbox, Message, Operation, Placement, Tombstone
 from tasks import access, actions
 from tasks.models import Task, TaskMessage
@@ -103,32 +107,44 @@ GONE = "gone"
 BURIED = "gone, with a tombstone"
 
 TABLE = [
-    # tasks it is bound to, what people do, where it is
-    (0, nothing, IN_WEBMAIL),
-    (0, Scene.disconnect, GONE),
-    (0, Scene.deleted_by_another_mail_program, GONE),
-    (1, nothing, IN_WEBMAIL),
-    (1, Scene.delete_task, BURIED),
-    (1, Scene.ask_and_undo, IN_WEBMAIL),
-    (1, keeping_mail, IN_WEBMAIL),
-    (1, Scene.unbind, IN_WEBMAIL),
-    (1, then(Scene.unbind, Scene.delete_task), IN_WEBMAIL),
-    (1, Scene.disconnect, ON_THE_TASK),
-    (1, then(Scene.disconnect, Scene.delete_task), BURIED),
-    (1, then(Scene.disconnect, keeping_mail, Scene.discard), GONE),
-    (1, then(Scene.disconnect, Scene.unbind, Scene.discard), GONE),
-    (1, Scene.deleted_by_another_mail_program, ON_THE_TASK),
-    (1, then(Scene.deleted_by_another_mail_program, Scene.delete_task), BURIED),
-    (1, then(Scene.deleted_by_another_mail_program, Scene.unbind, Scene.next_sync), GONE),
-    (1, then(Scene.deleted_by_another_mail_program, keeping_mail, Scene.next_sync), GONE),
-    (2, Scene.delete_task, IN_WEBMAIL),
-    (2, then(Scene.delete_task, second(Scene.delete_task)), BURIED),
-    (2, then(Scene.delete_task, second(Scene.unbind)), IN_WEBMAIL),
-    (2, then(Scene.unbind, second(Scene.delete_task)), BURIED),
-    (2, Scene.unbind, IN_WEBMAIL),
-    (2, then(Scene.disconnect, Scene.delete_task), ON_THE_TASK),
-    (2, then(Scene.disconnect, Scene.unbind, Scene.discard), ON_THE_TASK),
-    (2, then(Scene.deleted_by_another_mail_program, Scene.delete_task, Scene.next_sync), ON_THE_TASK),
+    # tasks it is bound to, whether to a client, what people do, where it is
+    (0, False, nothing, IN_WEBMAIL),
+    (0, False, Scene.disconnect, GONE),
+    (0, False, Scene.deleted_by_another_mail_program, GONE),
+    (1, False, nothing, IN_WEBMAIL),
+    (1, False, Scene.delete_task, BURIED),
+    (1, False, Scene.ask_and_undo, IN_WEBMAIL),
+    (1, False, keeping_mail, IN_WEBMAIL),
+    (1, False, Scene.unbind, IN_WEBMAIL),
+    (1, False, then(Scene.unbind, Scene.delete_task), IN_WEBMAIL),
+    (1, False, Scene.disconnect, ON_THE_TASK),
+    (1, False, then(Scene.disconnect, Scene.delete_task), BURIED),
+    (1, False, then(Scene.disconnect, keeping_mail, Scene.discard), GONE),
+    (1, False, then(Scene.disconnect, Scene.unbind, Scene.discard), GONE),
+    (1, False, Scene.deleted_by_another_mail_program, ON_THE_TASK),
+    (1, False, then(Scene.deleted_by_another_mail_program, Scene.delete_task), BURIED),
+    (1, False, then(Scene.deleted_by_another_mail_program, Scene.unbind, Scene.next_sync), GONE),
+    (1, False, then(Scene.deleted_by_another_mail_program, keeping_mail, Scene.next_sync), GONE),
+    (2, False, Scene.delete_task, IN_WEBMAIL),
+    (2, False, then(Scene.delete_task, second(Scene.delete_task)), BURIED),
+    (2, False, then(Scene.delete_task, second(Scene.unbind)), IN_WEBMAIL),
+    (2, False, then(Scene.unbind, second(Scene.delete_task)), BURIED),
+    (2, False, Scene.unbind, IN_WEBMAIL),
+    (2, False, then(Scene.disconnect, Scene.delete_task), ON_THE_TASK),
+    (2, False, then(Scene.disconnect, Scene.unbind, Scene.discard), ON_THE_TASK),
+    (2, False, then(Scene.deleted_by_another_mail_program, Scene.delete_task, Scene.next_sync), ON_THE_TASK),
+    (0, True, nothing, IN_WEBMAIL),
+    (0, True, Scene.disconnect, GONE),
+    (0, True, Scene.deleted_by_another_mail_program, GONE),
+    (1, True, nothing, IN_WEBMAIL),
+    (1, True, Scene.delete_task, BURIED),
+    (1, True, keeping_mail, IN_WEBMAIL),
+    (1, True, Scene.unbind, IN_WEBMAIL),
+    (1, True, Scene.disconnect, ON_THE_TASK),
+    (1, True, then(Scene.disconnect, Scene.delete_task), BURIED),
+    (1, True, then(Scene.disconnect, Scene.unbind, Scene.discard), GONE),
+    (2, True, Scene.delete_task, IN_WEBMAIL),
+    (2, True, then(Scene.delete_task, second(Scene.delete_task)), BURIED),
 ]
 
 
@@ -137,20 +153,36 @@ def in_words(value: object) -> str | None:
     return getattr(value, "__name__", None)
 
 
-@pytest.mark.parametrize(("bound", "act", "fate"), TABLE, ids=in_words)
+@pytest.mark.parametrize(("tasks", "client", "act", "fate"), TABLE, ids=in_words)
 def test_what_becomes_of_the_message(
-    world: World, bound: int, act: Callable[[Scene], None], fate: str
+    world: World, tasks: int, client: bool, act: Callable[[Scene], None], fate: str
 ) -> None:
     placement = world.message(world.folder(world.ann_box), attachments=[("a.txt", "text/plain", b"a")])
     with world.acting():
-        tasks = [actions.create_from([placement.message], by=world.ann) for _ in range(bound)]
-    act(Scene(world, placement.message, placement, tasks))
+        made = [actions.create_from([placement.message], by=world.ann) for _ in range(tasks)]
+        if client:
+            bind_to_a_client(world, placement.message)
+    act(Scene(world, placement.message, placement, made))
     with world.acting():
         assert where(placement) == fate
         assert Attachment.objects.count() == (0 if fate in {GONE, BURIED} else 1)
         assert not Operation.objects.exists()  # the mail server is told nothing
-        unread_count = world.folder(world.ann_box)
-        assert unread_count.total == (1 if fate == IN_WEBMAIL else 0)
+        assert world.folder(world.ann_box).total == (1 if fate == IN_WEBMAIL else 0)
+        assert texts_on_timelines() == (["Good morning."] if client else [])
+
+
+def bind_to_a_client(world: World, message: Message) -> None:
+    zoe = Contact.objects.create(account=world.acme, name="Zoe", responsible=world.ann)
+    activity = activities.kept_for(world.acme.pk, message.pk)
+    activities.bind(activity, activities.ref_of(zoe), by=world.ann, alone=True)
+
+
+def texts_on_timelines() -> list[str]:
+    """What the activities of clients still tell, from their own header and bytes."""
+    found = [binding.activity for binding in Binding.objects.select_related("activity__body")]
+    read = [parse.read(bytes(each.header or b""), body_of(each.body)) for each in found if each.body]
+    assert all(len(content.attachments) == 1 for content in read)
+    return [content.text.strip() for content in read]
 
 
 def where(placement: Placement) -> str:
