@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.utils import formats, timezone
+from django.utils import dateformat, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -121,11 +121,11 @@ def of_ids(ids: Iterable[int]) -> list[Health]:
 
 
 def near(moment: datetime) -> str:
-    """The time today, else with its date, in the reader's zone."""
+    """The time today, with the weekday within a week, else with its date; in the reader's zone."""
     local = timezone.localtime(moment)
-    if local.date() == timezone.localdate():
-        return formats.time_format(local, "H:i")
-    return formats.date_format(local, "SHORT_DATETIME_FORMAT")
+    days = abs((local.date() - timezone.localdate()).days)
+    day = "" if not days else "l, " if days < 6 else "j N Y, "
+    return dateformat.format(local, f"{day}H:i")
 
 
 def _health(mailbox: Mailbox, waiting: int, now: datetime) -> Health:
