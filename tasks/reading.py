@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -243,8 +243,17 @@ def referred(header: bytes) -> set[str]:
 
 def links_to(message: Message, employee: Employee) -> list[TaskMessage]:
     """The tasks a message is bound to, as far as the employee sees them."""
-    rows = TaskMessage.objects.filter(message=message, task__in=access.visible(employee))
-    return list(rows.select_related("task__responsible", "by").order_by("at", "pk"))
+    rows = TaskMessage.objects.filter(message=message).select_related("task__responsible", "by")
+    links = list(rows.order_by("at", "pk"))
+    seen = _seen(employee, {link.task_id for link in links})
+    return [link for link in links if link.task_id in seen]
+
+
+def _seen(employee: Employee, task_ids: Collection[int]) -> set[int]:
+    """Those of the tasks that the employee sees. Asked by their keys: joined, the planner would look at every task."""
+    if not task_ids:
+        return set()
+    return set(access.visible(employee).filter(pk__in=list(task_ids)).values_list("pk", flat=True))
 
 
 def tasks_answered_by(message: Message, employee: Employee) -> list[Task]:
@@ -254,9 +263,9 @@ def tasks_answered_by(message: Message, employee: Employee) -> list[Task]:
         return []
     earlier = Message.objects.filter(mailbox=message.mailbox_id, message_id__in=ids)
     bound = TaskMessage.objects.filter(message__in=list(earlier.values_list("pk", flat=True)))
-    found = access.visible(employee).filter(pk__in=bound.values("task"))
-    has_it = TaskMessage.objects.filter(task=OuterRef("pk"), message=message)
-    return list(found.exclude(Exists(has_it)).order_by("pk"))
+    have_it = TaskMessage.objects.filter(message=message)
+    about = set(bound.values_list("task", flat=True)) - set(have_it.values_list("task", flat=True))
+    return list(Task.objects.filter(pk__in=_seen(employee, about)).order_by("pk"))
 
 
 def choice(employee: Employee, words: str, *, without: Message) -> list[Task]:
@@ -268,9 +277,13 @@ def choice(employee: Employee, words: str, *, without: Message) -> list[Task]:
 
 def marks(employee: Employee, placement_ids: Collection[int]) -> list[int]:
     """Those of the places whose message is bound to a task that the employee sees."""
-    links = TaskMessage.objects.filter(message=OuterRef("message"), task__in=access.visible(employee))
     mine = mail.placements_in(mail.boxes(employee), placement_ids, "read")
-    return list(Placement.objects.filter(Exists(links), pk__in=mine).values_list("pk", flat=True))
+    message_of = dict(Placement.objects.filter(pk__in=mine).values_list("pk", "message_id"))
+    links = TaskMessage.objects.filter(message__in=list(message_of.values()))
+    pairs = list(links.values_list("message_id", "task_id"))
+    seen = _seen(employee, {task_id for _message_id, task_id in pairs})
+    bound = {message_id for message_id, task_id in pairs if task_id in seen}
+    return [place for place, message_id in message_of.items() if message_id in bound]
 
 
 # Notices
@@ -279,5 +292,6 @@ def marks(employee: Employee, placement_ids: Collection[int]) -> list[int]:
 def notices(employee: Employee) -> Sequence[Reminder]:
     """Reminders that were raised and not seen yet, of tasks that are still there."""
     rows = Reminder.objects.filter(employee=employee, raised_at__isnull=False, seen_at=None)
-    shown = rows.filter(task__in=access.visible(employee)).exclude(task__status=Status.DONE)
-    return list(shown.select_related("task").order_by(F("at"))[:5])
+    raised = list(rows.exclude(task__status=Status.DONE).select_related("task").order_by("at")[:20])
+    seen = _seen(employee, {each.task_id for each in raised})
+    return [each for each in raised if each.task_id in seen][:5]
