@@ -462,7 +462,8 @@ def repair(
         private_host_allowed=mailbox.private_host_allowed and same,
     )
     if is_other:
-        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY)
+        # Each is read whole, also one that looks as before.
+        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY, full_at=None)
         audit.record(
             "mailbox.server_exchanged",
             mailbox.address,
