@@ -25,6 +25,7 @@ from django.db import connections  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from accounts import tenancy  # noqa: E402
+from accounts.models import Employee  # noqa: E402
 from crm.models import Activity, Binding, Contact, EmailAddress, Feed, FeedFolder  # noqa: E402
 from demo import services  # noqa: E402
 from demo.supervisor import Supervisor  # noqa: E402
@@ -99,7 +100,7 @@ def measure(count: int) -> None:
     timeline(acme.pk, ann, people[1])
 
 
-def timeline(account_id: int, ann: object, contact: Contact) -> None:
+def timeline(account_id: int, ann: Employee, contact: Contact) -> None:
     with tenancy.acting_for(account_id):
         made = Activity.objects.bulk_create(
             Activity(account_id=account_id, kind="note", text=f"note {n}", at=NEWEST - timedelta(minutes=n))
@@ -108,7 +109,7 @@ def timeline(account_id: int, ann: object, contact: Contact) -> None:
         Binding.objects.bulk_create(
             Binding(account_id=account_id, activity=each, contact=contact, at=each.at) for each in made
         )
-    client = world.sign_in(Client(), ann)  # type: ignore[arg-type]
+    client = world.sign_in(Client(headers={"host": "localhost"}), ann)
     took = []
     for _again in range(21):
         begun = time.perf_counter()
@@ -126,6 +127,7 @@ def main() -> None:
         settings = {**services.BULK, **services.THROWAWAY}
         services.start_postgres(supervisor, HOME, database="test_mailbound", settings=settings)
         call_command("migrate", database="owner", verbosity=0, interactive=False)
+        call_command("collectstatic", interactive=False, verbosity=0)
         measure(count)
         for each in connections.all(initialized_only=True):
             each.close()

@@ -21,13 +21,11 @@ def page(record: Record, *, kind: str = "", after: str = "") -> tuple[list[Activ
         rows = rows.filter(activity__kind=kind)
     if after:
         rows = rows.filter(_below(record, after))
-    found = list(
-        rows.select_related("activity__by")
-        .defer("activity__header")
-        .order_by("-at", "-activity_id")[: PAGE + 1]
-    )
-    shown = [row.activity for row in found[:PAGE]]
-    return shown, str(shown[-1].pk) if len(found) > PAGE else ""
+    # The keys alone come from the index, in its order; a join would have the planner sort the whole timeline.
+    keys = list(rows.order_by("-at", "-activity_id").values_list("activity_id", flat=True)[: PAGE + 1])
+    found = Activity.objects.select_related("by").defer("header").in_bulk(keys[:PAGE])
+    shown = [found[key] for key in keys[:PAGE]]
+    return shown, str(shown[-1].pk) if len(keys) > PAGE else ""
 
 
 def _below(record: Record, after: str) -> Q:
