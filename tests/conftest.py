@@ -19,6 +19,7 @@ from demo.supervisor import Supervisor
 from tests.consistency import sound_accounts
 from tests.outside import CORPUS
 from tests.rigs.mailserver import MailServer, certificate_of
+from tests.rigs.oauth import Provider
 from tests.settings import HOME, RUN
 from tests.world import world
 
@@ -106,6 +107,28 @@ def dovecot_tls(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
     certificate, ca_file = certificate_of(tmp_path_factory.mktemp("ca"), "localhost", services.LOOPBACK)
     return MailServer.start(
         supervisor, HOME / "dovecot-tls", first_port=_ports() + 200, certificate=certificate, ca_file=ca_file
+    )
+
+
+@pytest.fixture(scope="session")
+def provider_process(supervisor: Supervisor) -> Provider:
+    """An OAuth provider; see tests.rigs.consenting for how tests use it."""
+    return Provider.start(supervisor, _ports() + 450)
+
+
+@pytest.fixture(scope="session")
+def dovecot_oauth(
+    supervisor: Supervisor, provider_process: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> MailServer:
+    """Takes passwords, and access tokens of the provider; TLS on `tls_port`, STARTTLS or nothing on `port`."""
+    certificate, ca_file = certificate_of(tmp_path_factory.mktemp("ca"), "localhost", services.LOOPBACK)
+    return MailServer.start(
+        supervisor,
+        HOME / "dovecot-oauth",
+        first_port=_ports() + 500,
+        certificate=certificate,
+        ca_file=ca_file,
+        introspection_url=f"{provider_process.url}/introspect",
     )
 
 

@@ -1,5 +1,5 @@
-"""The provider and the mail server of these tests."""
+"""The company's provider, for the tests here."""
 
-from tests.rigs.consenting import consented, dovecot_oauth, offered, provider, provider_process
+from tests.rigs.consenting import consented, offered, provider
 
-__all__ = ["consented", "dovecot_oauth", "offered", "provider", "provider_process"]
+__all__ = ["consented", "offered", "provider"]

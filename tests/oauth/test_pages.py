@@ -172,7 +172,9 @@ def test_one_click_repairs_a_withdrawn_consent_and_keeps_everything(consented: C
     page = ann.get(settings_url).content.decode()
     assert "Consent withdrawn" in page
     assert "Continue with Acme" in page
-    asked = ann.post(reverse("mail:mailbox-consent", args=[box.mailbox.pk]))
+    again = reverse("mail:mailbox-consent", args=[box.mailbox.pk])
+    assert again in ann.get(reverse("mail:inbox")).content.decode()
+    asked = ann.post(again)
     url = ann.get(asked["Location"]).context["url"]
     back = come_back(ann, jobs, consented.provider.consent(url))
     test = only_test(world)

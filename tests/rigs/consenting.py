@@ -1,4 +1,7 @@
-"""A company's own provider in front of its own mail server: both real, on loopback. Import the fixtures."""
+"""A company's own provider in front of its own mail server: both real, on loopback (tests.conftest starts them).
+
+The fixtures here are for whoever imports them.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,39 +9,14 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from demo import services
-from demo.supervisor import Supervisor
 from mailsync import consents
 from mailsync.models import Consent, Mailbox
-from tests.conftest import _ports
 from tests.engine.conftest import Box, connect
 from tests.rigs import oauth
-from tests.rigs.mailserver import MailServer, certificate_of
+from tests.rigs.mailserver import MailServer
 from tests.rigs.oauth import Provider
-from tests.settings import HOME
 
 DOMAIN = "acme.example"
-
-
-@pytest.fixture(scope="session")
-def provider_process(supervisor: Supervisor) -> Provider:
-    return Provider.start(supervisor, _ports() + 450)
-
-
-@pytest.fixture(scope="session")
-def dovecot_oauth(
-    supervisor: Supervisor, provider_process: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> MailServer:
-    """Takes passwords, and access tokens of `provider`; TLS on `tls_port`, STARTTLS or nothing on `port`."""
-    certificate, ca_file = certificate_of(tmp_path_factory.mktemp("ca"), "localhost", services.LOOPBACK)
-    return MailServer.start(
-        supervisor,
-        HOME / "dovecot-oauth",
-        first_port=_ports() + 500,
-        certificate=certificate,
-        ca_file=ca_file,
-        introspection_url=f"{provider_process.url}/introspect",
-    )
 
 
 @pytest.fixture
