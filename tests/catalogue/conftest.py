@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,20 @@ class Case(Box):
             if not ("\\Deleted" in row.flags and (name, folder.uidvalidity, uid) in behind)
         )
         assert there == self.copies
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """At a bare server the quick suite plays the first variant of a case that has several; -m slow plays them all."""
+    seen = set()
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
+            callspec = getattr(item, "callspec", None)
+            if callspec and callspec.params.get("profile") is BARE:
+                case = (item.path, item.originalname)
+                if case in seen:
+                    item.add_marker(pytest.mark.slow)
+                seen.add(case)
 
 
 @pytest.fixture(

@@ -21,7 +21,7 @@ from tests.catalogue.rehearsal import (
 from tests.rigs.filling import fill
 from tests.rigs.proxy import Way
 
-FEW = 5  # of each kind in the quick suite; all of them with -m slow
+FEW = 3  # of each kind in the quick suite; all of them with -m slow
 ALL = 1 << 30
 
 
