@@ -58,7 +58,7 @@ def test_x27_a_server_that_was_down_is_caught_up_with_at_once(full: Case) -> Non
     assert (full.subjects(), full.subjects("Archive")) == (["Mail 1", "Mail 2", "Came meanwhile"], ["Mail 0"])
 
 
-def test_x30_half_a_second_away_a_quiet_run_takes_few_round_trips(full: Case) -> None:
+def test_x30_with_half_a_second_for_each_answer_a_quiet_run_ends_soon(full: Case) -> None:
     fill(full, 3)
     full.sync()
     full.line.late = 0.5
@@ -84,7 +84,7 @@ def test_x31_connections_that_are_reset_now_and_then_lose_nothing(full: Case) ->
     full.until_quiet()
 
 
-def test_x32_on_a_thin_line_small_mails_come_before_a_big_one_is_through(full: Case, monkeypatch) -> None:
+def test_x32_on_a_thin_line_everything_comes_in_one_run(full: Case) -> None:
     full.deliver("Big", text="x\r\n" * 20_000)
     fill(full, 5)
     full.line.trickle = 0.0001
