@@ -423,6 +423,14 @@ def test_a_port_where_nobody_is_and_a_name_that_nobody_has() -> None:
 # TLS.
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These wait for a handshake that comes, on however busy a machine."""
+    monkeypatch.setattr(idle, "OPEN_SECONDS", 20.0)
+    monkeypatch.setattr(idle, "ANSWER_SECONDS", 20.0)
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 def test_tls_holds_only_with_an_authority_that_is_trusted(dovecot_tls: MailServer, security: str) -> None:
     login, password = dovecot_tls.new_user()
@@ -445,6 +453,7 @@ def test_l01_l02_starttls_is_never_skipped() -> None:
         assert not any(b"AUTHENTICATE" in line for line in server.heard)
 
 
+@pytest.mark.usefixtures("patient")
 def test_l03_what_was_injected_before_tls_is_dropped(tmp_path: Path) -> None:
     certificate, ca_file = certificate_of(tmp_path, "127.0.0.1", "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
