@@ -1,12 +1,11 @@
 """A record's timeline, notes on it, and an activity's own copy of a mail."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
@@ -21,11 +20,10 @@ from crm.kinds import Kind
 from crm.models import Activity, ActivityKind, Record
 from crm.views import facts, panel
 from crm.views.frame import SECTION
-from mailsync import blobs, reading
-from mailsync.mime import document, parse
-from mailsync.views import images
+from mailsync import blobs
+from mailsync.mime import parse
+from mailsync.views.documents import body_response, file_response
 from mailsync.views.pane import File, plain
-from mailsync.views.reading import KEEPS_TYPE, disposition
 
 LONGEST_NOTE = 10_000
 
@@ -120,28 +118,14 @@ def _files(found: Activity, content: parse.Content) -> list[File]:
 def body(request: RequestOfEmployee, activity_id: int) -> HttpResponse:
     """The HTML for the sandboxed frame, cleaned as in Webmail and under the same policy."""
     found = get_mail(request, activity_id)
-    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=-found.pk)
-    wanted = request.GET.get("images") == "1"
-    response = HttpResponse(reading.document(raw_of(found), image_url=proxied if wanted else None))
-    for name, value in document.headers().items():
-        response.headers[name] = value
-    response.headers["Cache-Control"] = "private, max-age=300"
-    return response
+    # An activity is no message: its number is kept apart from theirs.
+    return body_response(request, raw_of(found), images_of=-found.pk)
 
 
 @login_required
 @require_safe
 def file(request: RequestOfEmployee, activity_id: int, part: int) -> HttpResponse:
-    """An attachment, always as a download."""
-    raw = raw_of(get_mail(request, activity_id))
-    try:
-        found, content = parse.part_bytes(raw.header, raw.body, part)
-    except LookupError as error:
-        raise Http404 from error
-    kind = found.type.lower()
-    response = HttpResponse(content, content_type=kind if kind in KEEPS_TYPE else "application/octet-stream")
-    response.headers["Content-Disposition"] = disposition("attachment", found.name or f"part-{part}")
-    return response
+    return file_response(request, raw_of(get_mail(request, activity_id)), part)
 
 
 urls = [

@@ -1,12 +1,10 @@
 """The screens of mail: lists, a message, its parts, and the news that keep an open page fresh."""
 
-import functools
 import hashlib
 from typing import Any
-from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
@@ -18,16 +16,13 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, history, reading
-from mailsync.mime import document, parse
+from mailsync.mime import parse
 from mailsync.models import GrantLevel
 from mailsync.reading import Key, Tree
-from mailsync.views import images
 from mailsync.views import listing as lists
+from mailsync.views.documents import body_response, disposition, file_response
 from mailsync.views.pane import Pane, pane
 from mailsync.views.strips import Strips, strips
-
-# Shown in the browser; every other type only leaves as a download of unknown bytes.
-KEEPS_TYPE = reading.RASTER | {"application/pdf", "text/plain", "text/csv", "application/zip"}
 
 
 def tree_for(employee: Employee) -> Tree:
@@ -163,34 +158,15 @@ def dismiss(request: RequestOfEmployee) -> HttpResponse:
 @login_required
 @require_safe
 def body(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
-    """The HTML of a message as a document for the sandboxed frame, with a policy of its own."""
     letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
-    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=letter.message_id)
-    wanted = request.GET.get("images") == "1"
-    response = HttpResponse(reading.document(letter, image_url=proxied if wanted else None))
-    for name, value in document.headers().items():
-        response.headers[name] = value
-    response.headers["Cache-Control"] = "private, max-age=300"
-    return response
+    return body_response(request, letter, images_of=letter.message_id)
 
 
 @login_required
 @require_safe
 def attachment(request: RequestOfEmployee, placement_id: int, part: int) -> HttpResponse:
-    """One file. Only raster images may be shown (`?inline=1`), everything else is a download."""
     letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
-    try:
-        found, content = parse.part_bytes(letter.header, letter.body, part)
-    except LookupError as error:
-        raise Http404 from error
-    kind = found.type.lower()
-    response = HttpResponse(content, content_type=kind if kind in KEEPS_TYPE else "application/octet-stream")
-    shown = request.GET.get("inline") == "1" and kind in reading.RASTER
-    response.headers["Content-Disposition"] = disposition(
-        "inline" if shown else "attachment", found.name or f"part-{part}"
-    )
-    response.headers["Cache-Control"] = "private, max-age=3600"
-    return response
+    return file_response(request, letter, part)
 
 
 @login_required
@@ -222,14 +198,6 @@ def what_happened(request: RequestOfEmployee, placement_id: int) -> HttpResponse
     told = history.of(letter.message_id, reader=request.user, now=timezone.now())
     template = "mail/_history.html" if request.headers.get("HX-Request") else "mail/history.html"
     return _varied(render(request, template, {"section": "mail", "letter": letter, "history": told}))
-
-
-def disposition(kind: str, name: str) -> str:
-    """RFC 6266: a plain name for old programs and the exact one in UTF-8; no character ends the header."""
-    name = "".join(character if character.isprintable() else " " for character in name)
-    name = name.replace("/", "-").replace("\\", "-").strip()[-150:] or "file"
-    ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "'")
-    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _file_name(letter: access.Letter) -> str:

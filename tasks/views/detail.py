@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
-from mailsync.views.reading import disposition
+from mailsync.views.documents import disposition
 from tasks import access, actions, reading
 from tasks.forms import ReminderForm, TaskForm
 from tasks.models import ChecklistItem, Reminder, Status, Task, TaskFile

@@ -1,6 +1,5 @@
 """Mail and tasks: making a task from a message, binding and unbinding, and reading what is bound."""
 
-import functools
 from collections.abc import Callable, Sequence
 
 from django.contrib.auth.decorators import login_required
@@ -13,18 +12,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
-from mailsync import reading as mail
-from mailsync.mime import document, parse
+from mailsync.mime import parse
 from mailsync.models import Message
 from mailsync.reading import Key
-from mailsync.views import images
+from mailsync.views.documents import body_response, file_response
 from mailsync.views.pane import plain
-from mailsync.views.reading import disposition
 from tasks import access, actions, reading
 from tasks.models import TaskMessage
 from tasks.views.answers import by_htmx, next_page, number, tried
 
 MANY = 200
+NOT_KEPT = "no-cache"  # who is taken off a task must not see its mail from the browser's cache
 
 
 # On the pages of mail
@@ -244,27 +242,14 @@ class Raw:
 def message_body(request: RequestOfEmployee, task_id: int, message_id: int) -> HttpResponse:
     """The HTML of a bound message for the sandboxed frame, with a policy of its own."""
     link = access.get_bound(request.user, task_id, message_id)
-    proxied = functools.partial(images.proxied, employee_id=request.user.pk, message_id=link.message_id)
-    wanted = request.GET.get("images") == "1"
-    response = HttpResponse(mail.document(Raw(link.message), image_url=proxied if wanted else None))
-    for name, value in document.headers().items():
-        response.headers[name] = value
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
+    return body_response(request, Raw(link.message), images_of=link.message_id, cache=NOT_KEPT)
 
 
 @login_required
 @require_safe
 def message_file(request: RequestOfEmployee, task_id: int, message_id: int, part: int) -> HttpResponse:
-    """An attachment of a bound message, always as a download."""
-    raw = Raw(access.get_bound(request.user, task_id, message_id).message)
-    try:
-        found, content = parse.part_bytes(raw.header, raw.body, part)
-    except LookupError as error:
-        raise Http404 from error
-    response = HttpResponse(content, content_type="application/octet-stream")
-    response.headers["Content-Disposition"] = disposition("attachment", found.name or f"part-{part}")
-    return response
+    link = access.get_bound(request.user, task_id, message_id)
+    return file_response(request, Raw(link.message), part, cache=NOT_KEPT)
 
 
 urls = [

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mailsync.models import Operation, Placement, SpecialUse
+from mailsync.views.documents import disposition
 from mailsync.views.pane import plain
-from mailsync.views.reading import disposition
 from tests.reading.factory import NEWEST, fill
 from tests.world import World
 

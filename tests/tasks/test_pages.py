@@ -168,7 +168,9 @@ def test_a_message_on_its_task_is_read_without_its_mailbox(world: World) -> None
     assert "<script" not in body.content.decode()
     assert "sandbox" in body["Content-Security-Policy"]
     kept = bob.get(url("message-file", task.pk, placement.message_id, 2))
-    assert (kept.content, kept["Content-Type"]) == (b"%PDF", "application/octet-stream")
+    assert (kept.content, kept["Content-Type"]) == (b"%PDF", "application/pdf")  # as mail's own page has it
+    assert kept["Content-Disposition"].startswith("attachment")
+    assert "no-cache" in kept["Cache-Control"]
 
 
 def test_an_admin_sees_the_task_but_not_its_mail(world: World) -> None:
