@@ -157,8 +157,10 @@ def choose(request: RequestOfEmployee, **number: int) -> HttpResponse:
         for record in finding.page(request.user, kind, Query(q=typed))[0][:CHOICES]
     ]
     away = request.GET.get("away", "")
-    context = {"subject": subject, "found": found, "typed": typed, "away": away}
     part = request.headers.get("HX-Request")
+    # On a page of its own there is no panel to be replaced: its form is sent the plain way.
+    alone = not part or "alone" in request.GET
+    context = {"subject": subject, "found": found, "typed": typed, "away": away, "alone": alone}
     return render(request, "crm/_choices.html" if part else "crm/choose.html", SECTION | context)
 
 

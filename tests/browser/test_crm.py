@@ -140,6 +140,7 @@ def test_ann_links_a_message_by_keyboard_and_reads_it_with_the_client(
     clean(ann, "crm-bound")
     ann.get_by_role("button", name="Undo").click()
     expect(ann.locator(".bound-record")).to_have_count(0)
+    choosing = ann.locator("[data-crm-link]").get_attribute("href") or ""
     ann.get_by_role("link", name="Prices").click()
     expect(ann.get_by_text("Which deal is this about?")).to_be_visible()
     clean(ann, "crm-asked")
@@ -152,6 +153,11 @@ def test_ann_links_a_message_by_keyboard_and_reads_it_with_the_client(
     ann.get_by_role("link", name="Prices").click()
     expect(ann.get_by_text("CRM's own copy")).to_be_visible()
     look(ann, "crm-activity")
+    ann.goto(choosing)
+    ann.get_by_label("Find a record").fill("zoe")
+    expect(ann.locator("#crm-found button")).to_have_count(1)
+    ann.get_by_role("button", name="Zoe Zander").click()
+    expect(ann.get_by_text("Linked to “Zoe Zander”.")).to_be_visible()
 
 
 def test_ann_sets_up_her_mailbox_and_imports_her_address_book(world, ann: Page, clients: Clients) -> None:
