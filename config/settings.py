@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "mailsync",
     "crm",
     "tasks",
+    "retention",
     "demo",
 ]
 

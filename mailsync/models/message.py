@@ -1,12 +1,30 @@
 """Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
+
 from django.db import models
-from django.db.models import Exists, ManyToOneRel, OuterRef
-from django.db.models.functions import Now
+from django.db.models import Case, Exists, F, ManyToOneRel, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.models import Account
 from mailsync.models.blob import Blob
 from mailsync.models.mailbox import Mailbox
+
+# What servers say who know no date: the zero of a clock, in any zone.
+NO_DATE = datetime(1970, 1, 3, tzinfo=UTC)
+
+
+def holders(*, apart_from: models.QuerySet[models.Model] | None = None) -> Iterator[Exists]:
+    """For each kind of row that may hold a message, whether one does."""
+    for relation in Message._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel) and relation.on_delete is models.PROTECT:
+            rows = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+            if apart_from is not None and apart_from.model is relation.related_model:
+                rows = rows.exclude(pk__in=apart_from.values("pk"))
+            yield Exists(rows)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -18,13 +36,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         Whoever must keep a message says so by a foreign key that PROTECTs it: mail asks the keys and knows no names.
         """
         free = self
-        for relation in Message._meta.get_fields(include_hidden=True):
-            if isinstance(relation, ManyToOneRel) and relation.on_delete is models.PROTECT:
-                holders = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
-                if apart_from is not None and apart_from.model is relation.related_model:
-                    holders = holders.exclude(pk__in=apart_from.values("pk"))
-                free = free.exclude(Exists(holders))
+        for holder in holders(apart_from=apart_from):
+            free = free.exclude(holder)
         return free
+
+    def with_held(self) -> "MessageQuerySet":
+        """Annotates `held`: whether anything above mail holds it."""
+        return self.annotate(held=reduce(or_, map(Q, holders()), Q(pk__in=[])))
 
 
 class Message(models.Model):
@@ -59,6 +77,15 @@ class Message(models.Model):
     has_attachments = models.BooleanField(default=False)
     # When we got it; NULL for what was here before this was written down.
     stored_at = models.DateTimeField(null=True, db_default=Now())
+    # From when its age counts: the date of receipt, or when we first saw it where that is none or later.
+    ages_from = models.GeneratedField(
+        expression=Case(
+            When(received_at__lt=Value(NO_DATE), then=Coalesce("stored_at", "received_at")),
+            default=Least(F("received_at"), F("stored_at")),
+        ),
+        output_field=models.DateTimeField(),
+        db_persist=True,
+    )
     # Why the MIME structure could not be read; "" for nearly all mail. The original is kept anyway.
     parse_problem = models.TextField(blank=True)
     # Since when no folder holds it; NULL while placed. The discard of unplaced mail waits a grace period,
@@ -71,17 +98,21 @@ class Message(models.Model):
         constraints = [models.UniqueConstraint(fields=["mailbox", "identity"], name="message_once_a_mailbox")]
         indexes = [
             models.Index(fields=["mailbox", "received_at"], name="message_by_date"),
+            # Holds all that counting by age asks for, the account for the wall: messages are wide, and are not read.
+            models.Index(
+                fields=["mailbox", "ages_from"], name="message_by_age", include=["id", "account", "size"]
+            ),
             models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
             models.Index(fields=["mailbox", "header_hash"], name="message_by_header"),
             models.Index(
                 fields=["mailbox", "server_id"],
                 name="message_by_server_id",
-                condition=models.Q(server_id__isnull=False),
+                condition=Q(server_id__isnull=False),
             ),
             models.Index(
                 fields=["mailbox", "unplaced_since"],
                 name="message_unplaced",
-                condition=models.Q(unplaced_since__isnull=False),
+                condition=Q(unplaced_since__isnull=False),
             ),
         ]
 

@@ -39,6 +39,7 @@ from mailsync.models import (
     SkippedMessage,
     Tombstone,
 )
+from retention.models import RetentionRun
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -108,6 +109,10 @@ def furnished(world: World) -> World:
         feed = Feed.objects.create(account=world.acme, mailbox=world.ann_box)
         FeedFolder.objects.create(account=world.acme, feed=feed, folder=placement.folder)
         FeedTurn.objects.create(account=world.acme, feed=feed, employee=world.ann, position=0)
+        run = RetentionRun.objects.create(
+            account=world.acme, cutoff=timezone.now(), plan="free", storage_days=0, crm_bound_stays=False
+        )
+        run.lines.create(account=world.acme, mailbox=world.ann_box, kind="removed")
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
 

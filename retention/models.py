@@ -1,0 +1,87 @@
+"""RetentionRun: one purge of an account, by which rule, and what it did to each mailbox."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Employee
+from mailsync.models import Mailbox
+
+
+class RunState(models.TextChoices):
+    RUNNING = "running", _("Running")
+    WAITING = "waiting", _("Waiting for an admin")  # the brake
+    FINISHED = "finished", _("Finished")
+    REFUSED = "refused", _("Stopped by an admin")
+    REPLACED = "replaced", _("Given up: the limits changed meanwhile")
+
+
+OPEN = (RunState.RUNNING, RunState.WAITING)
+
+
+class RetentionRun(models.Model):
+    """Written as it goes: each batch adds to its lines in the transaction that removes, so they cannot disagree.
+
+    An account has one open run at most: whoever purges meanwhile takes part in it. `copies` is what the account held
+    when it began, `expected` what was to leave then.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    # The rule: older than this leaves, and whether CRM keeps what is bound to it.
+    cutoff = models.DateTimeField()
+    plan = models.SlugField(max_length=40)
+    storage_days = models.PositiveIntegerField()
+    crm_bound_stays = models.BooleanField()
+    state = models.CharField(max_length=10, choices=RunState, default=RunState.RUNNING)
+    copies = models.PositiveIntegerField(default=0)
+    expected = models.PositiveIntegerField(default=0)
+    # Who let a run go on, or stopped it, that had waited; empty where nobody was asked, and for an operator.
+    decided_by = models.ForeignKey(
+        Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account"], name="one_open_run", condition=Q(state__in=OPEN)),
+            models.CheckConstraint(
+                condition=Q(state__in=OPEN, finished_at=None)
+                | ~Q(state__in=OPEN) & Q(finished_at__isnull=False),
+                name="a_run_ends_once",
+            ),
+            models.CheckConstraint(condition=Q(cutoff__lte=F("at")), name="a_run_looks_back"),
+        ]
+        indexes = [models.Index(fields=["account", "-at"], name="run_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.state}"
+
+
+class LineKind(models.TextChoices):
+    """The fates of policy.Fate; and what was left because the mailbox waits for a person (mailsync.holding)."""
+
+    REMOVED = "removed", _("Not bound: removed")
+    HIDDEN = "hidden", _("With a client: left Webmail, the activity stays")
+    KEPT_TASK = "kept_task", _("Kept for a task")
+    KEPT_CRM = "kept_crm", _("Kept for a client")
+    WAITS = "waits", _("Left alone: the mailbox waits for an answer")
+
+
+class RetentionLine(models.Model):
+    """How many messages of a mailbox met one fate in a run, and how many bytes of mail they were."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    run = models.ForeignKey(RetentionRun, on_delete=models.CASCADE, db_index=False, related_name="lines")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=LineKind)
+    messages = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "mailbox", "kind"], name="one_line_a_fate")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.messages}"
