@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -18,6 +18,7 @@ from accounts import people
 from accounts.adapter import remember_locale
 from accounts.forms import AddEmployeeForm, SettingsForm
 from accounts.models import AuditEntry, Employee, Role
+from accounts.requests import id_of
 
 AUDIT_PAGE = 50
 
@@ -151,8 +152,6 @@ def _audit_before(admin: Employee, before: str) -> QuerySet[AuditEntry]:
     entries = AuditEntry.objects.filter(account_id=admin.account_id).order_by("-at", "-id")
     if not before:
         return entries.select_related("by")
-    if not before.isdecimal():
-        raise Http404
-    last = get_object_or_404(entries, pk=int(before))
+    last = get_object_or_404(entries, pk=id_of(before))
     older = entries.filter(Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk))
     return older.select_related("by")

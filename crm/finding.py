@@ -9,6 +9,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
+from accounts.requests import id_of
 from crm.kinds import COMPANIES, DEALS, LEADS, Kind
 from crm.models import Company, EmailAddress, LeadStatus, Outcome, Record
 
@@ -82,9 +83,8 @@ def _state(kind: Kind, state: str) -> dict[str, Any]:
         return {"status": state}
     if kind is DEALS and state in Outcome.values:
         return {"stage__outcome": state}
-    number = state.removeprefix("stage-")
-    if kind is DEALS and number.isdecimal() and len(number) < 19:
-        return {"stage_id": int(number)}
+    if kind is DEALS:
+        return {"stage_id": id_of(state.removeprefix("stage-"))}
     raise Http404
 
 
@@ -100,9 +100,7 @@ def _has(kind: Kind, word: str) -> Q:
 
 def _beyond(employee: Employee, kind: Kind, after: str) -> Q:
     """The rows below this one, wherever it stands now; it may be in the bin since."""
-    if not after.isdecimal() or len(after) > 18:
-        raise Http404
-    last = kind.model._default_manager.filter(account_id=employee.account_id, pk=int(after)).first()
+    last = kind.model._default_manager.filter(account_id=employee.account_id, pk=id_of(after)).first()
     if last is None:
         raise Http404
     if kind.by_name:

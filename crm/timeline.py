@@ -3,6 +3,7 @@
 from django.db.models import Q
 from django.http import Http404
 
+from accounts.requests import id_of
 from crm.kinds import kind_of
 from crm.models import Activity, ActivityKind, Binding, Record
 
@@ -29,9 +30,7 @@ def page(record: Record, *, kind: str = "", after: str = "") -> tuple[list[Activ
 
 
 def _below(record: Record, after: str) -> Q:
-    if not after.isdecimal() or len(after) > 18:
-        raise Http404
-    last = Activity.objects.filter(account_id=record.account_id, pk=int(after)).only("at").first()
+    last = Activity.objects.filter(account_id=record.account_id, pk=id_of(after)).only("at").first()
     if last is None:
         raise Http404
     return Q(at__lt=last.at) | Q(at=last.at, activity_id__lt=last.pk)

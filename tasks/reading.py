@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Employee
+from accounts.requests import id_or_none
 from mailsync import access as mail
 from mailsync.mime import parse
 from mailsync.models import Message, Placement
@@ -57,7 +58,7 @@ class Asked:
 def asked(parameters: dict[str, str]) -> Asked:
     """What a URL asks for; what no page of ours wrote counts as nothing."""
     show, who = parameters.get("show", ""), parameters.get("responsible", "")
-    responsible = int(who) if who.isdecimal() and len(who) < 18 else None
+    responsible = id_or_none(who)
     default = "all" if responsible else "mine"
     words = parameters.get("q", "").replace("\0", "").strip()[:200]
     return Asked(show if show in SHOW else default, responsible, words)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from crm import access, deals
 from crm.kinds import DEALS
@@ -41,16 +42,14 @@ def move(request: RequestOfEmployee, deal_id: int) -> HttpResponse:
     """Into `stage`, above the card `before` (empty: at the end). The page gets the heads of the columns anew."""
     deal = access.get_record(request.user, DEALS, deal_id)
     stage = Stage.objects.filter(
-        account_id=request.user.account_id, pk=_number(request.POST.get("stage", ""))
+        account_id=request.user.account_id, pk=id_of(request.POST.get("stage", ""))
     ).first()
     if stage is None:
         raise Http404
     assert isinstance(deal, Deal)
     before = request.POST.get("before", "")
     above = (
-        Deal.objects.filter(account_id=request.user.account_id, pk=_number(before)).first()
-        if before
-        else None
+        Deal.objects.filter(account_id=request.user.account_id, pk=id_of(before)).first() if before else None
     )
     deals.move(deal, stage, before=above, by=request.user)
     if request.headers.get("HX-Request"):
@@ -67,12 +66,6 @@ def _board(request: RequestOfEmployee, pipeline: Pipeline, mine: bool) -> dict[s
         for column in columns
     ]
     return {"pipeline": pipeline, "columns": heads, "mine": mine, "empty": not any(c.count for c in columns)}
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise Http404
-    return int(text)
 
 
 urls = [

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import Employee
+from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from crm import access, converting, deals, directory, finding
 from crm.forms import RecordField
@@ -88,9 +89,9 @@ def _other(employee: Employee, kind: Kind, keep: Record, typed: str) -> tuple[Re
         return None, ""
     try:
         # Two of one name are just what is merged: a number tells them apart.
-        number = typed.strip().removeprefix("#")
-        if number != typed.strip() and number.isdecimal() and len(number) < 19:
-            found = access.get_record(employee, kind, int(number))
+        sign, number = typed.strip()[:1], id_or_none(typed.strip()[1:])
+        if sign == "#" and number is not None:
+            found = access.get_record(employee, kind, number)
         else:
             found = finding.find(employee, kind, typed, besides=keep)
     except finding.NotFound as error:

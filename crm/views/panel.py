@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
 from accounts.models import Employee
+from accounts.requests import id_of, ids_of
 from accounts.views import RequestOfEmployee
 from crm import access, activities, finding, reasons
 from crm.finding import Query
@@ -169,8 +170,8 @@ def choose(request: RequestOfEmployee, **number: int) -> HttpResponse:
 @require_safe
 def marks(request: RequestOfEmployee) -> JsonResponse:
     """Which of these places hold a message that is with CRM: what the glyph in a list says."""
-    ids = [int(text) for text in request.GET.get("ids", "").split(",") if text.isdecimal() and len(text) < 19]
-    mine = mail.placements_in(mail.boxes(request.user), ids[:MARKED], GrantLevel.READ)
+    ids = ids_of(filter(None, request.GET.get("ids", "").split(",")[:MARKED]))
+    mine = mail.placements_in(mail.boxes(request.user), ids, GrantLevel.READ)
     places = dict(Placement.objects.filter(pk__in=mine).values_list("pk", "message_id"))
     bound = ActivityCopy.objects.filter(message_id__in=places.values(), activity__unbound_at=None)
     messages_bound = set(bound.values_list("message_id", flat=True))
@@ -297,9 +298,9 @@ def _answer(
 def _ref(request: RequestOfEmployee, named: str) -> Ref:
     """ "contact:7" as a browser sends it; Http404 unless it is a record of the company's, outside of the bin."""
     kind, _colon, number = named.partition(":")
-    if kind not in BY_LINK or not number.isdecimal() or len(number) > 18:
+    if kind not in BY_LINK:
         raise Http404
-    ref = Ref(kind, int(number))
+    ref = Ref(kind, id_of(number))
     _record(request, ref)
     return ref
 

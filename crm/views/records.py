@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from crm import access, deals, directory, finding, rematching
 from crm.finding import Query
@@ -186,10 +187,10 @@ def suggest(request: RequestOfEmployee, kind: Kind) -> HttpResponse:
 def _from(request: RequestOfEmployee) -> dict[str, str]:
     initial = {name: request.GET[name][:254] for name in ("name", "emails") if request.GET.get(name)}
     for name in ("contact", "company"):
-        number = request.GET.get(name, "")
-        if number.isdecimal() and len(number) < 19:
+        number = id_or_none(request.GET.get(name))
+        if number is not None:
             kind = CONTACTS if name == "contact" else KINDS["companies"]
-            initial[f"{name}_typed"] = finding.label_of(access.get_record(request.user, kind, int(number)))
+            initial[f"{name}_typed"] = finding.label_of(access.get_record(request.user, kind, number))
     return initial
 
 

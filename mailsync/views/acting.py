@@ -8,12 +8,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.models import Employee
+from accounts.requests import id_of, ids_of, next_page
 from accounts.views import RequestOfEmployee
 from mailsync import access, actions, reading
 from mailsync.access import Box
@@ -80,7 +80,7 @@ def act(request: RequestOfEmployee) -> HttpResponse:
 @login_required
 @require_POST
 def undo(request: RequestOfEmployee) -> HttpResponse:
-    earlier = get_object_or_404(Act, pk=_number(request.POST.get("act")), by=request.user)
+    earlier = get_object_or_404(Act, pk=id_of(request.POST.get("act")), by=request.user)
     try:
         actions.undo(earlier, by=request.user)
     except actions.CannotMove as refusal:
@@ -95,7 +95,7 @@ def _chosen(request: RequestOfEmployee, boxes: list[Box], ids: list[str], verb: 
     level = GrantLevel.REPLY if verb in FLAGS else GrantLevel.DELETE
     if request.POST.get("all") == "1" and not request.POST.get("one"):
         return _all_that_match(request, boxes, level)
-    return access.placements_in(boxes, [_number(text) for text in ids], level)
+    return access.placements_in(boxes, ids_of(ids), level)
 
 
 def _all_that_match(request: RequestOfEmployee, boxes: list[Box], level: str) -> list[int]:
@@ -107,16 +107,9 @@ def _all_that_match(request: RequestOfEmployee, boxes: list[Box], level: str) ->
 
 def _do(verb: str, argument: str, placements: list[int], by: Employee) -> Act:
     if verb == "move":
-        target = access.get_folder(by, _number(argument), GrantLevel.DELETE)
+        target = access.get_folder(by, id_of(argument), GrantLevel.DELETE)
         return actions.move(placements, target, by=by)
     return (FLAGS | MOVES)[verb](placements, by=by)
-
-
-def _number(text: str | None) -> int:
-    """An id as a browser sends it; Http404 for anything else."""
-    if not text or not text.isdecimal() or len(text) > 18:
-        raise Http404
-    return int(text)
 
 
 # What is said afterwards
@@ -132,7 +125,7 @@ def said(verb: str, done: Act, argument: str, by: Employee) -> str:
     if verb in FLAGS and n == 1:
         return ""
     if verb == "move":
-        folder = access.get_folder(by, _number(argument), GrantLevel.READ)
+        folder = access.get_folder(by, id_of(argument), GrantLevel.READ)
         text = ngettext("%(n)s moved to %(folder)s", "%(n)s moved to %(folder)s", n)
         return text % {"n": n, "folder": folder.path}
     return _sentence(verb, n) % {"n": n}
@@ -186,9 +179,7 @@ def _ask_first(request: RequestOfEmployee, count: int) -> HttpResponse:
 
 def came_from(request: RequestOfEmployee) -> str:
     """The page of ours that a form was on, else the inbox."""
-    wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
-    return wanted if safe and wanted.startswith("/") else reverse("mail:inbox")
+    return next_page(request, reverse("mail:inbox"))
 
 
 urls = [path("mail/act/", act, name="act"), path("mail/undo/", undo, name="undo")]

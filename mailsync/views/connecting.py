@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import Employee
+from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from mailsync import access, connecting, foldertree, oauth, presets, progress, secrets
 from mailsync.connecting import CannotConnect, OtherServer
@@ -93,8 +94,8 @@ def connect(request: RequestOfEmployee) -> HttpResponse:
 
 def _typed_before(request: RequestOfEmployee) -> dict[str, Any]:
     """What one's own failed test was about, all but the password."""
-    number = request.GET.get("from", "")
-    test = ConnectionTest.objects.filter(by=request.user, pk=number).first() if number.isdecimal() else None
+    number = id_or_none(request.GET.get("from"))
+    test = None if number is None else ConnectionTest.objects.filter(by=request.user, pk=number).first()
     if test is None:
         return {}
     return {"address": test.address, **connecting.settings_of(test).columns()}

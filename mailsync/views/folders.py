@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import access, folders
 from mailsync.folders import CannotChange
@@ -92,10 +93,8 @@ def delete(request: RequestOfEmployee, folder_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def undo(request: RequestOfEmployee) -> HttpResponse:
-    number = request.POST.get("act", "").removeprefix(UNDO)
-    if not number.isdecimal() or len(number) > 18:
-        raise Http404
-    act = get_object_or_404(Act, pk=int(number), by=request.user, verb__in=folders.VERBS)
+    number = id_of(request.POST.get("act", "").removeprefix(UNDO))
+    act = get_object_or_404(Act, pk=number, by=request.user, verb__in=folders.VERBS)
     folder = Folder.objects.select_related("mailbox").filter(pk=act.undo.get("folder")).first()
     if folder and not access.may(request.user, folder.mailbox, GrantLevel.MANAGE):
         raise Http404

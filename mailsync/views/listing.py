@@ -18,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from accounts.requests import id_of
 from accounts.templatetags.icons import icon
 from mailsync import reading
 from mailsync.models import SpecialUse
@@ -114,7 +115,7 @@ def listing(tree: Tree, name: str, show: str) -> Listing:
         raise Http404
     if name == ALL:
         return Listing(tree, show)
-    found = tree.find(int(name)) if name.isdecimal() else None
+    found = tree.find(id_of(name))
     if found is None:
         raise Http404
     return Listing(tree, show, *found)

@@ -14,13 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Employee
+from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.views.documents import disposition
 from tasks import access, actions, reading
 from tasks.forms import ReminderForm, TaskForm
 from tasks.models import ChecklistItem, Reminder, Status, Task, TaskFile
-from tasks.views.answers import number, tried
+from tasks.views.answers import tried
 from tasks.views.pages import colleagues
 
 
@@ -159,7 +160,7 @@ def people(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     """`add` or `remove` names a colleague."""
     task = access.get_task(request.user, task_id)
     verb = actions.let_out if request.POST.get("remove") else actions.let_in
-    wanted = number(request.POST.get("remove") or request.POST.get("add"))
+    wanted = id_of(request.POST.get("remove") or request.POST.get("add"))
     employee = get_object_or_404(Employee, pk=wanted, account_id=request.user.account_id)
     answer = tried(request, lambda: verb(task, employee, by=request.user), back=_url(task))
     # Who has let themselves out finds no page any more.
@@ -172,7 +173,7 @@ def remind(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     """`at` is a moment in the employee's own time zone; `remove` names a reminder of theirs."""
     task = access.get_task(request.user, task_id)
     if request.POST.get("remove"):
-        Reminder.objects.filter(pk=number(request.POST["remove"]), task=task, employee=request.user).delete()
+        Reminder.objects.filter(pk=id_of(request.POST["remove"]), task=task, employee=request.user).delete()
         return redirect(_url(task))
     form = ReminderForm(request.POST)
     if not form.is_valid():

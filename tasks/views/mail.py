@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.requests import id_of, ids_of, next_page
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.mime import parse
@@ -19,7 +20,7 @@ from mailsync.views.documents import body_response, file_response
 from mailsync.views.pane import plain
 from tasks import access, actions, reading
 from tasks.models import TaskMessage
-from tasks.views.answers import by_htmx, next_page, number, tried
+from tasks.views.answers import by_htmx, tried
 
 MANY = 200
 NOT_KEPT = "no-cache"  # who is taken off a task must not see its mail from the browser's cache
@@ -32,9 +33,7 @@ NOT_KEPT = "no-cache"  # who is taken off a task must not see its mail from the 
 @require_POST
 def make(request: RequestOfEmployee) -> HttpResponse:
     """A task from the chosen messages (`ids` are places): the first one's subject is its title, and it is mine."""
-    found = access.readable_messages(
-        request.user, [number(text) for text in request.POST.getlist("ids")[:MANY]]
-    )
+    found = access.readable_messages(request.user, ids_of(request.POST.getlist("ids")[:MANY]))
     if not found:
         return _refused(request, _("These messages are no longer here."))
     try:
@@ -104,7 +103,7 @@ def choose(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
 def bind(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """Add the message to `task`."""
     message = access.get_readable(request.user, placement_id)
-    task = access.get_task(request.user, number(request.POST.get("task")))
+    task = access.get_task(request.user, id_of(request.POST.get("task")))
     return _changed(request, placement_id, message, lambda: actions.bind(task, [message.pk], by=request.user))
 
 
@@ -113,7 +112,7 @@ def bind(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
 def unbind(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """Take the message off `task`."""
     message = access.get_readable(request.user, placement_id)
-    task = access.get_task(request.user, number(request.POST.get("task")))
+    task = access.get_task(request.user, id_of(request.POST.get("task")))
     return _changed(request, placement_id, message, lambda: actions.unbind(task, message.pk, by=request.user))
 
 
@@ -136,7 +135,7 @@ def _changed(
 @never_cache
 def marks(request: RequestOfEmployee) -> HttpResponse:
     """Which of the rows on screen (`ids` are places) are bound to a task."""
-    ids = [number(text) for text in request.GET.get("ids", "").split(",")[:400] if text]
+    ids = ids_of(filter(None, request.GET.get("ids", "").split(",")[:400]))
     return JsonResponse({"bound": reading.marks(request.user, ids), "label": _("Bound to a task")})
 
 
@@ -165,7 +164,7 @@ def offers(request: RequestOfEmployee, task_id: int) -> HttpResponse:
 def accept(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     """Bind the replies (`ids` are messages) out of those that are offered."""
     task = access.get_task(request.user, task_id)
-    wanted = {number(text) for text in request.POST.getlist("ids")[:MANY]}
+    wanted = set(ids_of(request.POST.getlist("ids")[:MANY]))
     offered = [reply.pk for reply in reading.later_replies(task, request.user) if reply.pk in wanted]
     back = reverse("tasks:detail", args=[task.pk])
     return tried(request, lambda: actions.bind(task, offered, by=request.user), back=back)

@@ -14,10 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Employee
+from accounts.requests import next_page
 from accounts.views import RequestOfEmployee
 from tasks import access, actions, reading
 from tasks.models import Reminder, Status
-from tasks.views.answers import by_htmx, next_page, tried
+from tasks.views.answers import by_htmx, tried
 
 
 def colleagues(employee: Employee) -> QuerySet[Employee]:

@@ -186,9 +186,10 @@ def test_marks_tell_which_rows_are_with_crm(world: World, ann, clients: Clients)
     clients.contact("Zoe", "zoe@elsewhere.example")
     clients.feed(world.ann_box)
     kept, other = put(world), put(world, "2@x.example", sender="x@y.example")
-    url = f"/crm/marks/?ids={kept.pk},{other.pk},x,"
+    url = f"/crm/marks/?ids={kept.pk},{other.pk},"
     assert ann.get(url).json()["bound"] == [kept.pk]
     assert world.client(world.cyd).get(url).json()["bound"] == []
+    assert ann.get(f"{url}x").status_code == 404
 
 
 # The timeline
