@@ -1,12 +1,10 @@
 """Forms of people: adding one, and one's own settings."""
 
-import zoneinfo
-
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Employee
+from accounts.models import Employee, time_zones
 
 
 class AddEmployeeForm(forms.ModelForm[Employee]):
@@ -27,7 +25,7 @@ class SettingsForm(forms.ModelForm[Employee]):
 
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
     time_zone = forms.ChoiceField(
-        label=_("Time zone"), choices=[(zone, zone) for zone in sorted(zoneinfo.available_timezones())]
+        label=_("Time zone"), choices=[(zone, zone) for zone in sorted(time_zones())]
     )
 
     class Meta:

@@ -1,6 +1,7 @@
 """Account (the tenant), Employee (who logs in) and AuditEntry (what was done)."""
 
 import zoneinfo
+from functools import cache
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -37,9 +38,15 @@ class EmployeeManager(BaseUserManager["Employee"]):
         return employee
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """Names the system knows; read once, because zoneinfo opens some 600 files to tell them."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def check_time_zone(name: str) -> None:
     """Raise ValidationError unless the name is one the system knows."""
-    if name not in zoneinfo.available_timezones():
+    if name not in time_zones():
         raise ValidationError(_("Unknown time zone."))
 
 

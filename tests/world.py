@@ -35,7 +35,6 @@ from mailsync.models import (
     Schedule,
     SpecialUse,
 )
-from plans.loading import load_catalogue
 from plans.subscriptions import change_plan
 
 PASSWORD = "correct horse battery"
@@ -113,7 +112,6 @@ class World:
 @pytest.fixture
 def world(db: None) -> World:
     """Acme and Other, with the plan professional, mailboxes and the usual folders."""
-    load_catalogue()
     acme, ann, bob, cyd, adm = _acme()
     other, eve = _other()
     with tenancy.acting_for(acme.pk):
@@ -163,8 +161,8 @@ def mailbox(owner: Employee, address: str, **fields: object) -> Mailbox:
     }
     made = Mailbox.objects.create(account=owner.account, owner=owner, address=address, **(defaults | fields))
     Schedule.objects.create(mailbox=made, account=owner.account)
-    for validity, (name, role) in enumerate(FOLDERS.items(), start=1):
-        Folder.objects.create(
+    Folder.objects.bulk_create(
+        Folder(
             account=owner.account,
             mailbox=made,
             name=name.encode(),
@@ -174,6 +172,8 @@ def mailbox(owner: Employee, address: str, **fields: object) -> Mailbox:
             uidvalidity=validity,
             server_uidnext=1,
         )
+        for validity, (name, role) in enumerate(FOLDERS.items(), start=1)
+    )
     return made
 
 
