@@ -1,6 +1,7 @@
 """Account (the tenant), Employee (who logs in) and AuditEntry (what was done)."""
 
 import zoneinfo
+from datetime import date
 from functools import cache
 from typing import Any, ClassVar
 
@@ -12,14 +13,31 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """Names the system knows; read once, because zoneinfo opens some 600 files to tell them."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def check_time_zone(name: str) -> None:
+    """Raise ValidationError unless the name is one the system knows."""
+    if name not in time_zones():
+        raise ValidationError(_("Unknown time zone."))
+
+
 class Account(models.Model):
-    """A company. One of the few global tables: it holds a name and nothing else."""
+    """A company. One of the few global tables: it holds a name, where its days begin, and nothing else."""
 
     name = models.CharField(max_length=200, unique=True)
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return self.name
+
+    def today(self) -> date:
+        """The calendar day at the company: plans, their limits and months of sending go by it."""
+        return timezone.localdate(timezone=zoneinfo.ZoneInfo(self.time_zone))
 
 
 class Role(models.TextChoices):
@@ -38,18 +56,6 @@ class EmployeeManager(BaseUserManager["Employee"]):
         return employee
 
 
-@cache
-def time_zones() -> frozenset[str]:
-    """Names the system knows; read once, because zoneinfo opens some 600 files to tell them."""
-    return frozenset(zoneinfo.available_timezones())
-
-
-def check_time_zone(name: str) -> None:
-    """Raise ValidationError unless the name is one the system knows."""
-    if name not in time_zones():
-        raise ValidationError(_("Unknown time zone."))
-
-
 class Employee(AbstractBaseUser):
     """A person who logs in, by e-mail. Leaves by being made inactive, never by being deleted."""
 
@@ -60,6 +66,8 @@ class Employee(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     language = models.CharField(max_length=10, default="en")
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
+    # Runs this installation: may edit the rows of plans. Given by `manage.py set_operator` and by nothing else.
+    is_operator = models.BooleanField(default=False)
     joined_at = models.DateTimeField(default=timezone.now)
 
     USERNAME_FIELD = "email"

@@ -50,10 +50,14 @@ def add_employee(
 
 
 def renew_password(employee: Employee, *, by: Employee) -> str:
-    """Replace a forgotten password: returns the new one, ends every session of the employee."""
+    """Replace a forgotten password: returns the new one, ends every session of the employee.
+
+    Who runs the installation is made an operator anew by its command: an admin cannot become one by this door.
+    """
     password = new_password()
     employee.set_password(password)
-    employee.save(update_fields=["password"])
+    employee.is_operator = False
+    employee.save(update_fields=["password", "is_operator"])
     audit.record("employee.password_renewed", employee.email, account_id=employee.account_id, by=by)
     return password
 

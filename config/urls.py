@@ -15,4 +15,5 @@ urlpatterns = [
     path("", include("mailsync.urls")),
     path("crm/", include("crm.urls")),
     path("tasks/", include("tasks.urls")),
+    path("operate/", import_string("plans.admin.site").urls),
 ]

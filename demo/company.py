@@ -5,6 +5,7 @@ from dataclasses import dataclass
 ACCOUNT = "Tidewater Instruments"
 PLAN = "professional"
 DOMAIN = "tidewater.example"
+TIME_ZONE = "Europe/Amsterdam"
 
 
 @dataclass(frozen=True, slots=True)

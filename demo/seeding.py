@@ -126,7 +126,9 @@ def _quoted(path: str) -> str:
 def found_company(host: MailHost, *, today: date) -> Account:
     """The account with its people, mailboxes and grants; what is there already stays, but follows the host."""
     with transaction.atomic():
-        account, created = Account.objects.get_or_create(name=company.ACCOUNT)
+        account, created = Account.objects.get_or_create(
+            name=company.ACCOUNT, defaults={"time_zone": company.TIME_ZONE}
+        )
         with tenancy.acting_for(account.pk):
             if created:
                 change_plan(account, company.PLAN, on=today - timedelta(days=60), by=None)

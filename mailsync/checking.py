@@ -88,7 +88,7 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     """Whether all folders are done, and whether a sync is wanted at once."""
     with tenancy.acting_for(turn.lease.account_id):
         mailbox = Mailbox.objects.select_related("account", "consent").get(pk=turn.lease.mailbox_id)
-        limits = limits_for(mailbox.account, timezone.now().date())
+        limits = limits_for(mailbox.account, mailbox.account.today())
     if mailbox.disconnected_at:
         return True, False
     if not limits.sync_enabled:

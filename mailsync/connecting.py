@@ -303,7 +303,7 @@ def connect(
     """
     with transaction.atomic():
         account = _lock(owner.account_id)
-        today = timezone.localdate()
+        today = account.today()
         _refuse_if(why_not(owner, today))
         _refuse_if(why_not_address(account, owner, address))
         too_far = _why_not_days(limits_for(account, today), fetch_days)
@@ -610,7 +610,7 @@ def share(mailbox: Mailbox, employee: Employee, level: str, *, by: Employee) -> 
     if level not in GrantLevel.values:
         raise CannotConnect(_("Choose what they may do."))
     if not mailbox.grants.exists():
-        _refuse_if(why_not_share(account, timezone.localdate()))
+        _refuse_if(why_not_share(account, account.today()))
     grant, _created = MailboxGrant.objects.update_or_create(
         mailbox=mailbox, employee=employee, defaults={"account": account, "level": level}
     )

@@ -92,7 +92,7 @@ def state_after(error: ServerError) -> MailboxState:
 def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
     with tenancy.acting_for(lease.account_id):
         mailbox = Mailbox.objects.select_related("account", "consent").get(pk=lease.mailbox_id)
-        limits = limits_for(mailbox.account, timezone.now().date())
+        limits = limits_for(mailbox.account, mailbox.account.today())
         if not limits.sync_enabled or mailbox.disconnected_at:
             return Outcome(MailboxState.PAUSED)
         if mailbox.first_sync_started_at is None:

@@ -24,7 +24,6 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections, connections, transaction
-from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import Account
@@ -339,13 +338,12 @@ def scheduled() -> list[tuple[int, int, bool]]:
 
 def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
     """The mailboxes of these accounts that are synchronised. One whose login a worker saw refused is left alone."""
-    today = timezone.now().date()
     found: dict[int, list[Watchable]] = {}
     for account_id, account in Account.objects.in_bulk(account_ids).items():
         with tenancy.acting_for(account_id):
             open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
             rows = open_ones.exclude(state__in=_ONLY_A_PERSON).values_list(*_COLUMNS)
-            syncs = limits_for(account, today).sync_enabled
+            syncs = limits_for(account, account.today()).sync_enabled
             found[account_id] = [_watchable(account_id, *row) for row in rows] if syncs else []
     return found
 

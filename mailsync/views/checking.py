@@ -168,7 +168,7 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
         "last": rounds[0] if rounds else None,
         "rounds": rounds,
         "may_check": access.may(request.user, mailbox, GrantLevel.MANAGE)
-        and limits_for(request.user.account, timezone.localdate()).sync_enabled,
+        and limits_for(request.user.account, request.user.account.today()).sync_enabled,
     }
 
 

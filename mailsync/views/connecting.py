@@ -63,7 +63,7 @@ SECTION = {"section": "mailboxes"}
 @require_http_methods(["GET", "POST"])
 def connect(request: RequestOfEmployee) -> HttpResponse:
     """Page 1: address and password, or the way to a provider. Where the plan has no room, the reason instead."""
-    refusal = connecting.why_not(request.user, timezone.localdate())
+    refusal = connecting.why_not(request.user, request.user.account.today())
     form = AddressForm(request.POST or None, owner=request.user, initial=_typed_before(request))
     if request.method == "POST" and not refusal and form.is_valid():
         if provider := form.consents_at():
@@ -149,7 +149,7 @@ def choose(request: RequestOfEmployee, test_id: int) -> HttpResponse:
     if test.state != "passed" or test.mailbox_id:
         return redirect("mail:connect-test", test.pk)
     found = [FoundFolder.from_json(kept) for kept in test.found]
-    limits = limits_for(request.user.account, timezone.localdate())
+    limits = limits_for(request.user.account, request.user.account.today())
     form = ChooseForm(
         request.POST or None, found=found, fetch_days=limits.fetch_days, sender_name=request.user.name
     )
@@ -162,7 +162,7 @@ def choose(request: RequestOfEmployee, test_id: int) -> HttpResponse:
         "limits": limits,
         "plan": connecting.plan_name(limits.plan),
         "tree": _found_tree(found, set(form["folders"].value() or [])),
-        "since": timezone.localdate() - timedelta(days=limits.fetch_days),
+        "since": request.user.account.today() - timedelta(days=limits.fetch_days),
     }
     return render(request, "mail/connect/choose.html", context, status=422 if form.errors else 200)
 
@@ -238,7 +238,7 @@ def _late(test: ConnectionTest) -> str:
 @require_GET
 def mailboxes(request: RequestOfEmployee) -> HttpResponse:
     """My mailboxes, those shared with me, and those I let go."""
-    today = timezone.localdate()
+    today = request.user.account.today()
     mine = _with_people(Mailbox.objects.filter(owner=request.user))
     limits = limits_for(request.user.account, today)
     shared = _with_people(access.visible_mailboxes(request.user)).exclude(owner=request.user)
@@ -285,7 +285,7 @@ def _settings_page(
     rows = _folder_rows(mailbox)
     folders = forms.get("folders_form") or FoldersForm(rows=rows)
     skipped = SkippedMessage.objects.filter(folder__mailbox=mailbox)
-    limits = limits_for(request.user.account, timezone.localdate())
+    limits = limits_for(request.user.account, request.user.account.today())
     context = {
         **SECTION,
         "mailbox": mailbox,
@@ -297,7 +297,7 @@ def _settings_page(
         "share_form": ShareForm(mailbox=mailbox),
         "share_refusal": ""
         if mailbox.grants.exists()
-        else connecting.why_not_share(request.user.account, timezone.localdate()),
+        else connecting.why_not_share(request.user.account, request.user.account.today()),
         "grants": mailbox.grants.select_related("employee").order_by("employee__name"),
         "levels": GrantLevel.choices,
         "skipped": skipped.select_related("folder").order_by("-last_at")[:SKIPPED_SHOWN],

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from crm import activities, deals
 from crm.models import Contact, ContactImport, Deal, Rematch, Stage
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
+from plans.models import PlanLimits
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -105,6 +106,8 @@ def guarded(world: World) -> Guarded:
         }
     ids: dict[str, object] = {
         "kind": "contacts",
+        "app_label": "plans",
+        "object_id": PlanLimits.objects.order_by("pk")[0].pk,
         "record_id": contact.pk,
         "deal_id": deal.pk,
         "activity_id": activity.pk,

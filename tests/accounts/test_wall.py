@@ -47,7 +47,7 @@ from tests.world import World
 GLOBAL = {"accounts_account", "plans_planlimits", "mailsync_schedule"}
 FRAMEWORK = {
     "account_emailaddress", "account_emailconfirmation", "auth_group", "auth_group_permissions",
-    "auth_permission", "django_content_type", "django_migrations", "django_session",
+    "auth_permission", "django_admin_log", "django_content_type", "django_migrations", "django_session",
 }  # fmt: skip
 TENANT = [
     model

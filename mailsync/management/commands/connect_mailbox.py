@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import Account, Employee
@@ -65,7 +64,7 @@ class Command(BaseCommand):
         self._tell(mailbox, found, made=made, as_json=options["json"])
 
     def _days(self, account: Account, asked: int | None) -> int:
-        most = limits_for(account, timezone.now().date()).fetch_days
+        most = limits_for(account, account.today()).fetch_days
         if asked is None:
             return most
         if asked < 0:
@@ -116,7 +115,7 @@ def _check_room(employee: Employee, address: str) -> None:
     """Before the server is asked; connecting.connect asks again in its transaction."""
     if _existing(employee, address):
         return
-    reason = connecting.why_not(employee, timezone.localdate()) or connecting.why_not_address(
+    reason = connecting.why_not(employee, employee.account.today()) or connecting.why_not_address(
         employee.account, employee, address
     )
     if reason:

@@ -5,7 +5,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
-from django.utils import timezone
 
 from accounts import people, tenancy
 from accounts.management.passwords import password_from, sentences
@@ -19,6 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", metavar="NAME", help="the company's name")
         parser.add_argument("--plan", required=True, help="professional, standard, basic, trial, …")
+        parser.add_argument(
+            "--time-zone", default="UTC", metavar="ZONE", help="where its days begin, such as Europe/Berlin"
+        )
         parser.add_argument("--admin", required=True, metavar="EMAIL", help="the first admin's address")
         parser.add_argument("--name", required=True, help="the first admin's name")
         parser.add_argument(
@@ -39,11 +41,11 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def _create(self, options: dict[str, Any], password: str) -> Account:
-        account = Account(name=options["account"])
+        account = Account(name=options["account"], time_zone=options["time_zone"])
         account.full_clean()
         account.save()
         with tenancy.acting_for(account.pk):
-            change_plan(account, options["plan"], on=timezone.now().date(), by=None)
+            change_plan(account, options["plan"], on=account.today(), by=None)
             people.add_employee(
                 account,
                 email=options["admin"],
