@@ -151,6 +151,12 @@ CELERY_BEAT_SCHEDULE = {
 # Mail
 MAIL_POLL_SECONDS = env.int("MAIL_POLL_SECONDS", default=60)
 MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=120)
+# How long one letter may take on its way to the outgoing server: a worker that died is noticed after that.
+MAIL_SEND_LEASE_SECONDS = env.int("MAIL_SEND_LEASE_SECONDS", default=600)
+# Percent of a company's monthly quota that campaigns may use.
+MAIL_MARKETING_SHARE = env.int("MAIL_MARKETING_SHARE", default=90)
+# Seconds for second thoughts after "Send".
+MAIL_UNDO_SECONDS = env.int("MAIL_UNDO_SECONDS", default=10)
 MAIL_WORKERS_PER_HOST = env.int("MAIL_WORKERS_PER_HOST", default=20)
 MAIL_WORKERS_PER_LOGIN = env.int("MAIL_WORKERS_PER_LOGIN", default=2)
 MAIL_ALLOW_PRIVATE_HOSTS = env.bool("MAIL_ALLOW_PRIVATE_HOSTS", default=False)

@@ -124,6 +124,24 @@ INVARIANTS = (
            AND (b.last_error = '') <> (b.troubled_since IS NULL)""",
     ),
     Invariant(
+        "what is used is the sum of the ledger",
+        """SELECT format('%%s: kept %%s / %%s / %%s, ledger %%s / %%s / %%s', l.month, u.used, u.marketing, u.webmail,
+                         l.used, l.marketing, l.webmail)
+           FROM (SELECT month, coalesce(sum(count) FILTER (WHERE origin NOT IN ('webmail', 'service')), 0) AS used,
+                        coalesce(sum(count) FILTER (WHERE origin = 'marketing'), 0) AS marketing,
+                        coalesce(sum(count) FILTER (WHERE origin = 'webmail'), 0) AS webmail
+                 FROM mailsync_ledgerentry WHERE account_id = %(account)s GROUP BY month) l
+           FULL JOIN (SELECT * FROM mailsync_outgoingusage WHERE account_id = %(account)s) u USING (month)
+           WHERE (l.used, l.marketing, l.webmail) IS DISTINCT FROM (u.used, u.marketing, u.webmail)""",
+    ),
+    Invariant(
+        "a letter that waits has a moment at which its mailbox sends",
+        """SELECT format('letter %%s of mailbox %%s', o.id, o.mailbox_id) FROM mailsync_outgoing o
+           WHERE o.account_id = %(account)s AND o.state = 'queued' AND NOT EXISTS (
+               SELECT FROM mailsync_dispatch d WHERE d.mailbox_id = o.mailbox_id
+               AND (d.due_at <= o.due_at OR d.leased_until IS NOT NULL))""",
+    ),
+    Invariant(
         "a connected mailbox has its place in the schedule",
         """SELECT format('mailbox %%s %%s', b.id, b.address) FROM mailsync_mailbox b
            WHERE b.account_id = %(account)s AND b.disconnected_at IS NULL AND NOT EXISTS (

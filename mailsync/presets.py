@@ -36,6 +36,8 @@ class Preset:
     help: Promise | str = ""
     help_url: str = ""
     login_is_local_part: bool = False
+    # It puts what is sent through its SMTP server into Sent by itself.
+    files_sent: bool = False
 
     def login_for(self, address: str) -> str:
         return address.rpartition("@")[0] if self.login_is_local_part else address
@@ -59,6 +61,7 @@ def _provider(
     help: Promise | str = "",  # noqa: A002 (the field's name)
     help_url: str = "",
     login_is_local_part: bool = False,
+    files_sent: bool = False,
 ) -> Preset:
     """The common shape: IMAP over TLS at 993, SMTP over TLS at 465 unless a Server says otherwise."""
     return Preset(
@@ -70,6 +73,7 @@ def _provider(
         help,
         help_url,
         login_is_local_part,
+        files_sent,
     )
 
 
@@ -102,6 +106,7 @@ PRESETS: tuple[Preset, ...] = (
             "password and type those 16 letters here, not the password you sign in with."
         ),
         help_url="https://myaccount.google.com/apppasswords",
+        files_sent=True,
     ),
     _provider(
         "microsoft",
@@ -121,6 +126,7 @@ PRESETS: tuple[Preset, ...] = (
             "An operator of this installation can offer Microsoft's own sign-in instead."
         ),
         help_url="https://support.microsoft.com/office/d088b986-291d-42b8-9564-9c414e2aa040",
+        files_sent=True,
     ),
     _provider(
         "yahoo",

@@ -105,12 +105,12 @@ def interrupt(mailbox_ids: Iterable[int]) -> None:
 
 def hint_discarding(account_id: int, mailbox_id: int) -> None:
     """Have a worker remove what a mailbox has let go, once the running transaction is committed."""
-    transaction.on_commit(partial(_send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, None))
+    transaction.on_commit(partial(send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, None))
 
 
 def hint_forgetting(account_id: int, consent_id: int) -> None:
     """Have a worker end a consent at its provider, once the running transaction is committed."""
-    transaction.on_commit(partial(_send, "mailsync.forget_consent", [account_id, consent_id], BULK, None))
+    transaction.on_commit(partial(send, "mailsync.forget_consent", [account_id, consent_id], BULK, None))
 
 
 def hint_due(now: datetime, limit: int = 500) -> int:
@@ -299,14 +299,19 @@ def _hint_now(mailbox_id: int) -> None:
 
 
 def _hint(mailbox_id: int, queue: str) -> bool:
-    return _send("mailsync.sync_mailbox", [mailbox_id, queue], queue, HINT_SECONDS)
+    return send("mailsync.sync_mailbox", [mailbox_id, queue], queue, HINT_SECONDS)
 
 
 def _hint_check(account_id: int, mailbox_id: int) -> bool:
-    return _send("mailsync.check_mailbox", [account_id, mailbox_id], BULK, CHECK_HINT_SECONDS)
+    return send("mailsync.check_mailbox", [account_id, mailbox_id], BULK, CHECK_HINT_SECONDS)
 
 
-def _send(name: str, args: list[int | str], queue: str, expires: int | None) -> bool:
+def hint(name: str, args: list[int | str], queue: str, expires: int) -> None:
+    """Hint a worker on behalf of a person, who does not wait for the broker."""
+    _messenger.submit(send, name, args, queue, expires)
+
+
+def send(name: str, args: list[int | str], queue: str, expires: int | None) -> bool:
     """Redis down is no error here: the tick comes again."""
     try:
         current_app.send_task(name, args=args, queue=queue, retry=False, expires=expires)

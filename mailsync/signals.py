@@ -1,7 +1,8 @@
-"""The only upward call: mail that has just been stored, told to whoever stands above mail.
+"""The only upward calls: mail that has just been stored, and a letter that has just been queued, told to whoever
+stands above mail.
 
-Sent once for a batch, inside of the transaction that stores it and after its locks are taken (schedule, folder,
-placements), so that what a receiver writes exists together with the mail or not at all. A receiver must look up
+Arrivals are sent once for a batch, inside of the transaction that stores it and after its locks are taken (schedule,
+folder, placements), so that what a receiver writes exists together with the mail or not at all. A receiver must look up
 nothing where it has nothing to do, touch no network, and lock only rows of its own.
 """
 
@@ -9,3 +10,6 @@ from django.dispatch import Signal
 
 # folder: Folder; arrived: dict of Message.pk to importing.Prepared, which may hold messages that were known already.
 message_arrived = Signal()
+
+# outgoing: Outgoing, just queued, inside of the transaction that queues it.
+letter_queued = Signal()

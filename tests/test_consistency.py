@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 
 import pytest
@@ -12,7 +12,19 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from mailsync.consistency import INVARIANTS, SHOWN, violations
-from mailsync.models import Blob, Folder, Mailbox, Message, Operation, Placement, Schedule, Tombstone
+from mailsync.models import (
+    Blob,
+    Folder,
+    LedgerEntry,
+    Mailbox,
+    Message,
+    Operation,
+    Outgoing,
+    OutgoingUsage,
+    Placement,
+    Schedule,
+    Tombstone,
+)
 from tests.world import World, mailbox
 
 Plant = Callable[[World, Placement], object]
@@ -72,6 +84,27 @@ def belongs_to_eve(world: World, placement: Placement) -> None:
     Mailbox.objects.filter(pk=world.ann_box.pk).update(owner=world.eve)
 
 
+def counted(**used: int) -> Plant:
+    """Three recipients are in the ledger of March; this is what is kept of it."""
+
+    def plant(world: World, placement: Placement) -> None:
+        month = {"account": world.acme, "month": date(2026, 3, 1)}
+        LedgerEntry.objects.create(origin="crm", count=3, **month)
+        if used:
+            OutgoingUsage.objects.create(**month, **used)
+
+    return plant
+
+
+def forgotten_letter(world: World, placement: Placement) -> None:
+    """It waits, and nothing says when its mailbox is to send."""
+    now = timezone.now()
+    Outgoing.objects.create(
+        account=world.acme, mailbox=world.ann_box, by=world.ann, message_id="x@acme.example", state="queued",
+        header=b"Subject: x\r\n\r\n", body=placement.message.body, queued_at=now, send_at=now, due_at=now,
+    )  # fmt: skip
+
+
 BREAKS: list[tuple[str, Plant]] = [
     ("a placement's folder and message share a mailbox", to_the_teams_inbox),
     ("a placement carries its message's date", change(Placement, received_at=timezone.now())),
@@ -96,6 +129,10 @@ BREAKS: list[tuple[str, Plant]] = [
     ("a blob's bytes have the hash and size", change(Blob, content=b"tampered")),
     ("a blob's bytes have the hash and size", change(Blob, size=5)),
     ("a trouble has a sentence and a beginning", change(Mailbox, last_error="Refused.")),
+    ("what is used is the sum of the ledger", counted()),
+    ("what is used is the sum of the ledger", counted(used=2)),
+    ("what is used is the sum of the ledger", counted(used=3, webmail=1)),
+    ("a letter that waits has a moment", forgotten_letter),
     ("a connected mailbox has its place in the schedule", lambda world, placement:
         Schedule.objects.filter(mailbox=world.ann_box).delete()),
     ("a foreign key stays inside the account: mailsync_mailbox", belongs_to_eve),

@@ -7,12 +7,30 @@ from mailsync.models.consent import Consent
 from mailsync.models.event import Event, EventKind
 from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
-from mailsync.models.mailbox import GrantLevel, Mailbox, MailboxGrant, MailboxState, Schedule, Security
+from mailsync.models.mailbox import (
+    GrantLevel,
+    Mailbox,
+    MailboxGrant,
+    MailboxState,
+    Schedule,
+    Security,
+    SentCopies,
+)
 from mailsync.models.message import Attachment, Message
 from mailsync.models.operation import FOLDER_KINDS, Operation, OperationKind, OperationState
+from mailsync.models.outgoing import (
+    DeliveryReport,
+    Dispatch,
+    How,
+    Origin,
+    Outgoing,
+    OutgoingAttachment,
+    OutgoingState,
+)
 from mailsync.models.placement import Placement
 from mailsync.models.skipped import SkippedMessage
 from mailsync.models.tombstone import Tombstone
+from mailsync.models.usage import LedgerEntry, OutgoingUsage
 
 __all__ = [
     "FOLDER_KINDS",
@@ -21,11 +39,15 @@ __all__ = [
     "Blob",
     "ConnectionTest",
     "Consent",
+    "DeliveryReport",
+    "Dispatch",
     "Event",
     "EventKind",
     "Folder",
     "FolderCheck",
     "GrantLevel",
+    "How",
+    "LedgerEntry",
     "Mailbox",
     "MailboxGrant",
     "MailboxState",
@@ -33,9 +55,15 @@ __all__ = [
     "Operation",
     "OperationKind",
     "OperationState",
+    "Origin",
+    "Outgoing",
+    "OutgoingAttachment",
+    "OutgoingState",
+    "OutgoingUsage",
     "Placement",
     "Schedule",
     "Security",
+    "SentCopies",
     "SkippedMessage",
     "SpecialUse",
     "Tombstone",

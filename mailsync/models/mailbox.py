@@ -30,6 +30,14 @@ class MailboxState(models.TextChoices):
     PAUSED = "paused", _("Paused")
 
 
+class SentCopies(models.TextChoices):
+    """Who puts the copy of a sent letter into Sent: nobody decided, then as its provider is known to do."""
+
+    KNOWN = "", _("As the provider does")
+    SERVER = "server", _("The mail server does")
+    US = "us", _("We do")
+
+
 class Mailbox(models.Model):
     """One IMAP/SMTP address. A broken login changes `state` and nothing else: settings and copies stay."""
 
@@ -44,6 +52,7 @@ class Mailbox(models.Model):
     smtp_host = models.CharField(max_length=253, blank=True)
     smtp_port = models.PositiveIntegerField(default=465)
     smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    sent_copies = models.CharField(max_length=10, choices=SentCopies, default=SentCopies.KNOWN, blank=True)
     login = models.CharField(max_length=254)
     # MultiFernet token made by secrets.seal(); bound to the account, so it opens nowhere else.
     # Empty where the mailbox lives by a consent instead.

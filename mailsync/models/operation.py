@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import Account, Employee
 from mailsync.models.folder import Folder
 from mailsync.models.mailbox import Mailbox
+from mailsync.models.outgoing import Outgoing
 from mailsync.models.placement import Placement
 
 
@@ -15,6 +16,7 @@ class OperationKind(models.TextChoices):
     FLAG = "flag"
     MOVE = "move"
     EXPUNGE = "expunge"
+    APPEND = "append"
     CREATE = "create"
     RENAME = "rename"
     DELETE = "delete"
@@ -38,7 +40,8 @@ class Operation(models.Model):
     `uid` is empty while the placement itself waits for its UID (moved here a moment ago): the engine fills
     the coordinates in when it is known. On folders `old_name` and `new_name` are the coordinates: names byte for
     byte, as they are once all earlier operations are done; a deletion means the `uidvalidity` too. `folder` is
-    empty when it no longer exists here.
+    empty when it no longer exists here. An append means `outgoing`, whatever it says when its turn comes: its draft
+    in the Drafts folder, its copy in Sent, or nothing of it in Drafts.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
@@ -52,6 +55,7 @@ class Operation(models.Model):
     remove = ArrayField(models.TextField(), default=list)
     target = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     placement = models.ForeignKey(Placement, null=True, on_delete=models.SET_NULL, related_name="operations")
+    outgoing = models.ForeignKey(Outgoing, null=True, on_delete=models.SET_NULL, related_name="operations")
     old_name = models.BinaryField(null=True)
     new_name = models.BinaryField(null=True)
     by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
@@ -68,6 +72,13 @@ class Operation(models.Model):
                 fields=["folder", "uid", "kind"],
                 name="one_pending_operation",
                 condition=Q(state="pending", uid__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["outgoing"], name="one_append_a_letter", condition=Q(state="pending", kind="append")
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="append", uid=None) | (~Q(kind="append") & Q(outgoing=None)),
+                name="only_letters_are_appended",
             ),
             models.CheckConstraint(
                 # A finished move outlives the folder it went to, with its notice.

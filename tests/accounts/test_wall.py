@@ -33,9 +33,14 @@ from mailsync.models import (
     Act,
     ConnectionTest,
     Consent,
+    DeliveryReport,
     Event,
     FolderCheck,
+    LedgerEntry,
     Operation,
+    Outgoing,
+    OutgoingAttachment,
+    OutgoingUsage,
     SkippedMessage,
     Tombstone,
 )
@@ -44,7 +49,7 @@ from tests.tasks.people import busy_task
 from tests.world import World
 
 # No account column, or one that every worker may see: ids, times, names of companies and plans.
-GLOBAL = {"accounts_account", "plans_planlimits", "mailsync_schedule"}
+GLOBAL = {"accounts_account", "plans_planlimits", "mailsync_schedule", "mailsync_dispatch"}
 FRAMEWORK = {
     "account_emailaddress", "account_emailconfirmation", "auth_group", "auth_group_permissions",
     "auth_permission", "django_admin_log", "django_content_type", "django_migrations", "django_session",
@@ -90,6 +95,14 @@ def furnished(world: World) -> World:
             header_hash=b"x" * 32,
             received_at=placement.received_at,
         )
+        letter = Outgoing.objects.create(mailbox=world.ann_box, message_id="x@acme.example", **of_ann)
+        blob = placement.message.body
+        of_letter = {"account": world.acme, "outgoing": letter}
+        OutgoingAttachment.objects.create(name="a.txt", type="text/plain", size=1, blob=blob, **of_letter)
+        DeliveryReport.objects.create(recipient="zoe@elsewhere.example", action="failed", **of_letter)
+        month = placement.received_at.date().replace(day=1)
+        LedgerEntry.objects.create(month=month, origin="crm", count=1, **of_letter)
+        OutgoingUsage.objects.create(account=world.acme, month=month, used=1)
         client = {"account": world.acme, "name": "Zoe", "responsible": world.ann}
         contact = Contact.objects.create(**client, company=Company.objects.create(**client))
         Lead.objects.create(**client)
@@ -201,7 +214,7 @@ def test_a_stranger_plants_nothing(outside: World) -> None:
     for model in TENANT:
         table = model._meta.db_table
         fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.GeneratedField)]
-        columns = ", ".join(str(field.column) for field in fields)
+        columns = ", ".join(f'"{field.column}"' for field in fields)
         with outside.acting():
             [(row,)] = ask(
                 f"SELECT to_jsonb(t)::text FROM {table} t WHERE account_id = %s LIMIT 1", outside.acme.pk

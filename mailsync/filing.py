@@ -1,0 +1,56 @@
+"""Wishes for the copies of letters on the mail server: a draft's in Drafts, a sent letter's in Sent. Rows only; the
+push carries them out (mailsync.letterpush)."""
+
+from mailsync import presets, schedule
+from mailsync.models import (
+    Folder,
+    Mailbox,
+    Operation,
+    OperationKind,
+    OperationState,
+    Outgoing,
+    OutgoingState,
+    SentCopies,
+    SpecialUse,
+)
+
+
+def ask(letter: Outgoing) -> None:
+    """Have the server's copy follow the letter, in the running transaction, which has locked the mailbox's schedule.
+
+    Drafts go with the next poll, however often they are saved until then; the rest at once.
+    """
+    role = SpecialUse.SENT if letter.state == OutgoingState.SENT else SpecialUse.DRAFTS
+    folder = Folder.objects.filter(mailbox=letter.mailbox_id, special_use=role, selectable=True).first()
+    if folder is None or not _has_work(letter):
+        return
+    pending = Operation.objects.filter(
+        outgoing=letter, kind=OperationKind.APPEND, state=OperationState.PENDING
+    )
+    if not pending.update(folder=folder, tries=0, error=""):
+        Operation.objects.create(
+            account_id=letter.account_id,
+            mailbox_id=letter.mailbox_id,
+            kind=OperationKind.APPEND,
+            folder=folder,
+            outgoing=letter,
+            by_id=letter.by_id,
+        )
+    if letter.state != OutgoingState.DRAFT:
+        schedule.wake(letter.mailbox_id)
+
+
+def _has_work(letter: Outgoing) -> bool:
+    """An empty draft is not put on the server; what is not there need not be removed."""
+    if letter.state == OutgoingState.DRAFT:
+        written = (letter.html, letter.text, letter.subject, letter.to, letter.cc, letter.bcc)
+        return letter.copy_revision is not None or any(written)
+    return letter.state == OutgoingState.SENT or letter.copy_revision is not None
+
+
+def server_files(mailbox: Mailbox) -> bool:
+    """Whether the provider is known to put sent mail into Sent by itself, sooner or later."""
+    if mailbox.sent_copies != SentCopies.KNOWN:
+        return mailbox.sent_copies == SentCopies.SERVER
+    preset = presets.for_host(mailbox.imap_host)
+    return bool(preset and preset.files_sent)
