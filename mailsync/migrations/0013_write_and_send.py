@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_wall_between_tenants'),
-        ('mailsync', '0011_know_messages_by_the_servers_name'),
+        ('mailsync', '0012_let_messages_age'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
