@@ -112,7 +112,13 @@ def test_pages_of_a_list_follow_each_other_without_gap_or_repetition(world, ann,
 
 
 def test_nonsense_in_a_lists_address_is_not_found(ann) -> None:
-    for url in ("contacts/?after=x", "contacts/?after=999999999", "leads/?state=x", "deals/?state=stage-x", "board/"):
+    for url in (
+        "contacts/?after=x",
+        "contacts/?after=999999999",
+        "leads/?state=x",
+        "deals/?state=stage-x",
+        "board/",
+    ):
         assert ann.get(f"/crm/{url}").status_code == 404, url
     assert ann.get("/crm/deals/board/?pipeline=999999999").status_code == 404
 

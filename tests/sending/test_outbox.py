@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -33,6 +34,7 @@ def test_ann_writes_sends_and_takes_back_within_ten_seconds(writing: World) -> N
     with writing.acting():
         letter = draft(writing, bcc=[["", "Secret@elsewhere.example"]], html="<p>Hi</p><script>x</script>")
         queued = outbox.queue(letter, by=writing.ann, key="k1")
+        assert queued.due_at
         raw = bytes(queued.header or b"")
         assert queued.state == OutgoingState.QUEUED
         assert timedelta(seconds=5) < queued.due_at - timezone.now() <= timedelta(seconds=10)
@@ -111,9 +113,13 @@ def test_a_hundred_double_clicks_are_a_hundred_letters(writing: World) -> None:
 
     with writing.acting():
         drafts = [draft(writing, subject=f"Letter {n}") for n in range(100)]
-    answered = [
-        pk for start in range(0, 200, 8) for pk in at_once(8, lambda n, start=start: click(start + n))
-    ]
+
+    def add(first: int, number: int) -> int:
+        return click(first + number)
+
+    answered: list[object] = []
+    for first in range(0, 200, 8):
+        answered += at_once(8, partial(add, first))
     assert all(answered[2 * n] == answered[2 * n + 1] for n in range(100))
     with writing.acting():
         assert Outgoing.objects.filter(state="queued").count() == 100
