@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import engine, importing, replica, schedule, secrets
+from mailsync import importing, replica, schedule, secrets
 from mailsync.imap.errors import CommandRefused, FolderGone, ServerError
 from mailsync.imap.server import ImapServer
 from mailsync.models import (
@@ -29,12 +29,14 @@ from mailsync.models import (
     SpecialUse,
     Tombstone,
 )
+from mailsync.parking import is_parked
 from mailsync.probing import found_folder
 from mailsync.replica import OPEN
 from mailsync.schedule import CheckTurn, LeaseLost
 from mailsync.signing_in import signed_in
 from mailsync.sync.ledger import Cause, Comparison, Difference, OurSide, ServerSide, UidRanges, compare
 from mailsync.sync.state import RemoteMessage
+from mailsync.windows import window_of
 from plans.subscriptions import limits_for
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,7 @@ log = structlog.get_logger(__name__)
 HISTORY_KEPT = timedelta(days=90)
 RUN_SECONDS = 200  # the bulk workers' share; the rest goes on in the next run
 NO_MAIL = "The account's plan has no mail: nothing is compared."
+PARKED = "The mailbox is parked, because the plan has no room for it: nothing is compared."
 NEW_FOLDER = "This folder is new on the server; it comes with the next sync."
 UNEXPECTED = "The comparison stopped on an unexpected error; the operator's log says more."
 
@@ -89,16 +92,21 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     with tenancy.acting_for(turn.lease.account_id):
         mailbox = Mailbox.objects.select_related("account", "consent").get(pk=turn.lease.mailbox_id)
         limits = limits_for(mailbox.account, mailbox.account.today())
+        parked = is_parked(mailbox, limits)
     if mailbox.disconnected_at:
         return True, False
     if not limits.sync_enabled:
         _note_failure(turn, NO_MAIL)
         return True, False
+    if parked:
+        _note_failure(turn, PARKED)
+        return True, False
     if mailbox.state in (MailboxState.REFUSED, MailboxState.WITHDRAWN) and turn.asked_by_id is None:
         _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
         return True, False
+    window = window_of(mailbox, limits, now=timezone.now())
     with signed_in(mailbox) as server:
-        run = Check(turn, mailbox, server, engine.window_of(mailbox, limits), time.monotonic() + seconds)
+        run = Check(turn, mailbox, server, window, time.monotonic() + seconds)
         return _compare_folders(run), run.wake
 
 

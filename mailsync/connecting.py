@@ -35,8 +35,8 @@ from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
 from mailsync.sync.brake import Brake
-from plans.limits import FREE, Limits, in_force
-from plans.models import PlanLimits
+from plans.limits import Limits
+from plans.offers import ask_admin, or_ask_admin, plan_name, with_more
 from plans.subscriptions import limits_for
 
 TEST_LIVES = timedelta(days=1)
@@ -116,58 +116,21 @@ def why_not(owner: Employee, on: date) -> str:
     if not limits.sync_enabled:
         return _("Your plan %(plan)s does not include mail. %(offer)s") % {
             "plan": plan_name(limits.plan),
-            "offer": _offer(_better(limits, on)),
+            "offer": ask_admin(with_more(limits, on)),
         }
     room, have = limits.mailboxes_per_employee, owned(owner)
     if room is None or have < room:
         return ""
     return ngettext(
-        "Your plan %(plan)s has room for %(room)d mailbox per employee, and it is taken. %(offer)s",
-        "Your plan %(plan)s has room for %(room)d mailboxes per employee, and all are taken. %(offer)s",
+        "Your plan %(plan)s has room for %(room)d mailbox per employee, and you have %(have)d. %(offer)s",
+        "Your plan %(plan)s has room for %(room)d mailboxes per employee, and you have %(have)d. %(offer)s",
         room,
-    ) % {"plan": plan_name(limits.plan), "room": room, "offer": _offer_or_leave(_better(limits, on))}
-
-
-def plan_name(plan: str) -> str:
-    """A plan's key for people: crm-plus -> Crm plus."""
-    return plan.replace("-", " ").capitalize()
-
-
-def _offer(plans: Sequence[str]) -> str:
-    if not plans:
-        return _("Ask an admin of your company.")
-    return _("These plans do: %(plans)s. Ask an admin of your company to change it.") % {
-        "plans": ", ".join(plans)
+    ) % {
+        "plan": plan_name(limits.plan),
+        "room": room,
+        "have": have,
+        "offer": or_ask_admin(_("Disconnect one first"), with_more(limits, on)),
     }
-
-
-def _offer_or_leave(plans: Sequence[str]) -> str:
-    if not plans:
-        return _("Disconnect one first.")
-    return _("Disconnect one first, or ask an admin for a plan with more room: %(plans)s.") % {
-        "plans": ", ".join(plans)
-    }
-
-
-def _better(limits: Limits, on: date) -> list[str]:
-    """Plans on sale with more room, smallest first. On sale: published no earlier than today's Free."""
-    rows = [row.as_limits() for row in PlanLimits.objects.filter(effective_from__lte=on).order_by("pk")]
-    free = in_force(rows, FREE, on)
-    held = [found for plan in dict.fromkeys(row.plan for row in rows) if (found := in_force(rows, plan, on))]
-    offered = [
-        row
-        for row in held
-        if row.sync_enabled
-        and row.plan != "trial"
-        and (not free or row.effective_from >= free.effective_from)
-    ]
-    room = _room(limits) if limits.sync_enabled else 0
-    more = [row for row in offered if _room(row) > room]
-    return [plan_name(row.plan) for row in sorted(more, key=lambda row: (_room(row), row.storage_days))]
-
-
-def _room(limits: Limits) -> float:
-    return float("inf") if limits.mailboxes_per_employee is None else limits.mailboxes_per_employee
 
 
 # Testing
@@ -325,6 +288,8 @@ def connect(
                 "fetch_days": fetch_days,
                 "fetch_beyond_plan": bool(too_far),
                 "connected_at": timezone.now(),
+                "purged_until": None,
+                "place": None,
                 "disconnected_at": None,
                 "state": MailboxState.NEW,
                 "last_error": "",
@@ -626,14 +591,27 @@ def why_not_share(account: Account, on: date) -> str:
     room = limits.shared_mailboxes
     if room is None:
         return ""
-    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
-    if used.values("mailbox").distinct().count() < room:
+    used = shared_mailboxes(account)
+    if used < room:
         return ""
     return ngettext(
-        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and it is taken.",
-        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and all are taken.",
+        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and %(used)d is shared. %(offer)s",
+        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and %(used)d are shared. %(offer)s",
         room,
-    ) % {"plan": plan_name(limits.plan), "room": room}
+    ) % {
+        "plan": plan_name(limits.plan),
+        "room": room,
+        "used": used,
+        "offer": or_ask_admin(
+            _("End the sharing of another one first"), with_more(limits, on, "shared_mailboxes")
+        ),
+    }
+
+
+def shared_mailboxes(account: Account) -> int:
+    """How many connected mailboxes somebody besides the owner may use: each counts once, however many do."""
+    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
+    return used.values("mailbox").distinct().count()
 
 
 @transaction.atomic

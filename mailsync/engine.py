@@ -21,12 +21,13 @@ from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
 from mailsync.imap.server import Status
 from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
+from mailsync.parking import is_parked
 from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
 from mailsync.run import OutOfTime, Run
 from mailsync.schedule import Lease, LeaseLost
 from mailsync.signing_in import signed_in
-from plans.limits import Limits, window_start
+from mailsync.windows import window_of
 from plans.subscriptions import limits_for
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ REFUSED_REST = timedelta(days=1)
 FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
 MOST_FOLDER_ERRORS = 3
 PLAN_OFF = "Your company's plan has no mail at present."
+PARKED = "parked"  # no state of the mailbox: it is asked anew each time
 UNEXPECTED = (
     "The synchronisation stopped on an unexpected error. It is tried again; the operator's log says more."
 )
@@ -95,6 +97,8 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         limits = limits_for(mailbox.account, mailbox.account.today())
         if not limits.sync_enabled or mailbox.disconnected_at:
             return Outcome(MailboxState.PAUSED)
+        if is_parked(mailbox, limits):
+            return Outcome(PARKED)
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
     with signed_in(mailbox) as server, ThreadPoolExecutor(1, "fetch") as ahead:
@@ -102,7 +106,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             lease=lease,
             mailbox_id=mailbox.pk,
             server=server,
-            window_start=window_of(mailbox, limits),
+            window_start=window_of(mailbox, limits, now=timezone.now()),
             deadline=time.monotonic() + seconds,
             thorough=thorough,
             max_message_bytes=settings.MAIL_MAX_MESSAGE_BYTES,
@@ -110,17 +114,6 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         )
         again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
-
-
-def window_of(mailbox: Mailbox, limits: Limits) -> datetime:
-    """Mail received before this moment is not fetched into the mailbox."""
-    return window_start(
-        limits,
-        connected_at=mailbox.connected_at,
-        fetch_days=mailbox.fetch_days,
-        beyond_plan=mailbox.fetch_beyond_plan,
-        now=timezone.now(),
-    )
 
 
 def _work(run: Run) -> bool:
@@ -253,9 +246,12 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
             mailbox.update(state=outcome.state, last_error="", troubled_since=None, synced_at=now)
             if not outcome.again:
                 mailbox.filter(first_synced_at=None).update(first_synced_at=now)
-        else:
+        elif outcome.state == MailboxState.PAUSED:
             paused = mailbox.exclude(state=outcome.state)
             paused.update(state=outcome.state, last_error=PLAN_OFF, troubled_since=now)
+        else:  # parked: whatever is wrong with it, it is no longer that the plan has no mail
+            off = mailbox.filter(state=MailboxState.PAUSED)
+            off.update(state=MailboxState.OK, last_error="", troubled_since=None)
         due_at = _due(outcome, failures, refusals, now)
         rest = schedule.Rest(refusals, _rests_until(outcome, due_at, now))
         schedule.release(lease, due_at=due_at, failures=failures, rest=rest)
@@ -273,7 +269,7 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
 
 def _due(outcome: Outcome, failures: int, refusals: int, now: datetime) -> datetime | None:
     """The next time; None where only a person's act should try again."""
-    if outcome.state == MailboxState.PAUSED:
+    if outcome.state in (MailboxState.PAUSED, PARKED):
         return now + SYNC_OFF_AGAIN
     if outcome.state == MailboxState.WITHDRAWN or refusals >= REFUSED_TRIES:
         return None

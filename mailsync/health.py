@@ -10,7 +10,10 @@ from django.utils import dateformat, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from accounts.models import Account
+from mailsync import parking
 from mailsync.models import Mailbox, MailboxState, Operation, OperationState, Schedule
+from plans.subscriptions import limits_for
 
 TITLES = {
     MailboxState.REFUSED: gettext_lazy("The server refuses the sign-in"),
@@ -40,10 +43,11 @@ class Health:
     next_at: datetime | None
     at_work: bool
     waiting: int
+    parked: bool = False
 
     @property
     def is_well(self) -> bool:
-        return not self.error
+        return not self.error and not self.parked
 
     @property
     def since_near(self) -> str:
@@ -51,13 +55,15 @@ class Health:
 
     @property
     def title(self) -> str:
+        if self.parked:
+            return _("Parked: the plan has no room for it")
         if not self.error:
             return _("Up to date") if self.synced_at else _("Fetching mail for the first time")
         return str(TITLES.get(MailboxState(self.state), self.error))
 
     @property
     def worth_trying(self) -> bool:
-        return self.state in WORTH_TRYING
+        return self.state in WORTH_TRYING and not self.parked
 
     @property
     def repairable(self) -> bool:
@@ -86,6 +92,8 @@ class Health:
     @property
     def next(self) -> str:
         """What happens by itself, or that nothing does."""
+        if self.parked:
+            return _("It goes on when its owner lets another one rest, or with a plan that has more room.")
         if self.state == MailboxState.PAUSED:
             return _("It goes on as soon as the plan has mail again.")
         if self.at_work:
@@ -110,7 +118,9 @@ def of(mailboxes: QuerySet[Mailbox]) -> list[Health]:
     )
     counted = open_ones.order_by().values("mailbox").annotate(n=Count("pk")).values("n")
     rows = mailboxes.select_related("owner", "schedule").annotate(waiting=Coalesce(Subquery(counted), 0))
-    found = [_health(row, row.waiting, now) for row in rows.defer("secret")]
+    boxes = list(rows.defer("secret"))
+    resting = _parked({box.account_id for box in boxes})
+    found = [_health(box, box.waiting, now, parked=box.pk in resting) for box in boxes]
     return sorted(found, key=lambda health: (health.is_well, health.address))
 
 
@@ -118,6 +128,14 @@ def of_ids(ids: Iterable[int]) -> list[Health]:
     """The same by ids; asks nothing where there are none."""
     wanted = list(ids)
     return of(Mailbox.objects.filter(pk__in=wanted)) if wanted else []
+
+
+def _parked(account_ids: Iterable[int]) -> set[int]:
+    resting: set[int] = set()
+    for account in Account.objects.filter(pk__in=account_ids):
+        limits = limits_for(account, account.today())
+        resting |= parking.parked(limits, account_id=account.pk)
+    return resting
 
 
 def near(moment: datetime) -> str:
@@ -128,7 +146,7 @@ def near(moment: datetime) -> str:
     return dateformat.format(local, f"{day}H:i")
 
 
-def _health(mailbox: Mailbox, waiting: int, now: datetime) -> Health:
+def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> Health:
     plan: Schedule | None = getattr(mailbox, "schedule", None)
     times = [moment for moment in (plan.due_at, plan.rests_until) if moment] if plan and plan.due_at else []
     return Health(
@@ -142,4 +160,5 @@ def _health(mailbox: Mailbox, waiting: int, now: datetime) -> Health:
         next_at=max(times, default=None),
         at_work=bool(plan and plan.leased_until and plan.leased_until > now),
         waiting=waiting,
+        parked=parked,
     )

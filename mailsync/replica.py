@@ -112,7 +112,7 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
     COPY and MOVE keep the INTERNALDATE (RFC 9051 6.4.7), so this finds every message that merely changed place,
     without asking for a header of each new mail. What the server itself calls by a name we know needs no header.
     """
-    named = _held_by_server_id(folder, arrivals)
+    named = {*_held_by_server_id(folder, arrivals), *_placed_here(folder, arrivals)}
     arrivals = [message for message in arrivals if message.uid not in named]
     dates = {message.received_at for message in arrivals}
     stored = set(
@@ -126,6 +126,15 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
         )
     )
     return [m.uid for m in arrivals if (m.received_at, m.size) in stored or m.received_at in buried]
+
+
+def _placed_here(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
+    """UIDs that have their place already: there are some only where the cursor was taken back to read anew."""
+    if folder.full_at is not None or not folder.total:
+        return set()
+    uids = [message.uid for message in arrivals]
+    placed = Placement.objects.filter(folder=folder, uid__range=(min(uids), max(uids)))
+    return {uid for uid in placed.values_list("uid", flat=True) if uid is not None}
 
 
 def place(folder: Folder, actions: Iterable[Place]) -> None:

@@ -9,6 +9,7 @@ from mailsync.views import (
     health,
     images,
     live,
+    parking,
     reading,
     tagging,
 )
@@ -24,5 +25,6 @@ urlpatterns = [
     *health.urls,
     *images.urls,
     *live.urls,
+    *parking.urls,
     *tagging.urls,
 ]

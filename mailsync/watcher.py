@@ -32,6 +32,7 @@ from mailsync.imap.errors import Busy, FolderGone, ForbiddenText, Refused, Serve
 from mailsync.imap.idle import IdleConnection, NoIdle, open_idle
 from mailsync.imap.session import Credentials
 from mailsync.models import Folder, Mailbox, MailboxState, Schedule, SpecialUse
+from mailsync.parking import parked
 from plans.subscriptions import limits_for
 
 # What does happen to connections; anything else is a mistake of ours.
@@ -343,8 +344,11 @@ def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
         with tenancy.acting_for(account_id):
             open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
             rows = open_ones.exclude(state__in=_ONLY_A_PERSON).values_list(*_COLUMNS)
-            syncs = limits_for(account, account.today()).sync_enabled
-            found[account_id] = [_watchable(account_id, *row) for row in rows] if syncs else []
+            limits = limits_for(account, account.today())
+            resting = parked(limits, account_id=account_id)
+            found[account_id] = [
+                _watchable(account_id, *row) for row in rows if limits.sync_enabled and row[0] not in resting
+            ]
     return found
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.operating import OperatorSite, is_operator
+from accounts.requests import id_or_none
 from plans.forms import PlanLimitsForm, has_begun
 from plans.models import PlanLimits
 
@@ -51,10 +52,8 @@ class PlanLimitsAdmin(admin.ModelAdmin[PlanLimits]):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """`after` names the row that the new one follows: its numbers to begin with."""
-        number = request.GET.get("after", "")
-        row = (
-            PlanLimits.objects.filter(pk=number).first() if number.isdecimal() and len(number) <= 18 else None
-        )
+        after = id_or_none(request.GET.get("after"))
+        row = PlanLimits.objects.filter(pk=after).first() if after else None
         if row is None:
             return {}
         return {

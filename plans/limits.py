@@ -29,15 +29,24 @@ def in_force(rows: Iterable[Limits], plan: str, on: date) -> Limits | None:
 
 
 def window_start(
-    limits: Limits, *, connected_at: datetime, fetch_days: int, now: datetime, beyond_plan: bool = False
+    limits: Limits,
+    *,
+    connected_at: datetime,
+    fetch_days: int,
+    now: datetime,
+    beyond_plan: bool = False,
+    purged_until: datetime | None = None,
 ) -> datetime:
     """Mail received before this moment is not fetched.
 
     The first fetch reaches `fetch_days` back from the connecting; later a message that is older than what the
     plan stores would be purged the next night, so it does not come in either. `beyond_plan` is an operator's
-    decision for this mailbox (connect_mailbox --days): then `fetch_days` alone counts.
+    decision for this mailbox (connect_mailbox --days): then `fetch_days` alone counts. What a purge has taken, up to
+    and including `purged_until`, stays away even where a longer rule would reach it now.
     """
-    first_fetch = connected_at - timedelta(days=fetch_days)
-    if beyond_plan:
-        return first_fetch
-    return max(first_fetch, now - timedelta(days=limits.storage_days))
+    bounds = [connected_at - timedelta(days=fetch_days)]
+    if not beyond_plan:
+        bounds.append(now - timedelta(days=limits.storage_days))
+    if purged_until is not None:
+        bounds.append(purged_until + timedelta(microseconds=1))
+    return max(bounds)

@@ -65,6 +65,10 @@ class Mailbox(models.Model):
     fetch_days = models.PositiveIntegerField()
     # Set only by an operator's command: `fetch_days` counts even where the plan stores less.
     fetch_beyond_plan = models.BooleanField(default=False)
+    # The newest mail that a purge took: nothing up to here comes back but by a wish (mailsync.windows.widen).
+    purged_until = models.DateTimeField(null=True)
+    # The owner's choice of who works where the plan has room for fewer (mailsync.parking); empty: after those chosen.
+    place = models.PositiveSmallIntegerField(null=True)
     connected_at = models.DateTimeField(default=timezone.now)
     disconnected_at = models.DateTimeField(null=True)
 

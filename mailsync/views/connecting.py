@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import Employee
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
-from mailsync import access, connecting, foldertree, oauth, presets, progress, secrets
+from mailsync import access, connecting, foldertree, oauth, parking, presets, progress, secrets, windows
 from mailsync.connecting import CannotConnect, OtherServer
 from mailsync.forms import AddressForm, ChooseForm, FoldersForm, RepairForm, SenderForm, ShareForm
 from mailsync.models import (
@@ -37,6 +37,8 @@ from mailsync.models import (
     SpecialUse,
 )
 from mailsync.roles import FoundFolder
+from plans.limits import Limits
+from plans.offers import plan_name
 from plans.subscriptions import limits_for
 
 # A test that waits longer has no worker; one that runs longer has lost it.
@@ -160,7 +162,7 @@ def choose(request: RequestOfEmployee, test_id: int) -> HttpResponse:
         "form": form,
         "test": test,
         "limits": limits,
-        "plan": connecting.plan_name(limits.plan),
+        "plan": plan_name(limits.plan),
         "tree": _found_tree(found, set(form["folders"].value() or [])),
         "since": request.user.account.today() - timedelta(days=limits.fetch_days),
     }
@@ -242,8 +244,10 @@ def mailboxes(request: RequestOfEmployee) -> HttpResponse:
     mine = _with_people(Mailbox.objects.filter(owner=request.user))
     limits = limits_for(request.user.account, today)
     shared = _with_people(access.visible_mailboxes(request.user)).exclude(owner=request.user)
+    at_work = parking.in_order(request.user)[: limits.mailboxes_per_employee]
     context = {
         **SECTION,
+        "last_at_work": at_work[-1] if at_work else None,
         "mine": [box for box in mine if box.disconnected_at is None],
         "gone": [box for box in mine if box.disconnected_at],
         "shared": shared,
@@ -251,7 +255,8 @@ def mailboxes(request: RequestOfEmployee) -> HttpResponse:
             access.visible_mailboxes(request.user, GrantLevel.MANAGE).values_list("pk", flat=True)
         ),
         "limits": limits,
-        "plan": connecting.plan_name(limits.plan),
+        "plan": plan_name(limits.plan),
+        "parked": parking.parked(limits, account_id=request.user.account_id),
         "refusal": connecting.why_not(request.user, today),
     }
     return render(request, "mail/connect/mailboxes.html", context)
@@ -290,6 +295,10 @@ def _settings_page(
         **SECTION,
         "mailbox": mailbox,
         "limits": limits,
+        "plan": plan_name(limits.plan),
+        **_room(mailbox, limits),
+        "since": windows.window_of(mailbox, limits, now=timezone.now()),
+        "reach": windows.reach_of(limits) if windows.can_widen(mailbox, limits) else None,
         "progress": progress.of(mailbox, timezone.now()),
         "folders_form": folders,
         "tree": _stored_tree(rows, set(folders["folders"].value() or [])),
@@ -304,6 +313,14 @@ def _settings_page(
         "skipped_count": skipped.count(),
     }
     return render(request, "mail/connect/settings.html", {**context, **forms}, status=status)
+
+
+def _room(mailbox: Mailbox, limits: Limits) -> dict[str, Any]:
+    """Whether it is parked, and which of its owner's could rest instead, the newest first."""
+    if not parking.is_parked(mailbox, limits):
+        return {"parked": set()}
+    at_work = parking.in_order(mailbox.owner)[: limits.mailboxes_per_employee]
+    return {"parked": {mailbox.pk}, "at_work": at_work[::-1]}
 
 
 @login_required

@@ -43,6 +43,8 @@ class Command(BaseCommand):
                 raise CommandError(
                     f"{mailbox.address}: the account's plan has no sync, or it is disconnected."
                 )
+            if outcome.state == engine.PARKED:
+                raise CommandError(f"{mailbox.address} is parked: the plan has no room for it.")
             if _settled(mailbox, outcome):
                 break
         seconds = time.perf_counter() - started

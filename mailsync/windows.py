@@ -1,0 +1,75 @@
+"""How far back a mailbox reaches, and reaching further: what has left comes back by a person's wish only."""
+
+import math
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Employee
+from mailsync import schedule
+from mailsync.models import Folder, Mailbox, Tombstone
+from plans.limits import Limits, window_start
+
+DAY = timedelta(days=1)
+PURGED = "purged"  # the reason on tombstones of a purge: the only ones that a wish removes
+
+
+def window_of(mailbox: Mailbox, limits: Limits, *, now: datetime) -> datetime:
+    """Mail received before this moment is not fetched into the mailbox."""
+    return window_start(
+        limits,
+        connected_at=mailbox.connected_at,
+        fetch_days=mailbox.fetch_days,
+        beyond_plan=mailbox.fetch_beyond_plan,
+        purged_until=mailbox.purged_until,
+        now=now,
+    )
+
+
+def keep_away(mailbox_id: int, newest: datetime) -> None:
+    """A purge took mail received up to this moment: no sync brings it back, whatever the plan or the server does.
+
+    In the transaction that removes it, which holds the mailbox's schedule. Never a moment after the purge's cutoff,
+    or mail to come would stay away, too.
+    """
+    later = Mailbox.objects.filter(pk=mailbox_id).exclude(purged_until__gte=newest)
+    later.update(purged_until=newest)
+
+
+def reach_of(limits: Limits) -> datetime:
+    """As far back as the plan would fetch today."""
+    return timezone.now() - min(limits.fetch_days, limits.storage_days) * DAY
+
+
+def can_widen(mailbox: Mailbox, limits: Limits) -> bool:
+    """Whether fetching again would bring mail of more than a day: less is not worth a question."""
+    return limits.sync_enabled and window_of(mailbox, limits, now=timezone.now()) - reach_of(limits) > DAY
+
+
+@transaction.atomic
+def widen(mailbox: Mailbox, limits: Limits, *, by: Employee) -> None:
+    """Read every folder anew from its newest message down, as far back as the plan allows now.
+
+    What is here is only placed, no body comes twice; the mailbox shows the progress of a first fetch. What left with
+    a deleted task stays away.
+    """
+    schedule.lock([mailbox.pk])
+    schedule.interrupt([mailbox.pk])  # a run that is under way goes by the old window and would end the wish
+    folders = Folder.objects.filter(mailbox=mailbox, syncing=True).order_by("pk")
+    list(folders.select_for_update().values_list("pk", flat=True))
+    folders.update(uid_seen=0, full_at=None, wanted=F("server_messages"), fetched=0)
+    since_connecting = (timezone.now() - mailbox.connected_at) / DAY
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        fetch_days=max(mailbox.fetch_days, limits.fetch_days - math.floor(since_connecting)),
+        purged_until=None,
+        first_sync_started_at=None,
+        first_synced_at=None,
+    )
+    Tombstone.objects.filter(mailbox=mailbox, reason=PURGED).delete()
+    schedule.wake(mailbox.pk)
+    audit.record(
+        "mailbox.fetched_again", mailbox.address, account_id=mailbox.account_id, by=by, days=limits.fetch_days
+    )
