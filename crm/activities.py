@@ -52,20 +52,37 @@ def one_at_a_time(account_id: int) -> None:
 # Mail becomes an activity
 
 
+# One statement for a batch. `found` sees what was there before it and what it makes, each mail once.
 _RECORD = """
-INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing, message_id, thread,
-    subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
-SELECT m.account_id, 'mail', m.received_at, '', k.fingerprint, m.header, m.body_id, k.outgoing, m.message_id, k.thread,
-    m.subject, m.sender_name, m.sender_address, m.recipients, m.snippet, m.has_attachments, k.reason::jsonb
-FROM unnest(%s::bigint[], %s::bytea[], %s::boolean[], %s::text[], %s::text[]) AS k(id, fingerprint, outgoing, thread,
-    reason)
-CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = k.id LIMIT 1) m
-ON CONFLICT (account_id, fingerprint) DO NOTHING
-"""
-_FIND = """
-SELECT k.id, a.id, a.at, a.decided_at IS NULL
-FROM unnest(%s::bigint[], %s::bytea[]) AS k(id, fingerprint) CROSS JOIN LATERAL (
-    SELECT id, at, decided_at FROM crm_activity WHERE account_id = %s AND fingerprint = k.fingerprint LIMIT 1) a
+WITH kept AS (
+    SELECT * FROM unnest(%(ids)s::bigint[], %(prints)s::bytea[], %(outgoing)s::boolean[], %(threads)s::text[],
+        %(reasons)s::text[]) AS k(message_id, fingerprint, outgoing, thread, reason)
+), made AS (
+    INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing, message_id, thread,
+        subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
+    SELECT m.account_id, 'mail', m.received_at, '', k.fingerprint, m.header, m.body_id, k.outgoing, m.message_id,
+        k.thread, m.subject, m.sender_name, m.sender_address, m.recipients, m.snippet, m.has_attachments,
+        k.reason::jsonb
+    FROM kept k CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = k.message_id LIMIT 1) m
+    ON CONFLICT (account_id, fingerprint) DO NOTHING
+    RETURNING id, fingerprint, at
+), found AS (
+    SELECT k.message_id, made.id, made.at, true AS free, false AS unbound FROM kept k JOIN made USING (fingerprint)
+    UNION ALL
+    SELECT k.message_id, a.* FROM kept k CROSS JOIN LATERAL (
+        SELECT id, at, decided_at IS NULL, unbound_at IS NOT NULL FROM crm_activity
+        WHERE account_id = %(account)s AND fingerprint = k.fingerprint LIMIT 1) a
+), copied AS (
+    INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
+    SELECT %(account)s, id, message_id FROM found ON CONFLICT DO NOTHING
+), bound AS (
+    INSERT INTO crm_binding (account_id, activity_id, at, by_id, bound_at, contact_id, company_id, lead_id, deal_id)
+    SELECT %(account)s, f.id, f.at, %(by)s, %(now)s, contact, company, lead, deal
+    FROM unnest(%(bound)s::bigint[], %(contact)s::bigint[], %(company)s::bigint[], %(lead)s::bigint[],
+        %(deal)s::bigint[]) AS b(message_id, contact, company, lead, deal)
+    JOIN found f USING (message_id) WHERE f.free ON CONFLICT DO NOTHING
+)
+SELECT message_id, id, free AND unbound FROM found
 """
 
 
@@ -75,31 +92,26 @@ def record(account_id: int, kept: Sequence[Kept], *, by: Employee | None = None)
     What is an activity already (another mailbox has the mail, too) gets this copy and what it lacks, unless a person
     decided about it alone.
     """
-    ids = [each.letter.id for each in kept]
-    prints = [each.letter.fingerprint for each in kept]
-    outgoing = [each.letter.participants.outgoing for each in kept]
-    threads = [each.thread for each in kept]
-    reasons = [json.dumps(reason_of(each.decision)) for each in kept]
+    bindings = [(each.letter.id, ref) for each in kept for ref in each.decision.bind]
+    values: dict[str, Any] = {
+        "account": account_id,
+        "ids": [each.letter.id for each in kept],
+        "prints": [each.letter.fingerprint for each in kept],
+        "outgoing": [each.letter.participants.outgoing for each in kept],
+        "threads": [each.thread for each in kept],
+        "reasons": [json.dumps(reason_of(each.decision)) for each in kept],
+        "bound": [message_id for message_id, _ref in bindings],
+        **{kind: [ref.id if ref.kind == kind else None for _id, ref in bindings] for kind in known.COLUMNS},
+        "by": by.pk if by else None,
+        "now": timezone.now(),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_RECORD, [ids, prints, outgoing, threads, reasons])
-        cursor.execute(_FIND, [ids, prints, account_id])
-        found = {message: rest for message, *rest in cursor.fetchall()}
-    ActivityCopy.objects.bulk_create(
-        (ActivityCopy(account_id=account_id, activity_id=rest[0], message_id=m) for m, rest in found.items()),
-        ignore_conflicts=True,
-    )
-    bindings = [
-        Binding(account_id=account_id, activity_id=activity, at=at, by=by, **{f"{ref.kind}_id": ref.id})
-        for each in kept
-        for activity, at, free in [found[each.letter.id]]
-        if free
-        for ref in each.decision.bind
-    ]
-    Binding.objects.bulk_create(bindings, ignore_conflicts=True)
-    Activity.objects.filter(pk__in={b.activity_id for b in bindings}, unbound_at__isnull=False).update(
-        unbound_at=None
-    )
-    return {message: rest[0] for message, rest in found.items()}
+        cursor.execute(_RECORD, values)
+        rows = cursor.fetchall()
+    again = {activity for message, activity, unbound in rows if unbound and message in set(values["bound"])}
+    if again:
+        Activity.objects.filter(pk__in=again).update(unbound_at=None)
+    return {message: activity for message, activity, _unbound in rows}
 
 
 def reason_of(decision: Decision) -> dict[str, Any]:

@@ -37,8 +37,7 @@ def receive(*, folder: Folder, arrived: dict[int, Prepared], **_signal: Any) -> 
     order = {pk: item.received_at for pk, item in arrived.items()}
     batch.sort(key=lambda letter: order[letter.id])
     try:
-        with transaction.atomic():
-            keep(feed, batch, own=own, create=True)
+        keep(feed, batch, own=own, create=True)
     except (DataError, IntegrityError) as error:
         # The mail itself must come in whatever CRM makes of it; matching again finds it.
         log.warning("crm_refused_mail", mailbox=folder.mailbox_id, error=type(error).__name__)
@@ -48,28 +47,26 @@ def feed_of(folder: Folder) -> Feed | None:
     """The feed that this folder's mail goes through, if the mailbox feeds CRM and the folder is chosen."""
     if folder.special_use in NEVER:
         return None
-    found = FeedFolder.objects.filter(folder_id=folder.pk, feed__enabled=True).select_related(
-        "feed__mailbox__owner"
-    )
+    found = FeedFolder.objects.filter(folder_id=folder.pk, feed__enabled=True).select_related("feed")
     return next((row.feed for row in found[:1]), None)
 
 
 def keep(feed: Feed, batch: Sequence[Letter], *, own: frozenset[str], create: bool) -> int:
-    """Decide about each letter and carry it out; returns how many are with CRM now. `create`: strangers, too."""
+    """Decide about each letter and carry it out; returns how many are with CRM now. `create`: strangers, too.
+
+    What the database refuses is rolled back as one, and raised.
+    """
     about = known.about(feed.account_id, batch)
-    addresses = {address for letter in batch for address in letter.participants.all}
-    policy = Policy(
-        unknown=Unknown(feed.strangers) if create else Unknown.NOTHING,
-        own=own,
-        exceptions=known.exceptions(feed.account_id, addresses),
-    )
+    unknown = Unknown(feed.strangers) if create else Unknown.NOTHING
+    policy = Policy(unknown=unknown, own=own, exceptions=about.exceptions)
     decided = [(letter, decide(letter, about, policy)) for letter in batch]
     if not any(decision.bind or decision.create is not Unknown.NOTHING for _letter, decision in decided):
         return 0
-    activities.one_at_a_time(feed.account_id)
-    kept = [_carried_out(feed, letter, decision, about, policy) for letter, decision in decided]
-    found = [each for each in kept if each]
-    activities.record(feed.account_id, found)
+    with transaction.atomic():
+        activities.one_at_a_time(feed.account_id)
+        kept = [_carried_out(feed, letter, decision, about, policy) for letter, decision in decided]
+        found = [each for each in kept if each]
+        activities.record(feed.account_id, found)
     return len(found)
 
 

@@ -1,11 +1,12 @@
 """What CRM knows about a batch of mail, read in a few statements whatever the size of the batch.
 
 Rows are looked up key by key (LATERAL … LIMIT): tables that grow while nobody has counted them would otherwise be
-joined as a whole.
+joined as a whole. What chooses between keys is CASE: row-level security trusts no COALESCE with an index.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,7 @@ from django.db import connection
 from crm import tokens
 from crm.kinds import BY_LINK
 from crm.letters import Letter
-from crm.matching import PUBLIC, Candidates, Ref, domains_of, parents
-from crm.models import Deal, Outcome, Ruling
+from crm.matching import PUBLIC, Candidates, Ref, parents
 
 # The order in which the statements below name a binding's columns.
 COLUMNS = ("contact", "company", "lead", "deal")
@@ -31,19 +31,21 @@ class Known:
     # By thread.
     bound: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
     rulings: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
+    # By letter, the record that it was written from or answers.
+    written_from: dict[int, Ref] = field(default_factory=dict)
     people: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
     companies: dict[str, Ref] = field(default_factory=dict)
     open_deals: dict[Ref, tuple[Ref, ...]] = field(default_factory=dict)
+    exceptions: set[str] = field(default_factory=set)
 
     def thread_of(self, letter: Letter) -> str:
         return next((self.threads[each] for each in letter.ids if each in self.threads), letter.root)
 
     def candidates(self, letter: Letter) -> Candidates:
         thread = self.thread_of(letter)
-        written_from = tokens.record_of(letter.ids, account_id=self.account_id)
         return Candidates(
             decided=self.rulings.get(thread),
-            written_from=written_from if written_from and alive([written_from]) else None,
+            written_from=self.written_from.get(letter.id),
             thread=self.bound.get(thread, ()),
             people=self.people,
             companies=self.companies,
@@ -53,49 +55,101 @@ class Known:
 
 def about(account_id: int, letters: Sequence[Letter]) -> Known:
     known = Known(account_id)
-    ids = {each for letter in letters for each in letter.ids}
-    known.threads = dict(_rows(_THREADS, ids, account_id))
-    threads = {known.thread_of(letter) for letter in letters}
-    known.rulings = rulings(account_id, threads)
-    known.bound = _bound(account_id, threads)
-    addresses = {address for letter in letters for address in letter.participants.all}
-    known.people = _people(account_id, addresses)
-    domains = {domain for address in addresses for domain in domains_of(address)}
-    known.companies = {domain: Ref("company", pk) for domain, pk in _rows(_COMPANIES, domains, account_id)}
-    clients = {ref for refs in known.people.values() for ref in refs} | {*known.companies.values()}
-    known.open_deals = open_deals(clients)
+    _hear_conversations(known, letters)
+    _hear_names(known, {address for letter in letters for address in letter.participants.all})
     return known
 
 
-_THREADS = """
-SELECT k.key, a.thread FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
-    SELECT thread FROM crm_activity WHERE account_id = %s AND message_id = k.key LIMIT 1) a
-"""
-_COMPANIES = """
-SELECT k.key, c.id FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
-    SELECT id FROM crm_company WHERE account_id = %s AND domain = k.key AND domain <> '' AND binned_at IS NULL
-    LIMIT 1) c
-"""
-_PEOPLE = """
-SELECT k.key, e.contact_id, e.company_id, e.lead_id, c.company_id
-FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
-    SELECT contact_id, company_id, lead_id FROM crm_emailaddress
-    WHERE account_id = %s AND address = k.key AND active LIMIT 1) e
+# Conversations: what has a Message-ID's activity for its beginning, what people decided, what is bound.
+
+_CONVERSATIONS = """
+SELECT k.key, a.thread, r.bound, b.contact_id, b.company_id, b.lead_id, b.deal_id
+FROM unnest(%(keys)s::text[]) AS k(key)
 LEFT JOIN LATERAL (
-    SELECT o.id AS company_id FROM crm_contact p JOIN crm_company o ON o.id = p.company_id
-    WHERE p.id = e.contact_id AND o.binned_at IS NULL LIMIT 1) c ON true
-"""
-_BOUND = """
-SELECT k.key, b.contact_id, b.company_id, b.lead_id, b.deal_id
-FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
+    SELECT thread FROM crm_activity WHERE account_id = %(account)s AND message_id = k.key LIMIT 1) a ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN a.thread IS NULL THEN k.key ELSE a.thread END AS thread) t
+LEFT JOIN LATERAL (
+    SELECT bound FROM crm_ruling WHERE account_id = %(account)s AND thread = t.thread LIMIT 1) r ON true
+LEFT JOIN LATERAL (
     SELECT DISTINCT contact_id, company_id, lead_id, deal_id FROM (
-        SELECT id FROM crm_activity WHERE account_id = %s AND thread = k.key LIMIT 200) a
-    JOIN crm_binding ON crm_binding.activity_id = a.id LIMIT 50) b
+        SELECT id FROM crm_activity WHERE account_id = %(account)s AND thread = t.thread LIMIT 200) mails
+    JOIN crm_binding ON crm_binding.activity_id = mails.id LIMIT 50) b ON true
+WHERE a.thread IS NOT NULL OR r.bound IS NOT NULL OR num_nonnulls(contact_id, company_id, lead_id, deal_id) > 0
 """
-_EXCEPTIONS = """
-SELECT k.key FROM unnest(%s::text[]) AS k(key) CROSS JOIN LATERAL (
-    SELECT id FROM crm_exclusion WHERE account_id = %s AND pattern = k.key LIMIT 1) e
+
+
+def _hear_conversations(known: Known, letters: Sequence[Letter]) -> None:
+    """A decision for records that are all gone by now decides nothing."""
+    rulings: dict[str, list[Ref]] = {}
+    bound: dict[str, dict[Ref, None]] = defaultdict(dict)
+    keys = {each for letter in letters for each in (*letter.ids, letter.root)}
+    for key, begun, ruling, *ids in _rows(_CONVERSATIONS, keys, known.account_id):
+        if begun is not None:
+            known.threads[key] = begun
+        thread = key if begun is None else begun
+        if ruling is not None:
+            rulings[thread] = [Ref(kind, pk) for kind, pk in json.loads(ruling)]
+        bound[thread].update(dict.fromkeys(refs_of(ids)))
+    written = {each.id: tokens.record_of(each.ids, account_id=known.account_id) for each in letters}
+    living = alive(
+        {ref for refs in (*rulings.values(), *bound.values(), written.values()) for ref in refs if ref}
+    )
+    for thread, refs in rulings.items():
+        kept = tuple(ref for ref in refs if ref in living)
+        if kept or not refs:
+            known.rulings[thread] = kept
+    for thread, found in bound.items():
+        if kept := tuple(ref for ref in found if ref in living):
+            known.bound[thread] = kept
+    known.written_from = {pk: ref for pk, ref in written.items() if ref in living}
+
+
+# Names: addresses and domains, and what the list of exceptions says about either.
+
+_NAMES = """
+SELECT k.key, e.contact_id, w.company_id, e.lead_id, x.id IS NOT NULL,
+    ARRAY(SELECT d.id FROM crm_deal d JOIN crm_stage s ON s.id = d.stage_id
+        WHERE d.contact_id = e.contact_id AND d.binned_at IS NULL AND s.outcome = 'open'
+        ORDER BY s.position, d.position, d.id),
+    ARRAY(SELECT d.id FROM crm_deal d JOIN crm_stage s ON s.id = d.stage_id
+        WHERE d.company_id = w.company_id AND d.binned_at IS NULL AND s.outcome = 'open'
+        ORDER BY s.position, d.position, d.id)
+FROM unnest(%(keys)s::text[]) AS k(key)
+LEFT JOIN LATERAL (
+    SELECT contact_id, company_id, lead_id FROM crm_emailaddress
+    WHERE account_id = %(account)s AND address = k.key AND active LIMIT 1) e ON true
+LEFT JOIN LATERAL (
+    SELECT o.id FROM crm_contact p JOIN crm_company o ON o.id = p.company_id
+    WHERE p.id = e.contact_id AND o.binned_at IS NULL LIMIT 1) employer ON true
+LEFT JOIN LATERAL (
+    SELECT id FROM crm_company
+    WHERE account_id = %(account)s AND domain = k.key AND domain <> '' AND binned_at IS NULL LIMIT 1) at ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN e.company_id IS NOT NULL THEN e.company_id WHEN employer.id IS NOT NULL THEN employer.id
+        ELSE at.id END AS company_id) w
+LEFT JOIN LATERAL (
+    SELECT id FROM crm_exclusion WHERE account_id = %(account)s AND pattern = k.key LIMIT 1) x ON true
+WHERE num_nonnulls(e.contact_id, w.company_id, e.lead_id, x.id) > 0
 """
+
+
+def _hear_names(known: Known, addresses: Collection[str]) -> None:
+    names = {*addresses, *(domain for address in addresses for domain in parents(address))}
+    for name, contact, company, lead, excepted, of_contact, of_company in _rows(
+        _NAMES, names, known.account_id
+    ):
+        if excepted:
+            known.exceptions.add(name)
+        refs = tuple(refs_of([contact, company, lead, None]))
+        if "@" in name:
+            known.people[name] = refs
+        elif refs:
+            known.companies[name] = refs[0]
+        for kind, pk, found in (("contact", contact, of_contact), ("company", company, of_company)):
+            if found:
+                known.open_deals[Ref(kind, pk)] = tuple(Ref("deal", each) for each in found)
+
+
 _OWN = """
 SELECT lower(address) FROM mailsync_mailbox WHERE account_id = %(account)s
 UNION SELECT email FROM accounts_employee WHERE account_id = %(account)s
@@ -111,70 +165,31 @@ def own(account_id: int) -> frozenset[str]:
     return frozenset(addresses | domains)
 
 
-def exceptions(account_id: int, addresses: Collection[str]) -> frozenset[str]:
-    """What the list says about these addresses: itself, its domain, or one above."""
-    names = {*addresses, *(domain for address in addresses for domain in parents(address))}
-    return frozenset(name for (name,) in _rows(_EXCEPTIONS, names, account_id))
-
-
-def rulings(account_id: int, threads: Collection[str]) -> dict[str, tuple[Ref, ...]]:
-    """What people decided. A decision for records that are all gone by now decides nothing."""
-    rows = Ruling.objects.filter(account_id=account_id, thread__in=threads).values_list("thread", "bound")
-    found = {thread: tuple(Ref(kind, pk) for kind, pk in bound) for thread, bound in rows}
-    living = alive({ref for refs in found.values() for ref in refs})
-    kept = {thread: tuple(ref for ref in refs if ref in living) for thread, refs in found.items()}
-    return {thread: refs for thread, refs in kept.items() if refs or not found[thread]}
-
-
-def _bound(account_id: int, threads: Collection[str]) -> dict[str, tuple[Ref, ...]]:
-    found: dict[str, list[Ref]] = defaultdict(list)
-    for thread, *ids in _rows(_BOUND, threads, account_id):
-        found[thread] += refs_of(ids)
-    living = alive({ref for refs in found.values() for ref in refs})
-    kept = {thread: tuple(ref for ref in refs if ref in living) for thread, refs in found.items()}
-    return {thread: refs for thread, refs in kept.items() if refs}
-
-
 def refs_of(ids: Sequence[int | None]) -> list[Ref]:
     """From the four columns of a binding, in the order of COLUMNS."""
     return [Ref(kind, pk) for kind, pk in zip(COLUMNS, ids, strict=True) if pk is not None]
 
 
-def _people(account_id: int, addresses: Collection[str]) -> dict[str, tuple[Ref, ...]]:
-    found = {}
-    for address, contact, company, lead, employer in _rows(_PEOPLE, addresses, account_id):
-        found[address] = tuple(refs_of([contact, company or employer, lead, None]))
-    return found
-
-
 def alive(refs: Collection[Ref]) -> set[Ref]:
     """Those of the records that exist and are not in the bin."""
-    living = set()
-    for kind in {ref.kind for ref in refs}:
-        ids = [ref.id for ref in refs if ref.kind == kind]
-        rows = BY_LINK[kind].model._default_manager.filter(pk__in=ids, binned_at=None)
-        living |= {Ref(kind, pk) for pk in rows.values_list("pk", flat=True)}
-    return living
+    if not refs:
+        return set()
+    ids = {kind: [ref.id for ref in refs if ref.kind == kind] for kind in COLUMNS}
+    with connection.cursor() as cursor:
+        cursor.execute(_ALIVE, ids)
+        return {Ref(kind, pk) for kind, pk in cursor.fetchall()}
 
 
-def open_deals(clients: Iterable[Ref]) -> dict[Ref, tuple[Ref, ...]]:
-    """The open deals of contacts and companies, in the order of the board."""
-    found: dict[Ref, tuple[Ref, ...]] = {}
-    deals = Deal.objects.filter(binned_at=None, stage__outcome=Outcome.OPEN)
-    for kind in ("contact", "company"):
-        ids = [ref.id for ref in clients if ref.kind == kind]
-        if not ids:
-            continue
-        rows = deals.filter(**{f"{kind}__in": ids}).order_by("stage__position", "position", "pk")
-        for pk, owner in rows.values_list("pk", kind):
-            client = Ref(kind, owner)
-            found[client] = (*found.get(client, ()), Ref("deal", pk))
-    return found
+_ALIVE = " UNION ALL ".join(
+    f"SELECT '{kind}', id FROM {BY_LINK[kind].model._meta.db_table} "  # noqa: S608 (names of ours)
+    f"WHERE id = ANY(%({kind})s::bigint[]) AND binned_at IS NULL"
+    for kind in COLUMNS
+)
 
 
 def _rows(sql: str, keys: Collection[str], account_id: int) -> list[tuple[Any, ...]]:
     if not keys:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(sql, [list(keys), account_id])
+        cursor.execute(sql, {"keys": list(keys), "account": account_id})
         return list(cursor.fetchall())

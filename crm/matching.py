@@ -13,10 +13,11 @@ Steps 4 and 5 add a deal if exactly one is open; if several are, the employee is
 colleagues, and not at what is on the list of exceptions; so replies in threads that are saved already still are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from crm.natures import Nature
@@ -162,20 +163,24 @@ def _stranger(mail: Participants, heard: list[str], policy: Policy) -> Decision:
 
 def listed(address: str, names: AbstractSet[str]) -> bool:
     """Whether the list has the address, its domain, or a domain above that."""
-    return address in names or any(domain in names for domain in parents(address))
+    return address in names or not names.isdisjoint(parents(address))
 
 
-def domains_of(address: str) -> Iterator[str]:
+def domains_of(address: str) -> tuple[str, ...]:
     """The domains under which a company may be known; none where anybody may have an address."""
-    if not PUBLIC & {*parents(address)}:
-        yield from parents(address)
+    found = parents(address)
+    return found if PUBLIC.isdisjoint(found) else ()
 
 
-def parents(address: str) -> Iterator[str]:
+def parents(address: str) -> tuple[str, ...]:
     """mail.rijnwater.example, then rijnwater.example; a single label is nobody's."""
-    labels = address.rpartition("@")[2].split(".")
-    for start in range(len(labels) - 1):
-        yield ".".join(labels[start:])
+    return _and_above(address.rpartition("@")[2])
+
+
+@lru_cache(maxsize=10_000)  # a mailbox has few domains and many letters
+def _and_above(domain: str) -> tuple[str, ...]:
+    labels = domain.split(".")
+    return tuple(".".join(labels[start:]) for start in range(len(labels) - 1))
 
 
 # Where people have addresses who have nothing else in common.

@@ -41,8 +41,8 @@ def why_not(opened: Opened, account_id: int) -> tuple[str, Decision | None]:
     own = known.own(account_id)
     [letter] = letters.stored([opened.message_id], own=own)
     feed = Feed.objects.get(mailbox_id=opened.box.id)
-    policy = Policy(Unknown(feed.strangers), own, known.exceptions(account_id, letter.participants.all))
-    decision = arrivals.decide(letter, known.about(account_id, [letter]), policy)
+    about = known.about(account_id, [letter])
+    decision = arrivals.decide(letter, about, Policy(Unknown(feed.strangers), own, about.exceptions))
     return _not_saved(decision, letter), decision
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from crm import activities, arrivals, known, tokens
+from crm import activities, arrivals, known, letters, tokens
 from crm.matching import Ref
 from crm.models import Activity, Binding, Contact, Deal, Lead, Ruling, Source
 from mailsync.models import Message
@@ -290,7 +290,8 @@ def test_a_record_in_the_bin_is_no_candidate_and_its_thread_is_free(world: World
     reply = arrive(world, "2@x.example", sender="yan@x.example", extra="References: <1@x.example>")
     assert bound_to(world, reply) == set()
     with world.acting():
-        assert known.rulings(world.acme.pk, ["1@x.example"]) == {}
+        [read] = letters.stored([reply.pk], own=frozenset())
+        assert known.about(world.acme.pk, [read]).bound == {}
 
 
 @pytest.mark.parametrize(
