@@ -139,6 +139,12 @@ CELERY_BEAT_SCHEDULE = {
     },
     # Deletions whose half minute is over, reminders whose moment has come.
     "tasks": {"task": "tasks.tick", "schedule": 10.0, "options": {"queue": "interactive", "expires": 10}},
+    # Four times a night, so that what a worker left lying is taken up; later ones find nothing to do.
+    "purge": {
+        "task": "retention.nightly",
+        "schedule": crontab(hour="2-5", minute="20"),
+        "options": {"queue": "purge"},
+    },
     # Matchings whose job was lost, and what has been in the bin of CRM for long enough.
     "crm": {"task": "crm.tick", "schedule": 60.0, "options": {"expires": 60}},
     "crm_bins": {
@@ -190,6 +196,8 @@ OAUTH = {
 LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
 # How long it is written down what happened to a message (mailsync.events).
 MAIL_HISTORY_DAYS = env.int("MAIL_HISTORY_DAYS", default=90)
+# A purge that would remove more than this many percent of a company's messages waits for an admin.
+MAIL_PURGE_BRAKE = env.int("MAIL_PURGE_BRAKE", default=50)
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
 # People

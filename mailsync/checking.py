@@ -35,7 +35,7 @@ from mailsync.replica import OPEN
 from mailsync.schedule import CheckTurn, LeaseLost
 from mailsync.signing_in import signed_in
 from mailsync.sync.ledger import Cause, Comparison, Difference, OurSide, ServerSide, UidRanges, compare
-from mailsync.sync.state import RemoteMessage
+from mailsync.sync.state import RemoteMessage, is_undated
 from mailsync.windows import window_of
 from plans.subscriptions import limits_for
 
@@ -209,7 +209,11 @@ def _with_tombstones(run: Check, ours: OurSide, described: dict[int, RemoteMessa
     with tenancy.acting_for(run.turn.lease.account_id):
         rows = list(Tombstone.objects.filter(mailbox=run.mailbox).values_list("received_at", "header_hash"))
     dates, graves = {date for date, _ in rows}, {bytes(key) for _, key in rows}
-    suspects = [message for message in described.values() if message.received_at in dates]
+    suspects = [
+        message
+        for message in described.values()
+        if message.received_at in dates or is_undated(message.received_at)
+    ]
     headers = run.server.headers(message.uid for message in suspects) if suspects else {}
     discarded = frozenset(
         message.uid

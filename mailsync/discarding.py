@@ -1,4 +1,5 @@
-"""Removing our copies of what a person let go: a mailbox disconnected, a folder switched off, a task deleted.
+"""Removing our copies: of what a person let go (a mailbox disconnected, a folder switched off, a task deleted), and of
+what is too old (retention).
 
 Never reaches the mail server. What somebody above mail holds (MessageQuerySet.free) stays. Restartable at any point:
 each batch is one transaction and asks anew what leaves.
@@ -13,7 +14,17 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import schedule
 from mailsync.actions import remove_placements
-from mailsync.models import Mailbox, Message, Operation, OperationKind, OperationState, Placement, Tombstone
+from mailsync.models import (
+    Attachment,
+    Event,
+    Mailbox,
+    Message,
+    Operation,
+    OperationKind,
+    OperationState,
+    Placement,
+    Tombstone,
+)
 
 BATCH = 500
 _LOCK_FOLDERS = """
@@ -50,6 +61,27 @@ def lock(message_ids: Collection[int]) -> list[int]:
     return ids
 
 
+def hold(message_ids: Collection[int]) -> list[int]:
+    """What `lock` does for messages of a mailbox that is locked, but nobody is waited for: a message that somebody is
+    binding at this moment is left out. Returns those that are held now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_FOLDERS, [list(message_ids)])
+    asked = Message.objects.filter(pk__in=message_ids).order_by("pk")
+    return list(asked.select_for_update(skip_locked=True).values_list("pk", flat=True))
+
+
+def remove(message_ids: Collection[int], *, buried: Collection[int], reason: str) -> None:
+    """Delete messages that are held and free, in the running transaction.
+
+    `buried` are those of them that a sync could bring back: they get a tombstone, and a run that knows them ends.
+    """
+    if buried:
+        boxes = Message.objects.filter(pk__in=buried).values_list("mailbox_id", flat=True)
+        schedule.interrupt(set(boxes))
+        _bury(buried, reason)
+    _delete(message_ids)
+
+
 def drop(message_ids: Iterable[int]) -> int:
     """Delete those of the messages that nothing holds, in the running transaction; returns how many went.
 
@@ -83,11 +115,18 @@ def _bury(message_ids: Collection[int], reason: str) -> None:
 
 def _delete(message_ids: Collection[int]) -> None:
     placements = list(Placement.objects.filter(message__in=message_ids).values_list("pk", flat=True))
+    waiting = Operation.objects.filter(placement__in=placements)
     # A mark that waits for the UID of a placement waits for nothing now; what has a UID still goes to the server.
-    Operation.objects.filter(
-        placement__in=placements, uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING
-    ).update(state=OperationState.VOID, finished_at=timezone.now(), placement=None)
-    remove_placements(placements)
+    waiting.filter(uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING).update(
+        state=OperationState.VOID, finished_at=timezone.now()
+    )
+    waiting.update(placement=None)
+    for rows in (
+        Placement.objects.filter(pk__in=placements),
+        Attachment.objects.filter(message__in=message_ids),
+        Event.objects.filter(message__in=message_ids),
+    ):
+        rows._raw_delete("default")
     Message.objects.filter(pk__in=message_ids).delete()
 
 

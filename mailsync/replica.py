@@ -27,7 +27,15 @@ from mailsync.models import (
     Tombstone,
 )
 from mailsync.schedule import Lease
-from mailsync.sync.state import LocalFolder, LocalPlacement, Place, Reflag, RemoteMessage, Vanish
+from mailsync.sync.state import (
+    LocalFolder,
+    LocalPlacement,
+    Place,
+    Reflag,
+    RemoteMessage,
+    Vanish,
+    is_undated,
+)
 
 OPEN = (OperationState.PENDING, OperationState.SENDING)
 # A move by another program is gone here before it is new there: how long a message may be nowhere.
@@ -110,7 +118,8 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
     """UIDs whose date and size we have already seen in this mailbox: their header is read before their body.
 
     COPY and MOVE keep the INTERNALDATE (RFC 9051 6.4.7), so this finds every message that merely changed place,
-    without asking for a header of each new mail. What the server itself calls by a name we know needs no header.
+    without asking for a header of each new mail. What the server itself calls by a name we know needs no header; what
+    it knows no date of always does.
     """
     named = {*_held_by_server_id(folder, arrivals), *_placed_here(folder, arrivals)}
     arrivals = [message for message in arrivals if message.uid not in named]
@@ -125,7 +134,11 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
             "received_at", flat=True
         )
     )
-    return [m.uid for m in arrivals if (m.received_at, m.size) in stored or m.received_at in buried]
+    return [
+        m.uid
+        for m in arrivals
+        if (m.received_at, m.size) in stored or m.received_at in buried or is_undated(m.received_at)
+    ]
 
 
 def _placed_here(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:

@@ -1,0 +1,185 @@
+"""The purge of an account: mailbox by mailbox, batch by batch, each batch one transaction that also counts itself.
+
+Killed anywhere it is begun again and finds what is left; two at once take turns at a mailbox. What is too old is asked
+anew under the locks, so a link that is made meanwhile wins; so are the limits. Never reaches a mail server.
+"""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.utils import timezone
+
+from accounts import tenancy
+from crm import activities
+from mailsync import discarding, holding, live, schedule
+from mailsync.models import Mailbox, Message, Operation, OperationState
+from mailsync.sync.state import is_undated
+from plans.limits import window_start
+from plans.subscriptions import limits_for
+from retention import runs
+from retention.models import LineKind, RetentionRun, RunState
+from retention.policy import LEAVES, Fate, with_bond
+from retention.preview import NOTHING, Amount
+
+BATCH = 1000
+MOST_APART = timedelta(minutes=5)
+
+
+class ClocksDisagree(Exception):
+    """The database and this machine are more than five minutes apart: who is too old cannot be said."""
+
+
+class _OutOfTime(Exception):
+    pass
+
+
+class _LimitsChanged(Exception):
+    pass
+
+
+class _Place(NamedTuple):
+    """Where a walk through a mailbox by age has come to."""
+
+    ages_from: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One worker's way through a run; `at` is the moment it asks for the limits of."""
+
+    run: RetentionRun
+    at: datetime
+    deadline: float
+
+
+def purge(account_id: int, at: datetime, *, seconds: float = float("inf")) -> RetentionRun | None:
+    """Begin or go on; the run as it is then, None where nothing is to leave.
+
+    It may be waiting for an admin, or still running because the time was over. Raises ClocksDisagree.
+    """
+    check_clocks()
+    run = runs.begin(account_id, at)
+    if run is None or run.state == RunState.WAITING:
+        return run
+    walk = _Walk(run, at, time.monotonic() + seconds)
+    try:
+        for mailbox_id in _mailboxes(account_id):
+            _purge_mailbox(walk, mailbox_id)
+    except _OutOfTime:
+        return run
+    except _LimitsChanged:
+        runs.end(run, RunState.REPLACED)
+    else:
+        runs.end(run, RunState.FINISHED)
+    return run
+
+
+def check_clocks() -> None:
+    """Raises ClocksDisagree."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [theirs] = cursor.fetchone() or [None]
+    apart = abs(theirs - timezone.now())
+    if apart > MOST_APART:
+        raise ClocksDisagree(f"The database's clock and ours are {apart} apart: nothing is purged.")
+
+
+def _mailboxes(account_id: int) -> list[int]:
+    with tenancy.acting_for(account_id):
+        return list(Mailbox.objects.filter(account=account_id).order_by("pk").values_list("pk", flat=True))
+
+
+def _purge_mailbox(walk: _Walk, mailbox_id: int) -> None:
+    place: _Place | None = None
+    while True:
+        place = _batch(walk, mailbox_id, place)
+        if place is None:
+            break
+        if time.monotonic() > walk.deadline:
+            raise _OutOfTime
+    _note_left(walk.run, mailbox_id)
+
+
+def _batch(walk: _Walk, mailbox_id: int, after: _Place | None) -> _Place | None:
+    """Remove one batch; the place from which to go on, None at the end. Raises _LimitsChanged."""
+    run = walk.run
+    with tenancy.acting_for(run.account_id):
+        schedule.lock([mailbox_id])
+        mailbox = Mailbox.objects.select_related("account").get(pk=mailbox_id)
+        limits = limits_for(mailbox.account, walk.at.date())
+        if not runs.keeps_to(run, limits):
+            raise _LimitsChanged
+        if holding.purge_waits(mailbox_id):
+            return None
+        found = _oldest(run, mailbox_id, after)
+        if found:
+            window = window_start(
+                limits,
+                connected_at=mailbox.connected_at,
+                fetch_days=mailbox.fetch_days,
+                beyond_plan=mailbox.fetch_beyond_plan,
+                now=walk.at,
+            )
+            _remove(run, mailbox_id, [place.id for place in found], window)
+            live.tell(mailbox_id)
+    return found[-1] if found else None
+
+
+def _oldest(run: RetentionRun, mailbox_id: int, after: _Place | None) -> list[_Place]:
+    rows = runs.rule_of(run).leaving(Message.objects.filter(mailbox=mailbox_id))
+    if after:
+        further = Q(ages_from__gt=after.ages_from) | Q(ages_from=after.ages_from, pk__gt=after.id)
+        rows = rows.filter(further, ages_from__gte=after.ages_from)
+    rows = rows.order_by("ages_from", "pk")
+    return [_Place(*row) for row in rows.values_list("ages_from", "pk")[:BATCH]]
+
+
+def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int], window: datetime) -> None:
+    """Those of the candidates that still leave when they are held; what is on its way to the server stays a night."""
+    held = discarding.hold(candidates)
+    rule = runs.rule_of(run)
+    if rule.crm_bound_stays:
+        activities.one_at_a_time(run.account_id)  # a link to a client that is being made comes first or after
+    under_way = Operation.objects.filter(
+        placement__message=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
+    )
+    leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=held))
+    amounts: dict[Fate, Amount] = defaultdict(Amount)
+    gone, buried = [], []
+    for pk, bond, size, received_at in with_bond(leaving).values_list("pk", "bond", "size", "received_at"):
+        gone.append(pk)
+        amounts[rule.fate(bond)] += Amount(1, size)
+        if may_come_back(received_at, window):
+            buried.append(pk)
+    discarding.remove(gone, buried=buried, reason="purged")
+    for fate, amount in amounts.items():
+        runs.add(run, mailbox_id, fate, amount)
+
+
+def may_come_back(received_at: datetime, window: datetime) -> bool:
+    """Whether the server's date would let a sync fetch it again: it lies in the window for new mail, or there is none
+    and each look gives another."""
+    return received_at >= window or is_undated(received_at)
+
+
+def _note_left(run: RetentionRun, mailbox_id: int) -> None:
+    """What is too old and stays, and why."""
+    rule = runs.rule_of(run)
+    with tenancy.acting_for(run.account_id):
+        aged = with_bond(rule.aged(Message.objects.filter(mailbox=mailbox_id)))
+        rows = aged.order_by().values_list("bond").annotate(n=Count("pk"), size=Sum("size"))
+        waiting = NOTHING
+        for bond, messages, size in rows:
+            fate = rule.fate(bond)
+            if fate in LEAVES:
+                waiting += Amount(messages, size)
+            else:
+                runs.put(run, mailbox_id, fate, Amount(messages, size))
+        if holding.purge_waits(mailbox_id):
+            runs.put(run, mailbox_id, LineKind.WAITS, waiting)
