@@ -1,7 +1,7 @@
 """Account (the tenant), Employee (who logs in) and AuditEntry (what was done)."""
 
 import zoneinfo
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any, ClassVar
 
@@ -37,7 +37,11 @@ class Account(models.Model):
 
     def today(self) -> date:
         """The calendar day at the company: plans, their limits and months of sending go by it."""
-        return timezone.localdate(timezone=zoneinfo.ZoneInfo(self.time_zone))
+        return self.day_of(timezone.now())
+
+    def day_of(self, moment: datetime) -> date:
+        """The calendar day of a moment at the company."""
+        return timezone.localdate(moment, timezone=zoneinfo.ZoneInfo(self.time_zone))
 
 
 class Role(models.TextChoices):

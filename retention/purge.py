@@ -112,7 +112,7 @@ def _batch(walk: _Walk, mailbox_id: int, after: _Place | None) -> _Place | None:
     with tenancy.acting_for(run.account_id):
         schedule.lock([mailbox_id])
         mailbox = Mailbox.objects.select_related("account").get(pk=mailbox_id)
-        limits = limits_for(mailbox.account, walk.at.date())
+        limits = limits_for(mailbox.account, mailbox.account.day_of(walk.at))
         if not runs.keeps_to(run, limits):
             raise _LimitsChanged
         if holding.purge_waits(mailbox_id):

@@ -43,7 +43,7 @@ def begin(account_id: int, at: datetime) -> RetentionRun | None:
     """
     with tenancy.acting_for(account_id):
         account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
-        limits = limits_for(account, at.date())
+        limits = limits_for(account, account.day_of(at))
         run = RetentionRun.objects.filter(account=account, state__in=OPEN).first()
         if run and keeps_to(run, limits):
             return run

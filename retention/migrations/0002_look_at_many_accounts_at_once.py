@@ -6,11 +6,11 @@ The function runs with the rights of its caller and looks into one account after
 from django.db import migrations
 
 OLDEST = """
-CREATE FUNCTION retention_oldest(accounts bigint[], day date)
-RETURNS TABLE (account bigint, plan text, oldest timestamptz) LANGUAGE plpgsql AS $$
+CREATE FUNCTION retention_oldest(accounts bigint[], days date[])
+RETURNS TABLE (account bigint, day date, plan text, oldest timestamptz) LANGUAGE plpgsql AS $$
 DECLARE before text := coalesce(current_setting('app.account', true), '');
 BEGIN
-    FOREACH account IN ARRAY accounts LOOP
+    FOR account, day IN SELECT * FROM unnest(accounts, days) LOOP
         PERFORM set_config('app.account', account::text, true);
         SELECT s.plan INTO plan FROM plans_subscription s
         WHERE s.account_id = account AND s.starts_on <= day AND (s.ends_on IS NULL OR s.ends_on > day);
@@ -31,4 +31,4 @@ class Migration(migrations.Migration):
         ("plans", "0003_load_the_catalogue"),
     ]
 
-    operations = [migrations.RunSQL(OLDEST, "DROP FUNCTION retention_oldest(bigint[], date)")]
+    operations = [migrations.RunSQL(OLDEST, "DROP FUNCTION retention_oldest(bigint[], date[])")]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def on_plan(box: Box, plan: str) -> None:
     with box.acting():
-        change_plan(box.world.acme, plan, on=timezone.now().date(), by=None)
+        change_plan(box.world.acme, plan, on=box.world.acme.today(), by=None)
 
 
 def forget_numbers(box: Box) -> None:
@@ -97,7 +97,7 @@ def test_the_end_of_the_trial_touches_the_server_as_little(box: Box) -> None:
     box.sync()
     before = box.server_view()
     with box.acting():
-        change_plan(box.world.acme, "trial", on=timezone.now().date() - timedelta(days=15), by=None)
+        change_plan(box.world.acme, "trial", on=box.world.acme.today() - timedelta(days=15), by=None)
 
     purge(box.world.acme.pk, timezone.now())
     box.try_sync()

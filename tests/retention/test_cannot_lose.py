@@ -148,7 +148,7 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
     """The plan keeps what is with a client, so both kinds of links keep."""
     now = timezone.now()
     with world.acting():
-        change_plan(world.acme, "nfr", on=now.date(), by=None)
+        change_plan(world.acme, "nfr", on=world.acme.today(), by=None)
         fill(world.folder(world.ann_box), races, newest=now - 91 * DAY)
         task = tasks.create("Answer", by=world.ann)
         contact = Contact.objects.create(account=world.acme, name="Zoe", responsible=world.ann)

@@ -38,7 +38,7 @@ def test_only_companies_with_old_mail_are_looked_at_and_each_by_its_own_plan(wor
     mail(world, age=8 * DAY, at=now, folder=world.folder(world.eve_box))
     assert list(scan.due(now)) == []
     with world.acting(world.other):
-        change_plan(world.other, "basic", on=now.date(), by=None)
+        change_plan(world.other, "basic", on=world.acme.today(), by=None)
     assert list(scan.due(now)) == [world.other.pk]
     with world.acting():
         Subscription.objects.all().delete()

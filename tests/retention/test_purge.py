@@ -97,7 +97,7 @@ def test_the_second_purge_of_a_night_changes_nothing_more(world: World) -> None:
 
 def test_where_the_plan_keeps_what_is_with_a_client_it_stays_in_webmail(world: World) -> None:
     with world.acting():
-        change_plan(world.acme, "nfr", on=timezone.now().date(), by=None)  # only in the tables of 2019
+        change_plan(world.acme, "nfr", on=world.acme.today(), by=None)  # only in the tables of 2019
     a_full_mailbox(world)
     run = purge(world.acme.pk, timezone.now())
     assert subjects(world) == {"old, with a client", "old, on a task", "young"}
@@ -107,7 +107,7 @@ def test_where_the_plan_keeps_what_is_with_a_client_it_stays_in_webmail(world: W
 def test_when_the_trial_is_over_only_what_is_on_a_task_stays(world: World) -> None:
     a_full_mailbox(world)
     with world.acting():
-        change_plan(world.acme, "trial", on=timezone.now().date() - 15 * DAY, by=None)
+        change_plan(world.acme, "trial", on=world.acme.today() - 15 * DAY, by=None)
     purge(world.acme.pk, timezone.now())
     assert subjects(world) == {"old, on a task"}
     with world.acting():
@@ -212,13 +212,13 @@ def test_what_became_too_old_last_night_asks_nobody_however_much_it_is(world: Wo
 def test_a_purge_that_waited_is_given_up_when_the_company_buys_a_longer_plan(world: World) -> None:
     now = timezone.now()
     with world.acting():
-        change_plan(world.acme, "basic", on=now.date(), by=world.adm)
+        change_plan(world.acme, "basic", on=world.acme.today(), by=world.adm)
         fill(world.folder(world.ann_box), 150, newest=now - 20 * DAY)
     waiting = purge(world.acme.pk, now)
     assert waiting
     assert waiting.state == RunState.WAITING
     with world.acting():
-        change_plan(world.acme, "professional", on=now.date(), by=world.adm)
+        change_plan(world.acme, "professional", on=world.acme.today(), by=world.adm)
         runs.decide(waiting, go=True, by=world.adm)
     assert purge(world.acme.pk, now) is None
     with world.acting():
@@ -232,7 +232,7 @@ def test_a_plan_that_is_bought_while_the_purge_runs_saves_the_rest(
 ) -> None:
     now = timezone.now()
     with world.acting():
-        change_plan(world.acme, "basic", on=now.date(), by=world.adm)
+        change_plan(world.acme, "basic", on=world.acme.today(), by=world.adm)
     for number in range(4):
         mail(world, age=20 * DAY, at=now, subject=str(number))
     monkeypatch.setattr(purging, "BATCH", 2)
@@ -240,7 +240,7 @@ def test_a_plan_that_is_bought_while_the_purge_runs_saves_the_rest(
 
     def then_upgrade(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
-        change_plan(world.acme, "professional", on=now.date(), by=world.adm)
+        change_plan(world.acme, "professional", on=world.acme.today(), by=world.adm)
 
     monkeypatch.setattr(purging, "_remove", then_upgrade)
     run = purge(world.acme.pk, now)

@@ -50,7 +50,7 @@ class Command(BaseCommand):
 def _foreseen(account: Account) -> dict[str, Any]:
     now = timezone.now()
     with tenancy.acting_for(account.pk):
-        limits = limits_for(account, now.date())
+        limits = limits_for(account, account.today())
         boxes = preview.removal(account, limits, now)
     numbers = {
         box.mailbox.address: {fate.value: box.of(fate).messages for fate in Fate if box.of(fate).messages}
