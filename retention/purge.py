@@ -19,7 +19,7 @@ from crm import activities
 from mailsync import discarding, holding, live, schedule
 from mailsync.models import Mailbox, Message, Operation, OperationState
 from mailsync.sync.state import is_undated
-from plans.limits import window_start
+from mailsync.windows import PURGED, keep_away
 from plans.subscriptions import limits_for
 from retention import runs
 from retention.models import LineKind, RetentionRun, RunState
@@ -119,14 +119,7 @@ def _batch(walk: _Walk, mailbox_id: int, after: _Place | None) -> _Place | None:
             return None
         found = _oldest(run, mailbox_id, after)
         if found:
-            window = window_start(
-                limits,
-                connected_at=mailbox.connected_at,
-                fetch_days=mailbox.fetch_days,
-                beyond_plan=mailbox.fetch_beyond_plan,
-                now=walk.at,
-            )
-            _remove(run, mailbox_id, [place.id for place in found], window)
+            _remove(run, mailbox_id, [place.id for place in found])
             live.tell(mailbox_id)
     return found[-1] if found else None
 
@@ -140,7 +133,7 @@ def _oldest(run: RetentionRun, mailbox_id: int, after: _Place | None) -> list[_P
     return [_Place(*row) for row in rows.values_list("ages_from", "pk")[:BATCH]]
 
 
-def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int], window: datetime) -> None:
+def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int]) -> None:
     """Those of the candidates that still leave when they are held; what is on its way to the server stays a night."""
     held = discarding.hold(candidates)
     rule = runs.rule_of(run)
@@ -151,21 +144,21 @@ def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int], window: d
     )
     leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=held))
     amounts: dict[Fate, Amount] = defaultdict(Amount)
-    gone, buried = [], []
+    gone: list[int] = []
+    aged: list[datetime] = []
+    buried: list[int] = []
     for pk, bond, size, received_at in with_bond(leaving).values_list("pk", "bond", "size", "received_at"):
         gone.append(pk)
         amounts[rule.fate(bond)] += Amount(1, size)
-        if may_come_back(received_at, window):
-            buried.append(pk)
-    discarding.remove(gone, buried=buried, reason="purged")
+        if received_at >= rule.cutoff or is_undated(received_at):
+            buried.append(pk)  # the server's date would let a sync fetch it again
+        else:
+            aged.append(received_at)
+    discarding.remove(gone, buried=buried, reason=PURGED)
+    if aged:
+        keep_away(mailbox_id, max(aged))
     for fate, amount in amounts.items():
         runs.add(run, mailbox_id, fate, amount)
-
-
-def may_come_back(received_at: datetime, window: datetime) -> bool:
-    """Whether the server's date would let a sync fetch it again: it lies in the window for new mail, or there is none
-    and each look gives another."""
-    return received_at >= window or is_undated(received_at)
 
 
 def _note_left(run: RetentionRun, mailbox_id: int) -> None:

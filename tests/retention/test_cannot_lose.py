@@ -171,7 +171,7 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
     def discard(message_id: int) -> None:
         with tenancy.acting_for(world.acme.pk):
             schedule.lock([world.ann_box.pk])
-            purging._remove(run, world.ann_box.pk, [message_id], now)
+            purging._remove(run, world.ann_box.pk, [message_id])
 
     def each(act: Callable[[int], None]) -> Callable[[], None]:
         def all_of_them() -> None:

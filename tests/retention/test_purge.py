@@ -1,5 +1,6 @@
 """The purge as people meet it: what it removes, what it leaves, what it writes down, when it stops and asks."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,10 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from crm.models import Activity, ActivityCopy
-from mailsync import actions
+from mailsync import actions, replica
 from mailsync.models import Attachment, Event, Folder, Message, Operation, Placement, Tombstone
+from mailsync.sync.plan import plan_arrivals
+from mailsync.sync.state import RemoteFolder, RemoteMessage, stand_in_for_no_date
 from plans.subscriptions import change_plan
 from retention import purge as purging
 from retention import runs
@@ -157,6 +160,26 @@ def delete_by_hand(message: Message) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("DELETE FROM mailsync_message WHERE id = %s", [message.pk])
+
+
+@pytest.mark.parametrize("known_date", [True, False])
+def test_mail_that_its_date_would_bring_back_is_remembered(world: World, known_date: bool) -> None:
+    """Its server says a date to come, or none, which then is another at each look."""
+    now = timezone.now()
+    no_date = stand_in_for_no_date(now - timedelta(minutes=1))
+    inbox = world.folder(world.ann_box)
+    message = world.message(inbox, received_at=now + 900 * DAY if known_date else no_date).message
+    purge(world.acme.pk, now + 91 * DAY)
+
+    with world.acting():
+        assert not Message.objects.exists()
+        assert Tombstone.objects.get().reason == "purged"
+        later = message.received_at if known_date else stand_in_for_no_date(now + 92 * DAY)
+        arrival = RemoteMessage(uid=9, flags=frozenset(), received_at=later, size=message.size)
+        assert replica.possibly_known(inbox, [arrival]) == [9]  # so its header is read
+        header_hash = bytes(message.header_hash)
+        local = replica.load(inbox, window_start=now, arrivals=[replace(arrival, identity=header_hash)])
+        assert plan_arrivals(RemoteFolder(1, 9, (replace(arrival, identity=header_hash),)), local) == []
 
 
 # The brake
