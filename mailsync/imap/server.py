@@ -19,7 +19,7 @@ from mailsync.imap.answers import (
 )
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.session import Sent, Session, flag_list, quoted, uid_set
-from mailsync.sync.state import Flags, RemoteMessage, stand_in_for_no_date
+from mailsync.sync.state import Flags, RemoteMessage
 
 LINE_BYTES = 7_000  # command lines stay under 8 kB
 COMMAND_UIDS = 5_000
@@ -366,12 +366,12 @@ class ImapServer:
         return found
 
     def _remote_messages(self, items: list[Any]) -> list[RemoteMessage]:
-        no_date = stand_in_for_no_date(datetime.now(UTC))
+        now = datetime.now(UTC)
         found = {
             answer.uid: RemoteMessage(
                 uid=answer.uid,
                 flags=answer.flags or frozenset(),
-                received_at=answer.received_at or no_date,
+                received_at=answer.received_at or now,
                 size=answer.size or 0,
                 server_id=answer.server_id,
             )

@@ -7,18 +7,13 @@ from datetime import datetime
 
 Flags = frozenset[str]
 
-# The fraction of a second that a moment has which stands in for a missing INTERNALDATE; those have none.
-_UNDATED = 1
-
-
-def stand_in_for_no_date(now: datetime) -> datetime:
-    """What a message counts as received at whose server tells no date; each look at it gives another."""
-    return now.replace(microsecond=_UNDATED)
-
 
 def is_undated(received_at: datetime) -> bool:
-    """Whether the date of receipt is ours because the server has none."""
-    return received_at.microsecond == _UNDATED
+    """Whether the server has no date of receipt: INTERNALDATE has whole seconds, our clock that stands in has not.
+
+    Then each look at the message gives another.
+    """
+    return received_at.microsecond > 0
 
 
 @dataclass(frozen=True, slots=True)

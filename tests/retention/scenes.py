@@ -24,8 +24,9 @@ def limits_of(plan: str, generation: int) -> Limits:
 def mail(
     world: World, *, age: timedelta, at: datetime, folder: Folder | None = None, **parts: object
 ) -> Message:
-    """A message that is so old at a moment."""
-    placement = world.message(folder or world.folder(world.ann_box), received_at=at - age, **parts)  # type: ignore[arg-type]
+    """A message that is so old at a moment, to a second, as servers tell it."""
+    received_at = (at - age).replace(microsecond=0)
+    placement = world.message(folder or world.folder(world.ann_box), received_at=received_at, **parts)  # type: ignore[arg-type]
     return placement.message
 
 
