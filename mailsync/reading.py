@@ -13,16 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from django.db import connection
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Employee
-from mailsync import foldertree
+from mailsync import foldertree, narrowing
 from mailsync.access import includes
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
-from mailsync.models import Operation, OperationState, Placement, SpecialUse
+from mailsync.models import Operation, OperationState, SpecialUse
 from mailsync.tags import Tag, offered, tags_of
 
 PAGE = 50
@@ -230,7 +229,7 @@ def _parts(folder: FolderLine) -> list[str]:
 # Lists
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Key:
     """A place in a list: everything older comes after it."""
 
@@ -278,14 +277,13 @@ class Entry:
         return "\\Flagged" in self.flags
 
 
-SHOW = {"": "", "unread": " AND NOT seen", "starred": " AND starred"}
 _LIST = """
 SELECT p.id, p.folder_id, p.received_at, p.flags, m.subject, m.sender_name, m.sender_address, m.snippet,
        m.has_attachments, {recipients}
 FROM (SELECT q.* FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
-          SELECT id, folder_id, message_id, received_at, flags FROM mailsync_placement
-          WHERE folder_id = f.id AND {where}
-          ORDER BY received_at DESC, id DESC LIMIT %(limit)s) q
+          SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags FROM mailsync_placement p
+          WHERE p.folder_id = f.id AND {where}
+          ORDER BY p.received_at DESC, p.id DESC LIMIT %(limit)s) q
       ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s) p
 JOIN mailsync_message m ON m.id = p.message_id
 ORDER BY p.received_at DESC, p.id DESC
@@ -302,14 +300,33 @@ def entries(
     recipients: bool = False,
 ) -> list[Entry]:
     """Newest first, older than `before`, not older than `down_to`; `show` narrows to unread or starred."""
-    where = ["TRUE"]
+    where = [narrowing.sql(show)]
     if before:
-        where.append("(received_at, id) < (%(before_at)s, %(before_id)s)")
+        where.append("(p.received_at, p.id) < (%(before_at)s, %(before_id)s)")
     if down_to:
-        where.append("(received_at, id) >= (%(down_at)s, %(down_id)s)")
+        where.append("(p.received_at, p.id) >= (%(down_at)s, %(down_id)s)")
     values: dict[str, Any] = {"folders": list(folder_ids), "limit": limit}
     values |= _named("before", before) | _named("down", down_to)
-    return _select(" AND ".join(where) + SHOW[show], values, recipients=recipients)
+    return _select(" AND ".join(where), values, recipients=recipients)
+
+
+_HORIZON = """
+SELECT q.received_at, q.id FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
+    SELECT received_at, id FROM mailsync_placement
+    WHERE folder_id = f.id AND {where} ORDER BY received_at DESC, id DESC OFFSET %(walked)s LIMIT 1) q
+ORDER BY q.received_at DESC, q.id DESC LIMIT 1
+"""
+
+
+def horizon(folder_ids: Sequence[int], *, before: Key | None = None) -> Key | None:
+    """How far down a page may look in a list that no index narrows (narrowing.walks); None: to the end."""
+    where = "(received_at, id) < (%(before_at)s, %(before_id)s)" if before else "TRUE"
+    walked = narrowing.WALKED // max(1, len(folder_ids))
+    values: dict[str, Any] = {"folders": list(folder_ids), "walked": walked}
+    with connection.cursor() as cursor:
+        cursor.execute(_HORIZON.format(where=where), values | _named("before", before))
+        found = cursor.fetchone()
+    return Key(*found) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +339,11 @@ class Place:
 
 _BESIDE = """
 (SELECT q.id, q.folder_id FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
-     SELECT id, folder_id, received_at FROM mailsync_placement
-     WHERE folder_id = f.id AND (received_at, id) {side} (%(key_at)s, %(key_id)s){show}
-     ORDER BY received_at {order}, id {order} LIMIT 1) q
+     SELECT p.id, p.folder_id, p.received_at FROM (
+         SELECT * FROM mailsync_placement
+         WHERE folder_id = f.id AND (received_at, id) {side} (%(key_at)s, %(key_id)s)
+         ORDER BY received_at {order}, id {order} LIMIT %(walked)s) p
+     WHERE {show} ORDER BY p.received_at {order}, p.id {order} LIMIT 1) q
  ORDER BY q.received_at {order}, q.id {order} LIMIT 1)
 """
 
@@ -337,12 +356,13 @@ def folders_of(message_id: int) -> set[int]:
 
 
 def neighbours(folder_ids: Sequence[int], key: Key, *, show: str = "") -> tuple[Place | None, Place | None]:
-    """The next newer and the next older row beside a place in the list."""
-    newer = _BESIDE.format(side=">", order="ASC", show=SHOW[show])
-    older = _BESIDE.format(side="<", order="DESC", show=SHOW[show])
+    """The next newer and the next older row beside a place in the list, none where they are far away."""
+    newer = _BESIDE.format(side=">", order="ASC", show=narrowing.sql(show))
+    older = _BESIDE.format(side="<", order="DESC", show=narrowing.sql(show))
     sides = f"SELECT true, n.* FROM {newer} n UNION ALL SELECT false, o.* FROM {older} o"  # noqa: S608 (constants)
     with connection.cursor() as cursor:
-        cursor.execute(sides, {"folders": list(folder_ids)} | _named("key", key))
+        values: dict[str, Any] = {"folders": list(folder_ids), "walked": narrowing.WALKED}
+        cursor.execute(sides, values | _named("key", key))
         found = {is_newer: Place(*place) for is_newer, *place in cursor.fetchall()}
     return found.get(True), found.get(False)
 
@@ -386,15 +406,14 @@ def _entry(
 
 def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> list[int]:
     """All placements a list holds, from the row that was on top: what "select all that match" means."""
-    found = Placement.objects.filter(folder__in=list(folder_ids))
-    if show == "unread":
-        found = found.filter(seen=False)
-    if show == "starred":
-        found = found.filter(starred=True)
-    if down_from:
-        at = down_from.received_at
-        found = found.filter(Q(received_at__lt=at) | Q(received_at=at, id__lte=down_from.id))
-    return list(found.values_list("pk", flat=True))
+    where = "(p.received_at, p.id) <= (%(down_at)s, %(down_id)s)" if down_from else "TRUE"
+    statement = (
+        "SELECT p.id FROM mailsync_placement p "  # noqa: S608 (constants)
+        f"WHERE p.folder_id = ANY(%(folders)s) AND {where} AND {narrowing.sql(show)}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"folders": list(folder_ids)} | _named("down", down_from))
+        return [row for (row,) in cursor.fetchall()]
 
 
 # One message

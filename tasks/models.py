@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee
 from mailsync.models import Blob, Message
+from mailsync.models.message import Bond
 
 TITLE_LENGTH = 300
 # Where a task without a deadline stands among those that have one: behind them.
@@ -123,6 +124,8 @@ class TaskMessage(models.Model):
     message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="+")
     by = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+
+    bond = Bond("task")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "message"], name="message_once_a_task")]

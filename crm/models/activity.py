@@ -9,6 +9,7 @@ from accounts.models import Account, Employee
 from crm.models.deals import Deal
 from crm.models.directory import Company, Contact, Lead
 from mailsync.models import Blob, Message
+from mailsync.models.message import Bond
 
 
 class ActivityKind(models.TextChoices):
@@ -78,6 +79,11 @@ class ActivityCopy(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     activity = models.ForeignKey(Activity, on_delete=models.CASCADE, related_name="copies")
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="+")
+
+    bond = Bond(
+        "crm",
+        "(SELECT true FROM crm_activity a WHERE a.id = link.activity_id AND a.unbound_at IS NULL LIMIT 1)",
+    )
 
     def __str__(self) -> str:
         return f"message {self.message_id} is activity {self.activity_id}"

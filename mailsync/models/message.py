@@ -1,6 +1,7 @@
 """Message: one RFC 5322 message in one mailbox, and the attachments found in it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
@@ -25,6 +26,36 @@ def holders(*, apart_from: models.QuerySet[models.Model] | None = None) -> Itera
             if apart_from is not None and apart_from.model is relation.related_model:
                 rows = rows.exclude(pk__in=apart_from.values("pk"))
             yield Exists(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """A kind of link to messages, as lists name it: "task". Stands as `bond` on the model whose rows are the links.
+
+    `where` narrows to the links that hold now: SQL about the row `link`.
+    """
+
+    name: str
+    where: str = "TRUE"
+    table: str = ""
+    column: str = ""
+
+    def sql(self, message_id: str) -> str:
+        """true, or NULL where nothing of this kind binds the message."""
+        return (
+            f"(SELECT true FROM {self.table} link "  # noqa: S608 (names of ours)
+            f"WHERE link.{self.column} = {message_id} AND {self.where} LIMIT 1)"
+        )
+
+
+def bonds() -> Iterator[Bond]:
+    """What may bind a message, found by the foreign keys that point at it: mail knows no names."""
+    for relation in Message._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel) and isinstance(
+            bond := getattr(relation.related_model, "bond", None), Bond
+        ):
+            table, column = relation.related_model._meta.db_table, relation.field.attname
+            yield replace(bond, table=table, column=column)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from accounts.requests import id_of
 from accounts.templatetags.icons import icon
-from mailsync import reading
+from mailsync import narrowing, reading
 from mailsync.models import SpecialUse
 from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
 from mailsync.tags import tags_of
@@ -74,7 +74,7 @@ class Listing:
     @property
     def url(self) -> str:
         path = reverse("mail:folder", args=[self.folder.id]) if self.folder else reverse("mail:inbox")
-        return path + (f"?show={self.show}" if self.show else "")
+        return path + (f"?{urlencode({'show': self.show})}" if self.show else "")
 
     @property
     def all_url(self) -> str:
@@ -111,7 +111,7 @@ class Listing:
 
 def listing(tree: Tree, name: str, show: str) -> Listing:
     """The list that a request names; Http404 when the employee has no such list."""
-    if show not in reading.SHOW:
+    if not narrowing.is_narrowing(show):
         raise Http404
     if name == ALL:
         return Listing(tree, show)
@@ -164,11 +164,12 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
     """One page; with `down_to` as many rows as reach to that one (at most 300)."""
     outgoing = listed.role in reading.OUTGOING
     limit = 300 if down_to else reading.PAGE
+    horizon = reading.horizon(listed.folder_ids, before=before) if narrowing.walks(listed.show) else None
     found = reading.entries(
         listed.folder_ids,
         show=listed.show,
         before=before,
-        down_to=down_to,
+        down_to=max(filter(None, (down_to, horizon)), default=None),
         limit=limit + 1,
         recipients=outgoing,
     )
@@ -180,7 +181,7 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
         listing=listed,
         rows=rows_of(shown, listed),
         top=str(shown[0].key) if shown else "",
-        next=str(shown[-1].key) if more else "",
+        next=str(shown[-1].key if more else horizon or ""),
         state=tuple((entry.id, entry.flags) for entry in shown),
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -10,12 +11,13 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.text import get_valid_filename
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
-from mailsync import access, history, reading
+from mailsync import access, history, narrowing, reading
 from mailsync.mime import parse
 from mailsync.models import GrantLevel
 from mailsync.reading import Key, Tree
@@ -36,16 +38,14 @@ def tree_for(employee: Employee) -> Tree:
 @require_safe
 @never_cache
 def inbox(request: RequestOfEmployee) -> HttpResponse:
-    return _screen(request, lists.listing(tree_for(request.user), lists.ALL, request.GET.get("show", "")))
+    return _list(request, lists.ALL)
 
 
 @login_required
 @require_safe
 @never_cache
 def folder(request: RequestOfEmployee, folder_id: int) -> HttpResponse:
-    return _screen(
-        request, lists.listing(tree_for(request.user), str(folder_id), request.GET.get("show", ""))
-    )
+    return _list(request, str(folder_id))
 
 
 @login_required
@@ -65,6 +65,21 @@ def message(request: RequestOfEmployee, folder_id: int, placement_id: int) -> Ht
     if alone:
         return _varied(render(request, "mail/_message.html", {"pane": opened}))
     return _screen(request, opened.listing, opened)
+
+
+def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
+    """A narrowing that somebody typed (`q`) leads to its own address."""
+    if "q" not in request.GET:
+        return _screen(request, lists.listing(tree_for(request.user), name, request.GET.get("show", "")))
+    show, unknown = narrowing.typed(request.GET["q"].split()[:10])
+    listed = lists.listing(tree_for(request.user), name, show)
+    if unknown:
+        words = {
+            "words": " ".join(unknown)[:80],
+            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred",
+        }
+        messages.error(request, _("“%(words)s” says nothing here. What does: %(known)s.") % words)
+    return redirect(listed.url)
 
 
 def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | None = None) -> HttpResponse:
