@@ -10,16 +10,18 @@ from pathlib import Path
 import lucide
 
 NAMES = (
-    "archive", "arrow-left", "arrow-up", "at-sign", "bell", "building-2", "calendar", "check",
+    "archive", "arrow-left", "arrow-up", "at-sign", "bell", "bold", "building-2", "calendar", "check",
     "chevron-down", "chevron-left", "chevron-right", "chevron-up", "circle", "circle-alert", "circle-check",
     "circle-question-mark", "circle-x", "clock", "copy", "download", "ellipsis", "external-link", "eye",
     "eye-off", "file", "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "funnel",
-    "grip-vertical", "handshake", "history", "image", "image-off", "inbox", "info", "kanban",
-    "key-round", "keyboard", "link", "list", "list-checks", "list-plus", "loader", "log-in", "log-out", "mail",
+    "grip-vertical", "handshake", "history", "image", "image-off", "inbox", "info", "italic", "kanban",
+    "key-round", "keyboard", "link", "list", "list-checks", "list-ordered", "list-plus",
+    "loader", "log-in", "log-out", "mail",
     "mail-check", "mail-open", "mails", "menu", "merge", "monitor", "moon", "octagon-alert",
-    "paperclip", "pencil", "phone", "plug", "plus", "refresh-cw", "reply", "reply-all", "search",
-    "send", "server", "settings", "shield", "shield-alert", "shield-check", "sliders-horizontal",
-    "square-check", "star", "sticky-note", "sun", "tag", "trash-2", "triangle-alert", "undo-2", "unlink",
+    "paperclip", "pencil", "phone", "plug", "plus", "refresh-cw", "remove-formatting", "reply", "reply-all", "search",
+    "send", "send-horizontal", "server", "settings", "shield", "shield-alert", "shield-check", "sliders-horizontal",
+    "square-check", "square-pen", "star", "sticky-note", "sun",
+    "tag", "text-quote", "trash-2", "triangle-alert", "underline", "undo-2", "unlink",
     "unplug", "upload", "user", "user-plus", "users", "x",
 )  # fmt: skip
 SPRITE = Path(__file__).parent / "static" / "accounts" / "icons.svg"

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django_htmx",
     "lucide",
+    "django_prose_editor",
     "template_partials",
     "allauth",
     "allauth.account",
@@ -168,6 +169,8 @@ MAIL_WORKERS_PER_LOGIN = env.int("MAIL_WORKERS_PER_LOGIN", default=2)
 MAIL_ALLOW_PRIVATE_HOSTS = env.bool("MAIL_ALLOW_PRIVATE_HOSTS", default=False)
 MAIL_CA_FILE = env.str("MAIL_CA_FILE", default="")
 MAIL_MAX_MESSAGE_BYTES = env.int("MAIL_MAX_MESSAGE_BYTES", default=50 * 1024 * 1024)
+# The largest letter that is written here, encoded; most servers take so much.
+MAIL_MAX_LETTER_BYTES = env.int("MAIL_MAX_LETTER_BYTES", default=25 * 1024 * 1024)
 # Bodies of at least so many bytes are files, the others rows.
 MAIL_FILES_FROM = env.int("MAIL_FILES_FROM", default=64 * 1024)
 # Providers at which people may consent that we read their mailbox (OAuth 2); without a client id one is not offered.

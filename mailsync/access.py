@@ -16,7 +16,7 @@ from django.http import Http404
 
 from accounts.models import Employee
 from mailsync import blobs
-from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant
+from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant, Outgoing
 from mailsync.tags import Tag, tags_of
 
 Found = TypeVar("Found", bound=Model)
@@ -161,6 +161,14 @@ def get_folder(employee: Employee, folder_id: int, level: str) -> Folder:
     if not may(employee, folder.mailbox, level):
         raise Http404
     return folder
+
+
+def get_outgoing(employee: Employee, outgoing_id: int) -> Outgoing:
+    """A letter that is written, waits or was sent, of a mailbox in which the employee may answer."""
+    letter = _one(Outgoing.objects.filter(pk=outgoing_id, by__isnull=False).select_related("mailbox"))
+    if not may(employee, letter.mailbox, GrantLevel.REPLY):
+        raise Http404
+    return letter
 
 
 def _one(found: QuerySet[Found]) -> Found:

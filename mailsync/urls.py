@@ -3,19 +3,27 @@
 from mailsync.views import (
     acting,
     checking,
+    composing,
     connecting,
     consenting,
     folders,
     health,
     images,
+    letter_files,
     live,
+    outgoing,
     parking,
+    people,
     reading,
     tagging,
 )
 
 app_name = "mail"
 urlpatterns = [
+    *composing.urls,
+    *letter_files.urls,
+    *outgoing.urls,
+    *people.urls,
     *reading.urls,
     *acting.urls,
     *consenting.urls,

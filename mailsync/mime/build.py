@@ -25,6 +25,7 @@ _LONGEST_ID = 400
 _CONTROL = re.compile("[\x00-\x1f\x7f\u2028\u2029]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
 _ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+\Z")
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,400}\Z")  # those of other programs often have no "@"
 _IDS = re.compile(r"<([^<>]+)>")
 _LOCAL = re.compile(r"""(?:[^\s<>()\[\]:;@\\,"]+|"(?:[^"\\\r\n]|\\[ -~])*")\Z""")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.?)+\Z|\[[0-9A-Fa-f:.IPv]+\]\Z")
@@ -253,10 +254,20 @@ def _relate(part: MIMEPart, images: Sequence[File]) -> None:
     assert isinstance(rich, MIMEPart)
     for image in images:
         main, _, sub = _type(image).partition("/")
-        cid = f"<{_own_id(image.content_id)}>"
         rich.add_related(
-            image.content, main, sub, cid=cid, disposition="inline", filename=_file_name(image.name)
+            image.content,
+            main,
+            sub,
+            cid=f"<{_content_id(image.content_id)}>",
+            disposition="inline",
+            filename=_file_name(image.name),
         )
+
+
+def _content_id(name: str) -> str:
+    if not _CONTENT_ID.match(name):
+        raise Unfit("An image of the text has no proper name.")
+    return name
 
 
 def _attach(part: MIMEPart, file: File) -> None:

@@ -44,6 +44,7 @@ def clean(html: str) -> str:
         },
         attributes=_ATTRIBUTES,
         attribute_filter=_attribute,
+        allowed_classes={"div": {"signature"}},
         url_schemes={"http", "https", "mailto", "tel", "cid"},
         link_rel=None,
     ).strip()

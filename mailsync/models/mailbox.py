@@ -45,6 +45,10 @@ class Mailbox(models.Model):
     owner = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="mailboxes")
     address = models.EmailField(max_length=254)
     sender_name = models.CharField(max_length=200, blank=True)
+    # Further addresses that this mailbox may send under, as [name, address].
+    aliases = models.JSONField(default=list, blank=True)
+    # What stands below each letter, as HTML that was cleaned (mime.writing); "" for none.
+    signature = models.TextField(blank=True)
 
     imap_host = models.CharField(max_length=253)
     imap_port = models.PositiveIntegerField(default=993)

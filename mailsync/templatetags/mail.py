@@ -86,3 +86,11 @@ def _near(local: datetime) -> str:
     today = timezone.localdate()
     day = _("Today") if local.date() == today else dateformat.format(local, "l")
     return f"{day}, {local:%H:%M}"
+
+
+@register.simple_tag
+def person(name: str, address: str) -> SafeString:
+    """Somebody of a header: the name, and the address behind it."""
+    if not name:
+        return format_html("<bdi>{}</bdi>", address)
+    return format_html('<bdi>{}</bdi> <span class="faint">&lt;{}&gt;</span>', name, address)

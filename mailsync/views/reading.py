@@ -63,14 +63,14 @@ def message(request: RequestOfEmployee, folder_id: int, placement_id: int) -> Ht
     name = lists.ALL if unified else str(folder_id)
     opened = pane(letter, lists.listing(tree, name, request.GET.get("show", "")))
     if alone:
-        return _varied(render(request, "mail/_message.html", {"pane": opened}))
-    return _screen(request, opened.listing, opened)
+        return varied(render(request, "mail/_message.html", {"pane": opened}))
+    return screen(request, opened.listing, opened)
 
 
 def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
     """A narrowing that somebody typed (`q`) leads to its own address."""
     if "q" not in request.GET:
-        return _screen(request, lists.listing(tree_for(request.user), name, request.GET.get("show", "")))
+        return screen(request, lists.listing(tree_for(request.user), name, request.GET.get("show", "")))
     show, unknown = narrowing.typed(request.GET["q"].split()[:10])
     listed = lists.listing(tree_for(request.user), name, show)
     if unknown:
@@ -82,7 +82,10 @@ def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
     return redirect(listed.url)
 
 
-def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | None = None) -> HttpResponse:
+def screen(
+    request: RequestOfEmployee, listed: lists.Listing, opened: Pane | None = None, **more: Any
+) -> HttpResponse:
+    """The whole screen; `more` is for what stands in the pane instead of a message."""
     before = Key.parse(request.GET.get("before", ""))
     page = lists.page(listed, before=before)
     if opened and not any(row.id == opened.letter.id for row in page.rows):
@@ -99,10 +102,10 @@ def _screen(request: RequestOfEmployee, listed: lists.Listing, opened: Pane | No
         "strips": above,
         "token": news_token(listed.tree, page, above),
     }
-    return _varied(render(request, "mail/screen.html", context))
+    return varied(render(request, "mail/screen.html", context | more))
 
 
-def _varied(response: HttpResponse) -> HttpResponse:
+def varied(response: HttpResponse) -> HttpResponse:
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -212,7 +215,7 @@ def what_happened(request: RequestOfEmployee, placement_id: int) -> HttpResponse
     letter = access.get_letter(request.user, placement_id, GrantLevel.READ)
     told = history.of(letter.message_id, reader=request.user, now=timezone.now())
     template = "mail/_history.html" if request.headers.get("HX-Request") else "mail/history.html"
-    return _varied(render(request, template, {"section": "mail", "letter": letter, "history": told}))
+    return varied(render(request, template, {"section": "mail", "letter": letter, "history": told}))
 
 
 def _file_name(letter: access.Letter) -> str:

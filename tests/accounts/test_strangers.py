@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from crm import activities, deals
 from crm.models import Contact, ContactImport, Deal, Rematch, Stage
+from mailsync import outbox
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
 from plans.models import PlanLimits
 from tests.tasks.people import busy_task
@@ -99,6 +100,14 @@ def guarded(world: World) -> Guarded:
         draft = ContactImport.objects.create(file_name=f"{CANARY}.csv", **of_ann)
         rematch = Rematch.objects.create(finished_at=activity.at, **of_ann)
         task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
+        letter = outbox.start(
+            world.ann_box,
+            by=world.ann,
+            subject=f"Letter {CANARY}",
+            html=f"<p>{CANARY}</p>",
+            quoted=f"<p>{CANARY}</p>",
+        )
+        file = outbox.attach(letter, name=f"{CANARY}.txt", content_type="text/plain", content=CANARY.encode())
         hanging = {
             "point_id": task.checklist.get(),
             "file_id": task.files.get(),
@@ -123,6 +132,8 @@ def guarded(world: World) -> Guarded:
         "employee_id": world.ann.pk,
         "test_id": test.pk,
         "part": 2,
+        "outgoing_id": letter.pk,
+        "attachment_id": file.pk,
         "token": "forged",  # the address of a remote image is itself the permission, if we signed it
     }
     form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1",

@@ -107,6 +107,9 @@
     if (event.state.mail) open(event.state.mail, { push: false });
     else close({ push: false });
   });
+  // Others that fill the pane (compose.js) ask for it by these.
+  document.addEventListener("mail:open", ({ detail }) => open(detail));
+  document.addEventListener("mail:close", () => close());
   const opened = () => {
     const message = article();
     rove();
@@ -327,14 +330,17 @@
     act(unread ? "read" : "unread", ids);
     if (!unread && ids.includes(openId())) close();
   };
+  const answer = (how) => pane.querySelector(`[data-answer="${how}"]`)?.click();
   const KEYS = {
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
     e: () => sort("archive"), "#": () => sort("expunge", "trash"), Delete: () => sort("expunge", "trash"), "!": () => sort("not-spam", "spam"),
     t: () => makeTask(chosen()),
+    c: () => document.querySelector("#write button").click(),
+    r: () => answer("reply"), a: () => answer("reply_all"), f: () => answer("forward"),
     l: () => pane.querySelector("[data-crm-link]")?.click(),
     s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
-    z: () => document.querySelector("#toasts .undo button")?.click(),
+    z: () => document.querySelector("#toasts :is(.undo, [data-opens]) button")?.click(),
     o: () => row(here) && open(row(here).querySelector(".line").getAttribute("href")),
     "?": () => document.getElementById("keys").showModal(),
     Escape: () => { if (picked().length) drop(); else if (openId()) close(); },

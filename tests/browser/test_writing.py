@@ -1,0 +1,177 @@
+"""Writing in a real browser: by mouse, by keyboard, by eye (axe), wide and on a phone; nothing typed is lost."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from mailsync.models import Mailbox, Outgoing
+from tests.browser.test_connecting import look
+from tests.world import World, session_cookie
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c63606060f80f00010401005fe5c34b0000000049454e44ae426082"
+)
+
+
+@pytest.fixture
+def ann(world: World, live_server, browser: Browser) -> Iterator[Page]:
+    with world.acting():
+        Mailbox.objects.filter(account=world.acme).update(smtp_host="smtp.acme.example")
+        Mailbox.objects.filter(pk=world.ann_box.pk).update(
+            sender_name="Ann Archer",
+            signature="<p>-- <br>Ann Archer<br>Acme Ltd</p>",
+            aliases=[["Sales at Acme", "sales@acme.example"]],
+        )
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    cookie = session_cookie(world.ann)
+    context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": live_server.url}])
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    problems: list[str] = []
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    assert not [line for line in problems if not re.search("422|409|DISCONNECTED", line)]
+    context.close()
+
+
+def text_of(page: Page):
+    return page.get_by_role("textbox", name="Text of the message")
+
+
+def only_letter(world: World) -> Outgoing:
+    with world.acting():
+        return Outgoing.objects.prefetch_related("attachments").get()
+
+
+def test_ann_answers_by_keyboard_takes_it_back_and_sends_it_after_a_reload(world, ann: Page) -> None:
+    inbox = world.folder(world.ann_box)
+    world.message(
+        inbox,
+        subject="Crane inspection",
+        html="<h2>Thursday</h2><p>At <b>ten</b>?</p>",
+        to=[("Sales", "sales@acme.example"), ("Cyd", "cyd@acme.example")],
+    )
+    ann.goto(f"/mail/{inbox.pk}/")
+    ann.get_by_role("link", name="Crane inspection").click()
+    expect(ann.get_by_role("heading", name="Crane inspection")).to_be_visible()
+    ann.keyboard.press("a")
+    expect(text_of(ann)).to_be_focused()
+    expect(ann.get_by_label("From")).to_have_value(re.compile("sales@acme.example"))
+    expect(ann.locator(".chip")).to_have_text(["Zoe Zander×", "Cyd×"])
+    expect(text_of(ann)).to_contain_text("Acme Ltd")
+    ann.keyboard.type("Ten is fine. ")
+    ann.keyboard.press("Control+b")
+    ann.keyboard.type("Bring a hat")
+    expect(ann.get_by_role("button", name="Bold")).to_have_attribute("aria-pressed", "true")
+    expect(ann.get_by_text("Saved")).to_be_visible()
+    look(ann, "write-reply")
+    ann.keyboard.type(", Zoe.")
+    ann.reload()
+    expect(text_of(ann)).to_contain_text("Ten is fine. Bring a hat, Zoe.")
+    expect(ann.get_by_text("This draft was changed in another window.")).to_be_hidden()
+    ann.get_by_text("Quoted text").click()
+    expect(ann.frame_locator(".quoted-frame").get_by_role("heading", name="Thursday")).to_be_visible()
+    text_of(ann).click()
+    ann.keyboard.press("Control+Enter")
+    expect(ann.get_by_text("On its way to Zoe Zander, Cyd")).to_be_visible()
+    assert only_letter(world).state == "queued"
+    ann.get_by_role("button", name="Undo").click()
+    expect(text_of(ann)).to_contain_text("Bring a hat")
+    assert only_letter(world).state == "draft"
+    ann.get_by_role("button", name="Send", exact=True).click()
+    expect(ann.get_by_text("On its way to")).to_be_visible()
+    letter = only_letter(world)
+    assert (letter.state, letter.subject) == ("queued", "Re: Crane inspection")
+    assert letter.html.startswith("<p>Ten is fine. <strong>Bring a hat, Zoe.</strong></p>")
+    assert 'class="signature"' in letter.html
+    assert "<b>ten</b>" in letter.quoted
+
+
+def test_ann_writes_a_new_letter_with_files_and_an_image(world, ann: Page) -> None:
+    world.message(world.folder(world.ann_box), subject="Hello", sender=("Marieke de Vries", "m@rijn.example"))
+    ann.goto("/")
+    ann.keyboard.press("c")
+    to = ann.get_by_role("combobox", name="To", exact=True)
+    expect(to).to_be_focused()
+    look(ann, "write-new")
+    to.press_sequentially("mari")
+    expect(ann.get_by_role("option", name="Marieke")).to_be_visible()
+    look(ann, "write-completion")
+    to.press("Enter")
+    to.press_sequentially("bob@acme.example, nonsense")
+    to.press("Tab")
+    expect(ann.locator(".chip.wrong")).to_have_text("nonsense×")
+    ann.get_by_role("button", name="Remove: nonsense").click()
+    ann.get_by_label("Subject").fill("Figures and pictures")
+    figures: FilePayload = {"name": "figures.csv", "mimeType": "text/csv", "buffer": b"a,b"}
+    numbers: FilePayload = {
+        "name": "große Zahlen.pdf",
+        "mimeType": "application/pdf",
+        "buffer": b"x" * 90_000,
+    }
+    ann.get_by_label("Attach files").set_input_files([figures, numbers])
+    expect(ann.get_by_role("list", name="Attachments").get_by_role("listitem")).to_have_count(2)
+    ann.get_by_label("Subject").press("Enter")
+    expect(text_of(ann)).to_be_focused()
+    ann.keyboard.type("Look: ")
+    ann.get_by_label("Image in the text").set_input_files(
+        {"name": "dot.png", "mimeType": "image/png", "buffer": PNG}
+    )
+    expect(text_of(ann).get_by_role("img", name="dot.png")).to_be_visible()
+    ann.get_by_role("button", name="Remove figures.csv").click()
+    expect(ann.get_by_role("list", name="Attachments").get_by_role("listitem")).to_have_count(1)
+    look(ann, "write-files")
+    ann.get_by_label("From").select_option(label="team@acme.example")
+    expect(ann.get_by_label("From")).to_have_value(re.compile("team@"))
+    expect(text_of(ann)).not_to_contain_text("Acme Ltd")
+    ann.get_by_role("button", name="Send", exact=True).click()
+    expect(ann.get_by_text("On its way to Marieke de Vries")).to_be_visible()
+    with world.acting():
+        letter = Outgoing.objects.prefetch_related("attachments").get(state="queued")
+        assert letter.mailbox_id == world.team_box.pk
+        assert sorted(file.name for file in letter.attachments.all()) == ["dot.png", "große Zahlen.pdf"]
+        image = next(file for file in letter.attachments.all() if file.inline)
+        assert f'src="cid:{image.content_id}"' in letter.html
+        assert "bob@acme.example" in letter.recipients
+        assert Outgoing.objects.filter(state="discarded").count() == 1  # the draft in the other mailbox
+    ann.goto("/mail/outbox/")
+    expect(ann.get_by_role("link", name="Figures and pictures")).to_be_visible()
+    look(ann, "outbox")
+    ann.get_by_role("link", name="Figures and pictures").click()
+    expect(ann.get_by_role("button", name="Take it back")).to_be_visible()
+    look(ann, "letter-state")
+
+
+def test_two_tabs_and_a_server_that_is_away_lose_nothing(world, ann: Page) -> None:
+    ann.goto("/")
+    ann.get_by_role("button", name="Write").click()
+    ann.get_by_label("Subject").fill("One")
+    expect(ann.get_by_text("Saved")).to_be_visible()
+    url = ann.url
+    other = ann.context.new_page()
+    other.goto(url)
+    other.get_by_label("Subject").fill("Two")
+    expect(other.get_by_text("Saved")).to_be_visible()
+    ann.get_by_label("Subject").fill("Three")
+    expect(ann.get_by_text("This draft was changed in another window.")).to_be_visible()
+    look(ann, "write-conflict")
+    ann.get_by_role("button", name="Keep mine").click()
+    expect(ann.get_by_text("Saved")).to_be_visible()
+    assert only_letter(world).subject == "Three"
+    ann.context.set_offline(True)
+    ann.get_by_label("Subject").fill("Four")
+    expect(ann.get_by_text("Not saved: the server cannot be reached.")).to_be_visible()
+    ann.context.set_offline(False)
+    expect(ann.get_by_text(re.compile("^Saved"))).to_be_visible()
+    assert only_letter(world).subject == "Four"
+    ann.get_by_role("button", name="Throw the draft away").click()
+    expect(ann.get_by_text("The draft is thrown away.")).to_be_visible()
+    ann.get_by_role("button", name="Undo").click()
+    expect(ann.get_by_label("Subject")).to_have_value("Four")
+    ann.keyboard.press("Escape")
+    expect(ann.get_by_text("Choose a message")).to_be_visible()

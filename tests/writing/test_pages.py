@@ -1,0 +1,172 @@
+"""The pages of writing, without a browser: who may, what is kept, what is refused and why."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from mailsync.models import GrantLevel, Mailbox, MailboxGrant, Outgoing, OutgoingAttachment, OutgoingState
+from tests.world import World
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def ann(world: World) -> Client:
+    with world.acting():
+        Mailbox.objects.filter(account=world.acme).update(smtp_host="smtp.acme.example")
+    return world.client(world.ann)
+
+
+def begin(client: Client, url: str = "/mail/write/", **form: Any) -> int:
+    response = client.post(url, form, headers=HTMX)
+    assert response.status_code == 200, response.content
+    return int(json.loads(response.content)["url"].split("/")[3])
+
+
+def kept(world: World, number: int) -> Outgoing:
+    with world.acting():
+        return Outgoing.objects.get(pk=number)
+
+
+def fields(world: World, number: int, **changes: Any) -> dict[str, Any]:
+    letter = kept(world, number)
+    return {
+        "revision": letter.revision, "key": "k", "from": f"{letter.mailbox_id}:{letter.from_address}",
+        "to": "Bob <bob@x.example>", "subject": "Offer", "html": "<p>Hello</p>",
+    } | changes  # fmt: skip
+
+
+def test_what_the_browser_sends_is_cleaned_before_it_is_kept(world, ann):
+    number = begin(ann)
+    evil = '<p onclick="x()">Hi</p><script>x()</script><img src="https://t.example/"><a href="javascript:x()">a</a>'
+    assert ann.post(f"/mail/write/{number}/save/", fields(world, number, html=evil)).status_code == 200
+    assert kept(world, number).html.startswith("<p>Hi</p>")
+    for trick in ("x()", "t.example", "script"):
+        assert trick not in kept(world, number).html
+
+
+def test_ann_writes_under_her_own_addresses_only(world, ann):
+    number = begin(ann)
+    ann.post(
+        f"/mail/write/{number}/save/",
+        fields(world, number, **{"from": f"{world.eve_box.pk}:eve@other.example"}),
+    )
+    assert kept(world, number).from_address == "ann@acme.example"
+    ann.post(
+        f"/mail/write/{number}/save/",
+        fields(world, number, **{"from": f"{world.ann_box.pk}:boss@acme.example"}),
+    )
+    assert kept(world, number).from_address == "ann@acme.example"
+
+
+def test_bob_answers_in_a_shared_mailbox_only_with_the_right_to_reply(world, ann):
+    mail = world.message(world.folder(world.team_box), subject="Question")
+    bob = world.client(world.bob)
+    number = begin(bob, f"/mail/message/{mail.pk}/answer/", how="reply")
+    assert kept(world, number).mailbox_id == world.team_box.pk
+    with world.acting():
+        MailboxGrant.objects.filter(employee=world.bob).update(level=GrantLevel.READ)
+    assert bob.post(f"/mail/message/{mail.pk}/answer/", {"how": "reply"}).status_code == 404
+    for page in ("", "quoted/", "text/"):
+        assert bob.get(f"/mail/write/{number}/{page}").status_code == 404
+    assert bob.post(f"/mail/write/{number}/save/", fields(world, number)).status_code == 404
+    assert b"data-answer" not in bob.get(f"/mail/{mail.folder_id}/{mail.pk}/").content
+
+
+def test_a_reply_stands_in_its_thread_and_brings_the_images_of_its_quotation(world, ann):
+    raw = (
+        b"From: Zoe <zoe@x.example>\r\nTo: ann@acme.example\r\nSubject: AW: Plan\r\nMessage-ID: <2@x>\r\n"
+        b"References: <1@x>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: text/html\r\n\r\n<p>See <img src='cid:logo'></p>\r\n"
+        b"--b\r\nContent-Type: image/png\r\nContent-ID: <logo>\r\n\r\nPNG\r\n--b--\r\n"
+    )
+    mail = world.message(world.folder(world.ann_box), raw=raw)
+    letter = kept(world, begin(ann, f"/mail/message/{mail.pk}/answer/", how="reply"))
+    assert (letter.subject, letter.in_reply_to, letter.references) == ("Re: Plan", "<2@x>", "<1@x> <2@x>")
+    assert letter.to == [["Zoe", "zoe@x.example"]]
+    with world.acting():
+        assert [(file.content_id, file.inline) for file in letter.attachments.all()] == [("logo", True)]
+    shown = ann.get(f"/mail/write/{letter.pk}/quoted/").content.decode()
+    assert f"/mail/write/{letter.pk}/files/" in shown
+    whole = kept(world, begin(ann, f"/mail/message/{mail.pk}/answer/", how="file"))
+    with world.acting():
+        file = whole.attachments.get()
+        assert (file.type, file.size) == ("message/rfc822", len(raw))
+
+
+def test_two_clicks_send_one_letter_and_its_fate_is_told(world, ann):
+    number = begin(ann)
+    form = fields(world, number)
+    first = ann.post(f"/mail/write/{number}/send/", form, headers=HTMX)
+    second = ann.post(f"/mail/write/{number}/send/", form, headers=HTMX)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert b"On its way to Bob" in second.content
+    with world.acting():
+        letter = Outgoing.objects.get()
+        assert letter.state == OutgoingState.QUEUED
+        now = timezone.now()
+        Outgoing.objects.update(state="unsure", due_at=None, data_at=now)
+    page = ann.get(f"/mail/write/{number}/").content
+    assert b"Nobody knows whether it arrived" in page
+    assert b"It arrived" in page
+    assert b"Send it again" in page
+    assert b"Needs you" in ann.get("/mail/outbox/").content
+    ann.post(f"/mail/write/{number}/settle/", {"verb": "arrived"})
+    assert kept(world, number).state == OutgoingState.SENT
+    with world.acting():
+        words = {"bob@x.example": "550 5.1.1 No such user"}
+        Outgoing.objects.update(
+            state="refused", sent_at=None, refused=words, accepted=[], error="Nobody took it."
+        )
+    page = ann.get(f"/mail/write/{number}/").content
+    assert b"550 5.1.1 No such user" in page
+    assert begin(ann, f"/mail/write/{number}/undo/") == number
+    assert kept(world, number).state == OutgoingState.DRAFT
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"to": ""}, "Nobody is named"),
+        ({"to": "bob"}, "is no mail address"),
+        ({"send_at": "2001-01-01T08:00"}, "That moment is over"),
+        ({"send_at": "soon"}, "Choose a date"),
+    ],
+)
+def test_what_cannot_be_sent_says_why_and_stays_a_draft(world, ann, changes, sentence):
+    number = begin(ann)
+    answer = ann.post(f"/mail/write/{number}/send/", fields(world, number, **changes), headers=HTMX)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert kept(world, number).state == OutgoingState.DRAFT
+
+
+def test_a_file_that_does_not_fit_is_refused_with_the_room_that_is_left(world, ann, settings):
+    settings.MAIL_MAX_LETTER_BYTES = 10_000
+    number = begin(ann)
+    small, large = SimpleUploadedFile("a.txt", b"x" * 1000), SimpleUploadedFile("b.txt", b"x" * 9000)
+    assert ann.post(f"/mail/write/{number}/files/", {"file": small}).status_code == 200
+    refused = ann.post(f"/mail/write/{number}/files/", {"file": large})
+    assert refused.status_code == 422
+    assert "there is room for" in refused.content.decode()
+    with world.acting():
+        assert OutgoingAttachment.objects.count() == 1
+
+
+def test_people_are_completed_from_past_mail_and_colleagues_and_robots_are_not(world, ann):
+    inbox = world.folder(world.ann_box)
+    world.message(inbox, sender=("Marieke de Vries", "marieke@rijn.example"))
+    world.message(inbox, sender=("Marieke's robot", "no-reply@rijn.example"))
+    world.message(inbox, sender=("Ann Archer", "ann@acme.example"), to=[("Mario", "mario@rossi.example")])
+    found = json.loads(ann.get("/mail/people/", {"q": "mari"}).content)["people"]
+    assert [each["address"] for each in found] == ["mario@rossi.example", "marieke@rijn.example"]
+    assert json.loads(ann.get("/mail/people/", {"q": "bob"}).content)["people"][0]["address"].startswith(
+        "bob@"
+    )
+    group = json.loads(ann.get("/mail/people/", {"q": "everybody"}).content)["people"][0]
+    assert len(group["people"]) == 3
+    assert json.loads(ann.get("/mail/people/", {"q": "%"}).content)["people"] == []
