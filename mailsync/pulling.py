@@ -4,7 +4,7 @@ Reading happens outside of transactions, then each batch of rows and the cursor 
 one. Killed at any point, the next run finds what is there and goes on.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,8 +24,8 @@ from mailsync.sync import ladder
 from mailsync.sync.brake import Verdict
 from mailsync.sync.ladder import EVERYTHING, FEW, Ask, FlagsAsked, Seen
 from mailsync.sync.ledger import UidRanges
-from mailsync.sync.plan import lost, plan_arrivals, plan_flags, plan_vanished
-from mailsync.sync.state import Import, Place, RemoteFolder, RemoteMessage
+from mailsync.sync.plan import lost, plan_arrivals, plan_flags, plan_vanished, uids_of
+from mailsync.sync.state import Import, LocalFolder, Place, RemoteFolder, RemoteMessage, Vanish
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
 MOST_TRIES = 3
@@ -70,7 +70,7 @@ def _read_all(run: Run, folder: Folder) -> bool:
     opened = _open(run, folder)
     rebuilds = folder.errors_in_row if folder.errors_in_row > errors else 0
     walked = _walk(run, folder, opened)
-    if not _vanish(run, folder, opened, walked):
+    if not _vanish(run, folder, opened, UidRanges.of(walked)):
         return True
     highest = max(walked, default=0)
     _advance(run, folder, opened, highest, whole=True, asked_at=asked_at, rebuilds=rebuilds)
@@ -325,18 +325,32 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
     run.changed += len(reflags)
 
 
-def _vanish(run: Run, folder: Folder, opened: Opened, present: Container[int]) -> bool:
-    """Drop what the server no longer has, unless the brake holds it; False: the folder must be asked again."""
-    with replica.writing(run.lease, folder.pk) as locked:
-        assert locked is not None
-        local = replica.load(locked, window_start=run.window_start)
-        remote = RemoteFolder(opened.uidvalidity, opened.uidnext, present=present)
-        gone = plan_vanished(remote, local)
-        missed = lost(gone, remote, local)
-        verdict = holding.verdict(locked, len(missed), len(local.placements))
-        if verdict is not Verdict.FOLLOW:
-            gone = [each for each in gone if each not in set(missed)]
-        replica.vanish(gone)
+def _vanish(run: Run, folder: Folder, opened: Opened, present: UidRanges) -> bool:
+    """Drop what the server no longer has, unless the brake holds it; False: the folder must be asked again.
+
+    What was not listed is asked for by its UID before it is believed to be gone (D01): a server that counts its
+    messages wrong lists too few of them (K01).
+    """
+    asked: set[int] = set()
+    while True:
+        with replica.writing(run.lease, folder.pk) as locked:
+            assert locked is not None
+            local = replica.load(locked, window_start=run.window_start)
+            remote = RemoteFolder(opened.uidvalidity, opened.uidnext, present=present)
+            gone = plan_vanished(remote, local)
+            doubtful = uids_of(gone, local) - asked
+            if not doubtful:
+                return _drop(run, locked, gone, remote, local)
+        asked |= doubtful
+        present = UidRanges.joined([*present.spans, *((uid, uid) for uid in run.server.existing(doubtful))])
+
+
+def _drop(run: Run, locked: Folder, gone: list[Vanish], remote: RemoteFolder, local: LocalFolder) -> bool:
+    missed = lost(gone, remote, local)
+    verdict = holding.verdict(locked, len(missed), len(local.placements))
+    if verdict is not Verdict.FOLLOW:
+        gone = [each for each in gone if each not in set(missed)]
+    replica.vanish(gone)
     run.changed += len(gone)
     return verdict is not Verdict.LOOK_AGAIN
 
@@ -356,9 +370,10 @@ def _advance(
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
         moved_in = folder.server_uidnext and not locked.server_uidnext  # a move was settled meanwhile
-        # UIDNEXT may be absent or too small (C09); what was listed counts then. Never our own placements: a
-        # move of ours may have got a UID above one that came after SELECT and was not read yet.
-        locked.uid_seen = max(locked.uid_seen, opened.uidnext - 1, highest)
+        # What was listed counts, and not UIDNEXT: that may be wrong (C09), and so may the number of messages by
+        # which they were listed (K01). Never our own placements: a move of ours may have got a UID above one that
+        # came after SELECT and was not read yet.
+        locked.uid_seen = max(locked.uid_seen, highest)
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
         locked.server_uidnext = 0 if moved_in else opened.uidnext

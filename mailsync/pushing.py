@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from mailsync import events, folderpush, folders, replica, schedule
 from mailsync.actions import remove_placements
-from mailsync.imap.errors import CommandRefused, FolderGone
+from mailsync.imap.errors import CommandRefused, FolderGone, NotUnderstood
 from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
@@ -200,7 +200,10 @@ def _move(run: Run, group: Group) -> dict[int, int]:
     assert group.target is not None
     target = bytes(group.target.name)
     if run.server.session.can("MOVE"):
-        return run.server.move(group.uids, target)
+        try:
+            return run.server.move(group.uids, target)
+        except NotUnderstood:
+            run.server.session.forgo("MOVE")  # G08
     # Marked as deleted already: a copy may have been made of it that our rows know nothing of (C15).
     flags = run.server.flags_of(min(group.uids), max(group.uids))
     repeated = [op for op in group.operations if op.tries or "\\Deleted" in flags.get(op.uid or 0, ())]

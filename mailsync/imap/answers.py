@@ -148,9 +148,9 @@ def internal_date(text: bytes) -> datetime | None:
 
 
 def number(values: Iterable[Any] | None) -> int | None:
-    """The first number of an untagged answer or response code, None if there is none."""
+    """The first number of an untagged answer or response code; None if none has at most 63 bits (RFC 9051 9)."""
     for value in values or ():
-        if isinstance(value, bytes) and value.strip().isdigit():
+        if isinstance(value, bytes) and value.strip().isdigit() and len(value.strip()) < 19:
             return int(value)
     return None
 

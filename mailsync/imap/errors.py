@@ -92,6 +92,10 @@ class CommandRefused(ServerError):
         self.final = final
 
 
+class NotUnderstood(CommandRefused):
+    """A tagged BAD: nothing was done, whatever the server says that it can do (RFC 9051 7.1.3)."""
+
+
 class ForbiddenText(ValueError):
     """CR, LF or NUL on its way into a command: an attack or a bug, never sent (SYNC_CASES finding 1)."""
 
@@ -117,11 +121,12 @@ def login_refused(text: str, *, bearer: bool = False) -> Refused | Busy:
     return Refused(f"{reason}: “{_words(text)}”.", step="login")
 
 
-def refusal(text: str) -> CommandRefused | Busy:
-    """A tagged NO or BAD; final unless the server says that it is only for now."""
+def refusal(text: str, *, understood: bool = True) -> CommandRefused | Busy:
+    """A tagged NO, or BAD if not `understood`; final unless the server says that it is only for now."""
     code = re.match(r"\[([A-Z-]+)", text)
     transient = bool(code and code.group(1) in PATIENCE)
-    return too_much(text) or CommandRefused(f"“{text[:300]}”", final=not transient)
+    kind = CommandRefused if understood else NotUnderstood
+    return too_much(text) or kind(f"“{text[:300]}”", final=not transient)
 
 
 def _words(text: str) -> str:

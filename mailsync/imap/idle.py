@@ -209,7 +209,8 @@ class IdleConnection:
             if line.startswith(tag + b" "):
                 kind, _, text = line[len(tag) + 1 :].partition(b" ")
                 if kind.upper() != b"OK":
-                    raise refusal([_CONTROL.sub(" ", text.decode("utf-8", "replace")).encode()])
+                    words = _CONTROL.sub(" ", text.decode("utf-8", "replace")).encode()
+                    raise refusal("BAD" if kind.upper() == b"BAD" else "NO", [words])
                 return False
             self._take(line)
 

@@ -31,6 +31,9 @@ MOST_ARRIVING = 1_000  # messages that may come while a folder is searched; more
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+MOST_MESSAGES = 2**31 - 1  # in one folder; a server that counts more is wrong, and our counters hold no more
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """STATUS of a folder; `modseq` is None where the server keeps none (or says 0: C10)."""
@@ -198,7 +201,7 @@ class ImapServer:
         return Opened(
             uidvalidity=number(said.get("UIDVALIDITY")) or 0,
             uidnext=number(said.get("UIDNEXT")) or 0,
-            exists=number(said.get("EXISTS")) or 0,
+            exists=min(number(said.get("EXISTS")) or 0, MOST_MESSAGES),
             modseq=number(said.get("HIGHESTMODSEQ")) or None,
             writable="READ-ONLY" not in said,
             permanent=parse_flags(permanent[-1].strip(b"()")) if permanent else None,
@@ -246,6 +249,12 @@ class ImapServer:
             for chunk in uid_chunks(uids)
         ]
         return {message.uid: message for message in self._remote_messages(self._collect(sent, "FETCH"))}
+
+    def existing(self, uids: Iterable[int]) -> set[int]:
+        """Those of the UIDs that the open folder has, asked one by one and not by their place in it."""
+        wanted = set(uids)
+        sent = [self.session.send("UID", b"FETCH", chunk, b"(UID)") for chunk in uid_chunks(wanted)]
+        return wanted & {answer.uid for answer in fetch_answers(self._collect(sent, "FETCH"))}
 
     def flags_of(self, low: int, high: int) -> dict[int, Flags]:
         """Flags of the UIDs in a range that exist."""

@@ -7,9 +7,11 @@ CR, LF and NUL: Message-IDs, folder names and flags come from strangers (SYNC_CA
 import base64
 import contextlib
 import imaplib
+import io
 import re
 import socket
 import ssl
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -25,6 +27,9 @@ from mailsync.sasl import Mechanism, choose
 
 READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
 CONNECT_TIMEOUT = 20.0
+PATIENCE = 180.0  # seconds for one answer, after which it must have come at a bearable pace (E09)
+SLOWEST = 500  # bytes a second
+MOST_SAID = 64 << 20  # bytes of lines in one answer, literals apart: the flags of a million messages (K14)
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
@@ -169,6 +174,10 @@ class Session:
     def can(self, capability: str) -> bool:
         return capability in self.capabilities
 
+    def forgo(self, capability: str) -> None:
+        """It was offered and is not obeyed: not to be used again in this session."""
+        self.capabilities -= {capability}
+
     def command(self, name: str, *arguments: bytes, answer: str | None = None) -> list[Any]:
         """Send one command and return the untagged answers of a kind (lines, or (line, literal) pairs).
 
@@ -186,10 +195,11 @@ class Session:
     def receive(self, sent: Sent, answer: str | None = None) -> list[Any]:
         """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
         name, tag = sent
+        self.imap.listen()
         with translated():
             kind, data = self._complete(name, tag)
             if kind != "OK":
-                raise refusal(data)
+                raise refusal(kind, data)
             if answer is None:
                 return list(data)
             found = self.imap.untagged_responses.pop(answer, [])
@@ -259,9 +269,10 @@ def flag_list(flags: Iterable[str]) -> bytes:
     return ("(" + " ".join(checked) + ")").encode("ascii")
 
 
-def refusal(data: list[Any]) -> CommandRefused | Busy:
+def refusal(kind: str, data: list[Any]) -> CommandRefused | Busy:
     """The last line of a tagged NO or BAD as an error."""
-    return errors.refusal(data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given")
+    text = data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given"
+    return errors.refusal(text, understood=kind != "BAD")
 
 
 @contextlib.contextmanager
@@ -296,8 +307,31 @@ def _greeted() -> Iterator[None]:
         raise
 
 
+class _Paced(io.RawIOBase):
+    """What a socket hands over, as long as it keeps a bearable pace: a byte a second is no answer (E09)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.begin()
+
+    def begin(self) -> None:
+        """Another answer is waited for."""
+        self._since, self._bytes = time.monotonic(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        got = self._sock.recv_into(buffer)
+        self._bytes += got
+        waited = time.monotonic() - self._since
+        if waited > PATIENCE and self._bytes < waited * SLOWEST:
+            raise TimeoutError
+        return got
+
+
 class _Connection(imaplib.IMAP4):
-    """imaplib over a socket that netguard has opened, with a limit on announced literals (I07)."""
+    """imaplib over a socket that netguard has opened, with limits on what a server may make us read (I07, K14)."""
 
     def __init__(self, sock: socket.socket, max_literal: int) -> None:
         self._given = sock
@@ -305,8 +339,26 @@ class _Connection(imaplib.IMAP4):
         super().__init__()
 
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
-        self.host, self.port, self.sock = host, port, self._given
-        self.file: Any = self.sock.makefile("rb", buffering=1 << 18)
+        self.host, self.port = host, port
+        self.hear(self._given)
+
+    def hear(self, sock: socket.socket) -> None:
+        """From now on the server speaks on this socket; what another one had read ahead is dropped."""
+        self.sock, self._paced = sock, _Paced(sock)
+        self.file: Any = io.BufferedReader(self._paced, 1 << 18)
+        self._said = 0
+
+    def listen(self) -> None:
+        """Another answer is waited for."""
+        self._paced.begin()
+        self._said = 0
+
+    def readline(self) -> bytes:
+        line: bytes = super().readline()
+        self._said += len(line)
+        if self._said > MOST_SAID:
+            raise self.abort("it does not stop talking")
+        return line
 
     def _get_capabilities(self) -> None:
         """As the greeting has them (RFC 9051 7.1), else asked: a round trip less with most servers."""
@@ -391,8 +443,7 @@ def _start_tls(client: _Client, context: ssl.SSLContext, host: str) -> None:
         kind, _data = imap._get_tagged_response(imap._command("STARTTLS"))
     if kind != "OK":
         raise Unreachable(f"{host} refuses STARTTLS; nothing was sent.", step="tls")
-    imap.sock = _wrap(imap.sock, context, host)
-    imap.file = imap.sock.makefile("rb", buffering=1 << 18)  # drops what was injected before TLS (L03)
+    imap.hear(_wrap(imap.sock, context, host))  # drops what was injected before TLS (L03)
     imap.untagged_responses = {}  # and what was told before it
     with translated("tls"):
         imap._get_capabilities()

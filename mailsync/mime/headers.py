@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from mailsync.mime import charsets
 
-HEADER_BYTES = 256 * 1024  # of a header, the rest is not looked at
+# A crowd of recipients may stand before the subject; the rest is not looked at.
+HEADER_BYTES = 2 * 1024 * 1024
 VALUE_BYTES = 64 * 1024  # of one field
 _PARAMETER_BYTES = 16 * 1024
 

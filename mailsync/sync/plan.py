@@ -84,6 +84,12 @@ def plan_vanished(remote: RemoteFolder, local: LocalFolder) -> list[Vanish]:
     ]
 
 
+def uids_of(vanished: Iterable[Vanish], local: LocalFolder) -> set[int]:
+    """Under which UIDs the server had them; some wait for one."""
+    going = {each.placement_id for each in vanished}
+    return {p.uid for p in local.placements if p.id in going and p.uid is not None}
+
+
 def lost(vanished: Iterable[Vanish], remote: RemoteFolder, local: LocalFolder) -> list[Vanish]:
     """Those whose message is not in this folder under another UID either: the others were only renumbered."""
     present = remote.present or set()

@@ -433,6 +433,38 @@ def test_a_server_that_hangs_in_a_literal_is_left() -> None:
         assert time.monotonic() - began < 5
 
 
+def test_a_server_that_does_not_stop_talking_is_left_before_it_fills_our_memory(monkeypatch) -> None:
+    """K14"""
+    monkeypatch.setattr(session_module, "MOST_SAID", 1 << 20)
+
+    def chatter(talk: Conversation, words: list[bytes]) -> None:
+        for _line in range(100):
+            talk.send(b"* OK still here\r\n" * 1000)
+        talk.send(words[0] + b" OK done\r\n")
+
+    with signed_in({"UID FETCH": chatter}) as (imap, _):
+        imap.open(b"INBOX")
+        with pytest.raises(Broken, match="does not stop talking"):
+            imap.headers([1])
+
+
+def test_a_byte_now_and_then_is_no_answer(monkeypatch) -> None:
+    """E09: each of them comes in time."""
+    monkeypatch.setattr(session_module, "PATIENCE", 0.5)
+
+    def trickle(talk: Conversation, words: list[bytes]) -> None:
+        for byte in b"* 1 FETCH (UID 1 BODY[] {1000}\r\n" + b"x" * 1000:
+            talk.send(bytes([byte]))
+            time.sleep(0.02)
+
+    with signed_in({"UID FETCH": trickle}) as (imap, _):
+        imap.open(b"INBOX")
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="stopped answering"):
+            imap.headers([1])
+        assert time.monotonic() - began < 5
+
+
 def test_a_connection_that_breaks_closes_quietly() -> None:
     with scripted() as server:
         session = connect(credentials(server))

@@ -92,7 +92,8 @@ class Proxy:
 
     `cut` and `stall` count all bytes that went one way since `forget()`: the connection ends, or falls silent, when
     so many have passed. `answers`: what the proxy itself answers to commands that match. `lost`: commands which the
-    server does, whereupon the connection ends before its answer. `twice`: answers that come two times.
+    server does, whereupon the connection ends before its answer. `twice`: answers that come two times. `hollow`:
+    answers in which each literal comes as NIL.
     """
 
     server: tuple[str, int]
@@ -104,6 +105,7 @@ class Proxy:
     answers: dict[bytes, bytes] = field(default_factory=dict)
     lost: re.Pattern[bytes] | None = None
     twice: re.Pattern[bytes] | None = None
+    hollow: re.Pattern[bytes] | None = None
     rewritten: list[Rewrite] = field(default_factory=list)
     refusing: bool = False  # every new connection ends at once
     trickle: float = 0.0  # seconds between two bytes to us
@@ -129,7 +131,7 @@ class Proxy:
     def heal(self) -> None:
         """From now on everything passes, as the profile lets it."""
         self.cut, self.stall, self.answers, self.rewritten = {}, {}, {}, []
-        self.lost = self.twice = None
+        self.lost = self.twice = self.hollow = None
         self.refusing, self.trickle, self.late, self.plans = False, 0.0, 0.0, []
 
     def once(self, command: str, what: Callable[[], object]) -> None:
@@ -150,7 +152,7 @@ class Proxy:
     @property
     def lies(self) -> bool:
         """Whether it changes what the server says."""
-        return bool(self.rewritten)
+        return bool(self.rewritten or self.hollow or self.answers)
 
     def asked(self, *words: str) -> list[bytes]:
         """The commands since `forget()` that contain all the words."""
@@ -283,6 +285,8 @@ class _Connection:
 
     def _answer(self, file, line: bytes) -> None:
         """One answer, with its literals."""
+        if self.proxy.hollow and self.proxy.hollow.search(line):
+            line = self._emptied(file, line)
         whole = [self._spoken(line)]
         again = bool(self.proxy.twice and self.proxy.twice.search(line))
         while True:
@@ -299,6 +303,12 @@ class _Connection:
             whole.append(self._spoken(line))
         if again:
             self._carry(Way.TO_US, b"".join(whole))
+
+    def _emptied(self, file, line: bytes) -> bytes:
+        while found := _LITERAL.search(line):
+            file.read(int(found[1]))
+            line = _LITERAL.sub(b"NIL", line) + file.readline()
+        return line
 
     def _spoken(self, line: bytes) -> bytes:
         """As this kind of server would say it."""
