@@ -7,10 +7,11 @@ activity's own copy. Pipelines are changed by admins; a mailbox's CRM settings b
 """
 
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from accounts.models import Employee
 from crm.kinds import Kind
-from crm.models import Record
+from crm.models import Pipeline, Record, Stage
 
 
 def get_record(employee: Employee, kind: Kind, record_id: int) -> Record:
@@ -21,6 +22,15 @@ def get_record(employee: Employee, kind: Kind, record_id: int) -> Record:
     if found is None:
         raise Http404
     return found
+
+
+def get_pipeline(employee: Employee, pipeline_id: int) -> Pipeline:
+    return get_object_or_404(Pipeline, account_id=employee.account_id, pk=pipeline_id)
+
+
+def get_stage(employee: Employee, stage_id: int) -> Stage:
+    stages = Stage.objects.select_related("pipeline")
+    return get_object_or_404(stages, account_id=employee.account_id, pk=stage_id)
 
 
 def get_binned(employee: Employee, kind: Kind, record_id: int) -> Record:

@@ -83,6 +83,14 @@ def move(deal: Deal, stage: Stage, *, before: Deal | None, by: Employee) -> None
     deal.save(update_fields=["stage", "position"])
 
 
+def move_all(stage: Stage, to: Stage, *, by: Employee) -> None:
+    """Every deal of a stage, those in the bin too, to the end of another, in their order; each is told of it."""
+    highest = Deal.objects.filter(stage=to).aggregate(highest=Max("position"))["highest"] or 0.0
+    for number, deal in enumerate(Deal.objects.filter(stage=stage).order_by("position", "pk"), start=1):
+        tell_stage(deal, stage, to, by=by)
+        Deal.objects.filter(pk=deal.pk).update(stage=to, position=highest + number)
+
+
 def tell_stage(deal: Deal, before: Stage, after: Stage, *, by: Employee) -> None:
     words = {"before": before.name, "after": after.name}
     activities.changed(deal, _("Moved from “%(before)s” to “%(after)s”") % words, by=by)

@@ -1,12 +1,13 @@
 """URLs of CRM."""
 
-from crm.views import board, feeding, importing, merging, panel, records, timeline
+from crm.views import board, feeding, importing, merging, panel, pipelines, records, timeline
 
 app_name = "crm"
 urlpatterns = [
     *board.urls,
     *feeding.urls,
     *importing.urls,
+    *pipelines.urls,
     *records.urls,
     *timeline.urls,
     *merging.urls,

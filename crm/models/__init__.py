@@ -1,7 +1,7 @@
 """The tables of CRM, one file a subject."""
 
 from crm.models.activity import Activity, ActivityCopy, ActivityKind, Binding, Rematch, Ruling
-from crm.models.deals import Deal, Outcome, Pipeline, Stage
+from crm.models.deals import Colour, Deal, Outcome, Pipeline, Stage
 from crm.models.directory import (
     Company,
     Contact,
@@ -20,6 +20,7 @@ __all__ = [
     "ActivityCopy",
     "ActivityKind",
     "Binding",
+    "Colour",
     "Company",
     "Contact",
     "ContactImport",

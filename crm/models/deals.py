@@ -28,12 +28,25 @@ class Outcome(models.TextChoices):
     LOST = "lost", _("Lost")
 
 
+class Colour(models.TextChoices):
+    """Of a column's head; the style sheet knows them by these words."""
+
+    NONE = "", _("No colour")
+    BLUE = "blue", _("Blue")
+    TEAL = "teal", _("Teal")
+    GREEN = "green", _("Green")
+    AMBER = "amber", _("Amber")
+    RED = "red", _("Red")
+    PURPLE = "purple", _("Purple")
+
+
 class Stage(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, db_index=False, related_name="stages")
     name = models.CharField(max_length=80)
     position = models.PositiveIntegerField(default=0)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN)
+    colour = models.CharField(max_length=10, choices=Colour, default=Colour.NONE, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["pipeline", "name"], name="stage_name_once")]

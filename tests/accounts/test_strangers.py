@@ -119,6 +119,8 @@ def guarded(world: World) -> Guarded:
         "object_id": PlanLimits.objects.order_by("pk")[0].pk,
         "record_id": contact.pk,
         "deal_id": deal.pk,
+        "stage_id": deal.stage_id,
+        "pipeline_id": deal.stage.pipeline_id,
         "activity_id": activity.pk,
         "import_id": draft.pk,
         "rematch_id": rematch.pk,
