@@ -10,7 +10,7 @@ from functools import cache
 
 from mailsync.models.message import bonds
 
-WALKED = 20_000
+WALKED = 5_000
 _OTHER_NAMES = {"is:unread": "unread", "is:starred": "starred"}
 
 
