@@ -1,7 +1,8 @@
 """SPEC.md sections 3 and 4 as one table of sentences: what becomes of Ann's mail when people bind and delete.
 
-Each line says what was bound to what, what somebody does, and where the message is afterwards. What was bound to a
-client keeps its activity with text and attachments in every line.
+Each line says what was bound to what, what somebody does, where the message is afterwards, and whether Zoe's timeline
+still tells it, with text and attachments. What the night, a plan or the end of a trial takes is told by
+tests/retention.
 """
 
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from crm import activities
-from crm.models import Binding, Contact
+from crm import activities, deals, directory
+from crm.models import Activity, Binding, Contact, Deal
+from mailsync import actions as mail
 from mailsync import connecting, discarding, replica
 from mailsync.actions import remove_placements
 from mailsync.blobs import body_of
@@ -68,6 +70,52 @@ class Scene:
         with self.world.acting():
             remove_placements([self.placement.pk])
             replica.discard_unplaced(self.world.ann_box.pk, timezone.now() + timedelta(days=2))
+
+    def thrown_away_for_good(self) -> None:
+        """By Ann: to the Trash, and out of it."""
+        with self.world.acting():
+            mail.trash([self.placement.pk], by=self.world.ann)
+            mail.expunge([self.placement.pk], by=self.world.ann)
+            Operation.objects.all().delete()  # carried out by a worker
+            remove_placements(
+                list(Placement.objects.filter(message=self.message).values_list("pk", flat=True))
+            )
+        self.next_sync()
+
+    def unlink(self) -> None:
+        self._decide(lambda activity: activities.unbind(activity, None, by=self.world.ann, alone=True))
+
+    def unlink_and_undo(self) -> None:
+        with self.world.acting():
+            activity = activities.kept_for(self.world.acme.pk, self.message.pk)
+            state = activities.unbind(activity, None, by=self.world.ann, alone=True)
+            activities.undo(state, by=self.world.ann)
+
+    def link_to_a_deal_too(self) -> None:
+        with self.world.acting():
+            stage = deals.pipelines(self.world.acme)[0].stages.all()[0]
+            deal = Deal.objects.create(
+                account=self.world.acme, name="Buoys", stage=stage, responsible=self.world.ann
+            )
+        self._decide(
+            lambda activity: activities.bind(activity, activities.ref_of(deal), by=self.world.ann, alone=True)
+        )
+
+    def _decide(self, decision: Callable[[Activity], object]) -> None:
+        with self.world.acting():
+            decision(activities.kept_for(self.world.acme.pk, self.message.pk))
+
+    def delete_zoe(self) -> None:
+        with self.world.acting():
+            directory.bin_record(Contact.objects.get(), by=self.world.ann)
+
+    def bring_zoe_back(self) -> None:
+        with self.world.acting():
+            directory.restore(Contact.objects.get(), by=self.world.ann)
+
+    def a_month_passes(self) -> None:
+        with self.world.acting():
+            directory.empty_bin(self.world.acme.pk, timezone.now() + timedelta(days=31))
 
     def next_sync(self) -> None:
         with self.world.acting():
@@ -148,14 +196,44 @@ TABLE = [
 ]
 
 
+# What people do with the client: the message is never the worse for it, and its task holds it as before.
+OF_CLIENTS = [
+    # tasks, what people do, where it is, whether a client's timeline tells it
+    (0, Scene.unlink, IN_WEBMAIL, False),
+    (0, Scene.unlink_and_undo, IN_WEBMAIL, True),
+    (0, then(Scene.unlink, Scene.a_month_passes), IN_WEBMAIL, False),
+    (0, then(Scene.unlink, Scene.disconnect), GONE, False),
+    (0, Scene.delete_zoe, IN_WEBMAIL, False),
+    (0, then(Scene.delete_zoe, Scene.bring_zoe_back), IN_WEBMAIL, True),
+    (0, then(Scene.delete_zoe, Scene.a_month_passes), IN_WEBMAIL, False),
+    (0, then(Scene.disconnect, Scene.delete_zoe, Scene.bring_zoe_back), GONE, True),
+    (0, then(Scene.disconnect, Scene.delete_zoe, Scene.a_month_passes), GONE, False),
+    (0, then(Scene.link_to_a_deal_too, Scene.delete_zoe, Scene.a_month_passes), IN_WEBMAIL, True),
+    (0, then(Scene.link_to_a_deal_too, Scene.disconnect), GONE, True),
+    (0, Scene.thrown_away_for_good, GONE, True),
+    (1, Scene.unlink, IN_WEBMAIL, False),
+    (1, then(Scene.unlink, Scene.delete_task), BURIED, False),
+    (1, then(Scene.delete_zoe, Scene.a_month_passes), IN_WEBMAIL, False),
+    (1, then(Scene.delete_zoe, Scene.delete_task, Scene.bring_zoe_back), BURIED, True),
+    (1, then(Scene.disconnect, Scene.unlink), ON_THE_TASK, False),
+    (1, then(Scene.disconnect, Scene.delete_zoe, Scene.a_month_passes), ON_THE_TASK, False),
+    (1, Scene.deleted_by_another_mail_program, ON_THE_TASK, True),
+    (2, then(Scene.unlink, Scene.delete_task), IN_WEBMAIL, False),
+]
+
+
 def in_words(value: object) -> str | None:
     """A line of the table as the test's name."""
     return getattr(value, "__name__", None)
 
 
-@pytest.mark.parametrize(("tasks", "client", "act", "fate"), TABLE, ids=in_words)
+@pytest.mark.parametrize(
+    ("tasks", "client", "act", "fate", "told"),
+    [*((*line, line[1]) for line in TABLE), *((tasks, True, *rest) for tasks, *rest in OF_CLIENTS)],
+    ids=in_words,
+)
 def test_what_becomes_of_the_message(
-    world: World, tasks: int, client: bool, act: Callable[[Scene], None], fate: str
+    world: World, tasks: int, client: bool, act: Callable[[Scene], None], fate: str, told: bool
 ) -> None:
     placement = world.message(world.folder(world.ann_box), attachments=[("a.txt", "text/plain", b"a")])
     with world.acting():
@@ -168,7 +246,7 @@ def test_what_becomes_of_the_message(
         assert Attachment.objects.count() == (0 if fate in {GONE, BURIED} else 1)
         assert not Operation.objects.exists()  # the mail server is told nothing
         assert world.folder(world.ann_box).total == (1 if fate == IN_WEBMAIL else 0)
-        assert texts_on_timelines() == (["Good morning."] if client else [])
+        assert texts_on_timelines() == (["Good morning."] if told else [])
 
 
 def bind_to_a_client(world: World, message: Message) -> None:
@@ -178,8 +256,9 @@ def bind_to_a_client(world: World, message: Message) -> None:
 
 
 def texts_on_timelines() -> list[str]:
-    """What the activities of clients still tell, from their own header and bytes."""
-    found = [binding.activity for binding in Binding.objects.select_related("activity__body")]
+    """What the activities of clients outside of the bin still tell, from their own header and bytes."""
+    alive = Binding.objects.exclude(contact__binned_at__isnull=False).select_related("activity__body")
+    found = {binding.activity for binding in alive}
     read = [parse.read(bytes(each.header or b""), body_of(each.body)) for each in found if each.body]
     assert all(len(content.attachments) == 1 for content in read)
     return [content.text.strip() for content in read]
