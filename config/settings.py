@@ -146,6 +146,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2-5", minute="20"),
         "options": {"queue": "purge"},
     },
+    "sweep": {
+        "task": "retention.sweep",
+        "schedule": crontab(hour="4", minute="40"),
+        "options": {"queue": "purge"},
+    },
     # Matchings whose job was lost, and what has been in the bin of CRM for long enough.
     "crm": {"task": "crm.tick", "schedule": 60.0, "options": {"expires": 60}},
     "crm_bins": {

@@ -15,5 +15,6 @@ urlpatterns = [
     path("", include("mailsync.urls")),
     path("crm/", include("crm.urls")),
     path("tasks/", include("tasks.urls")),
+    path("retention/", include("retention.urls")),
     path("operate/", import_string("plans.admin.site").urls),
 ]

@@ -6,13 +6,15 @@ its bytes. A transaction that rolls back leaves a file behind; the next attempt 
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import storages
 from django.db import connection
 
 from mailsync.copying import copy
+from mailsync.files import DurableFiles
 from mailsync.models import Blob
 
 # A disk takes several files in the time of one, for they share its flush.
@@ -61,9 +63,14 @@ def content(account_id: int, sha256: bytes, stored: bytes | memoryview | None) -
     return data
 
 
+def remove_file(account_id: int, sha256: bytes, *, untouched_since: datetime) -> None:
+    """The file of a body whose row is gone, unless somebody has begun to store the same bytes since that moment."""
+    _files().remove_unless_renewed(_name(account_id, sha256), untouched_since)
+
+
 def _write_file(name: str, body: bytes) -> None:
     files = _files()
-    if not files.exists(name):  # a file of this name holds these bytes
+    if not files.renew(name):  # a file of this name holds these bytes
         files.save(name, ContentFile(body))
 
 
@@ -72,17 +79,20 @@ def _name(account_id: int, sha256: bytes) -> str:
     return f"{account_id}/{digits[:2]}/{digits[2:]}"
 
 
-def _files() -> Storage:
-    return storages["mail"]
+def _files() -> DurableFiles:
+    files = storages["mail"]
+    assert isinstance(files, DurableFiles)
+    return files
 
 
 def _ids(account_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
     """Key by key, and never as a join: in an account that grows while nobody has counted it, the planner would read
-    all of it for each batch. LIMIT keeps it from turning this into a join."""
+    all of it for each batch. LIMIT keeps it from turning this into a join. The lock keeps the sweep off them."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT k.sha256, b.id FROM unnest(%s::bytea[]) AS k(sha256) CROSS JOIN LATERAL (
-                   SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256 LIMIT 1) b""",
+                   SELECT id FROM mailsync_blob WHERE account_id = %s AND sha256 = k.sha256
+                   LIMIT 1 FOR KEY SHARE) b""",
             [list(hashes), account_id],
         )
         return {bytes(sha256): pk for sha256, pk in cursor.fetchall()}

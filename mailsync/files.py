@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from django.core.files.base import File
@@ -16,6 +17,28 @@ class DurableFiles(FileSystemStorage):
     def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002
         """The name itself: it says what the file holds, so a second one would hold the same."""
         return name
+
+    def renew(self, name: str) -> bool:
+        """Say that somebody needs the file from now on; False where there is none."""
+        try:
+            os.utime(self.path(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove_unless_renewed(self, name: str, since: datetime) -> None:
+        """Remove a file that nobody renewed since a moment. It is put aside first, so that who renews it at this
+        moment either does so before, and is heeded, or finds no file and writes it anew."""
+        path = Path(self.path(name))
+        aside = path.with_name(f".{path.name}.gone")
+        try:
+            path.replace(aside)
+        except FileNotFoundError:
+            return
+        if aside.stat().st_mtime > since.timestamp():
+            aside.replace(path)
+        else:
+            aside.unlink()
 
     def _save(self, name: str, content: File[bytes]) -> str:
         path = Path(self.path(name))

@@ -1,11 +1,13 @@
 """Celery's jobs of retention: the truth is in rows, and a job that was lost comes again with the next night's hour."""
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.utils import timezone
 
+from accounts.models import Account
 from retention import runs, scan
 from retention.models import RunState
 from retention.purge import purge
+from retention.sweep import sweep
 
 RUN_SECONDS = 200
 
@@ -26,3 +28,18 @@ def purge_account(account_id: int) -> None:
     run = purge(account_id, timezone.now(), seconds=RUN_SECONDS)
     if run and run.state == RunState.RUNNING:
         runs.hint(account_id)
+
+
+@shared_task(name="retention.sweep")
+def sweep_all() -> int:
+    """Remove what nobody needs any more, account by account (beat, by night); returns how many accounts."""
+    ids = list(Account.objects.order_by("pk").values_list("pk", flat=True))
+    for account_id in ids:
+        current_app.send_task("retention.sweep_account", args=[account_id], queue="purge", retry=False)
+    return len(ids)
+
+
+@shared_task(name="retention.sweep_account")
+def sweep_account(account_id: int) -> None:
+    """The same for one account (queue purge)."""
+    sweep(account_id, timezone.now())

@@ -1,4 +1,4 @@
-"""RetentionRun: one purge of an account, by which rule, and what it did to each mailbox."""
+"""RetentionRun: a purge of an account, by which rule, and what it did to each mailbox; LooseBlob: what may be swept."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee
-from mailsync.models import Mailbox
+from mailsync.models import Blob, Mailbox
 
 
 class RunState(models.TextChoices):
@@ -85,3 +85,17 @@ class RetentionLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.messages}"
+
+
+class LooseBlob(models.Model):
+    """A body that nothing referred to at a moment; still loose a day later, it goes."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    blob = models.OneToOneField(Blob, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "since"], name="loose_since")]
+
+    def __str__(self) -> str:
+        return f"body {self.blob_id} since {self.since:%Y-%m-%d %H:%M}"

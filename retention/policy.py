@@ -66,6 +66,14 @@ class Rule:
             return Fate.KEPT_CRM if self.crm_bound_stays else Fate.HIDDEN
         return Fate.REMOVED
 
+    def leaves_at(self, ages_from: datetime) -> datetime:
+        """From when on who ages from that moment is too old, unless something keeps it."""
+        return ages_from.astimezone(UTC) + self.storage_days * DAY
+
+    def days_left(self, ages_from: datetime) -> int:
+        """Whole days until then; 0 in the last one, and where the next purge takes it."""
+        return max(0, (self.leaves_at(ages_from) - self.at.astimezone(UTC)) // DAY)
+
     def aged(self, messages: MessageQuerySet) -> MessageQuerySet:
         """Those that are too old, bound or not."""
         return messages.filter(ages_from__lt=self.cutoff)
@@ -93,33 +101,27 @@ def _with_crm() -> Exists:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When a copy leaves Webmail and why. `leaves_at` is empty where its bond keeps it whatever its age."""
+    """When a copy leaves Webmail and why; both are empty where its bond keeps it whatever its age."""
 
     bond: Bond
     plan: str
     leaves_at: datetime | None
-    now: datetime
+    # Whole days that are left; 0 in the last one, and where the next purge takes it.
+    days: int | None
     activity_stays: bool = False
-
-    @property
-    def days(self) -> int | None:
-        """Whole days that are left; 0 in the last one, and where the next purge takes it."""
-        if self.leaves_at is None:
-            return None
-        return max(0, (self.leaves_at - self.now) // DAY)
 
 
 def clock(message_id: int, limits: Limits, at: datetime) -> Clock | None:
     """The clock of one message; None where there is no such message."""
+    rule = Rule.of(limits, at)
     rows = with_bond(Message.objects.filter(pk=message_id)).values_list("bond", "ages_from")
     for bond, ages_from in rows:
-        rule = Rule.of(limits, at)
         leaves = rule.fate(bond) in LEAVES
         return Clock(
             bond=Bond(bond),
             plan=limits.plan,
-            leaves_at=ages_from + rule.storage_days * DAY if leaves else None,
-            now=at.astimezone(UTC),
+            leaves_at=rule.leaves_at(ages_from) if leaves else None,
+            days=rule.days_left(ages_from) if leaves else None,
             activity_stays=leaves and bond == Bond.CRM,
         )
     return None

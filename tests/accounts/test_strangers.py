@@ -18,6 +18,7 @@ from crm.models import Contact, ContactImport, Deal, Rematch, Stage
 from mailsync import outbox
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
 from plans.models import PlanLimits
+from retention.models import RetentionRun
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -108,6 +109,14 @@ def guarded(world: World) -> Guarded:
             quoted=f"<p>{CANARY}</p>",
         )
         file = outbox.attach(letter, name=f"{CANARY}.txt", content_type="text/plain", content=CANARY.encode())
+        purge = RetentionRun.objects.create(
+            account=world.acme,
+            cutoff=activity.at,
+            plan="x",
+            storage_days=0,
+            crm_bound_stays=False,
+            state="waiting",
+        )
         hanging = {
             "point_id": task.checklist.get(),
             "file_id": task.files.get(),
@@ -125,6 +134,7 @@ def guarded(world: World) -> Guarded:
         "import_id": draft.pk,
         "rematch_id": rematch.pk,
         "task_id": task.pk,
+        "run_id": purge.pk,
         "status": "done",
         **{name: row.pk for name, row in hanging.items()},
         "folder_id": inbox.pk,

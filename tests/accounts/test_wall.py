@@ -44,7 +44,7 @@ from mailsync.models import (
     SkippedMessage,
     Tombstone,
 )
-from retention.models import RetentionRun
+from retention.models import LooseBlob, RetentionRun
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -125,6 +125,7 @@ def furnished(world: World) -> World:
         run = RetentionRun.objects.create(
             account=world.acme, cutoff=timezone.now(), plan="free", storage_days=0, crm_bound_stays=False
         )
+        LooseBlob.objects.create(account=world.acme, blob=placement.message.body, since=timezone.now())
         run.lines.create(account=world.acme, mailbox=world.ann_box, kind="removed")
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
