@@ -131,6 +131,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "mailsync.tick", "schedule": env.float("MAIL_TICK_SECONDS", default=5.0)},
+    "send_due": {"task": "mailsync.send_due", "schedule": 3.0, "options": {"queue": "interactive", "expires": 3}},
     # Whose turn it is by night, and what a click asked for while the broker was down.
     "hint_checks": {"task": "mailsync.hint_checks", "schedule": 15.0},
     "drop_events": {
@@ -165,6 +166,8 @@ MAIL_POLL_SECONDS = env.int("MAIL_POLL_SECONDS", default=60)
 MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=120)
 # How long one letter may take on its way to the outgoing server: a worker that died is noticed after that.
 MAIL_SEND_LEASE_SECONDS = env.int("MAIL_SEND_LEASE_SECONDS", default=600)
+# Letters a minute from one mailbox: providers close mailboxes that send like machines.
+MAIL_SEND_PER_MINUTE = env.int("MAIL_SEND_PER_MINUTE", default=30)
 # Percent of a company's monthly quota that campaigns may use.
 MAIL_MARKETING_SHARE = env.int("MAIL_MARKETING_SHARE", default=90)
 # Seconds for second thoughts after "Send".

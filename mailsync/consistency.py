@@ -139,7 +139,7 @@ INVARIANTS = (
         """SELECT format('letter %%s of mailbox %%s', o.id, o.mailbox_id) FROM mailsync_outgoing o
            WHERE o.account_id = %(account)s AND o.state = 'queued' AND NOT EXISTS (
                SELECT FROM mailsync_dispatch d WHERE d.mailbox_id = o.mailbox_id
-               AND (d.due_at <= o.due_at OR d.leased_until IS NOT NULL))""",
+               AND (d.due_at IS NOT NULL OR d.leased_until IS NOT NULL))""",
     ),
     Invariant(
         "a connected mailbox has its place in the schedule",

@@ -22,8 +22,7 @@ from mailsync.models import Dispatch
 HINT_SECONDS = 30
 JOB = "mailsync.send_letters"
 _MAKE_DUE = """
-INSERT INTO mailsync_dispatch (mailbox_id, account_id, due_at, epoch, failures) VALUES (%(mailbox)s, %(account)s,
-    %(at)s, 0, 0)
+INSERT INTO mailsync_dispatch (mailbox_id, account_id, due_at, epoch) VALUES (%(mailbox)s, %(account)s, %(at)s, 0)
 ON CONFLICT (mailbox_id) DO UPDATE SET due_at = least(mailsync_dispatch.due_at, excluded.due_at), hinted_until = NULL
 """
 
@@ -39,7 +38,6 @@ class Turn:
     mailbox_id: int
     account_id: int
     epoch: int
-    failures: int
 
 
 def make_due(account_id: int, mailbox_id: int, at: datetime) -> None:
@@ -67,7 +65,7 @@ def claim(mailbox_id: int, now: datetime) -> Turn | None:
     if not free.update(epoch=F("epoch") + 1, leased_until=_lease_end(now), hinted_until=None):
         return None
     row = Dispatch.objects.get(mailbox_id=mailbox_id)
-    return Turn(row.mailbox_id, row.account_id, row.epoch, row.failures)
+    return Turn(row.mailbox_id, row.account_id, row.epoch)
 
 
 @contextmanager
@@ -78,13 +76,19 @@ def writing(turn: Turn) -> Iterator[None]:
     """
     with tenancy.acting_for(turn.account_id):
         yield
-        if not _ours(turn).update(leased_until=_lease_end(timezone.now())):
-            raise TurnLost(f"mailbox {turn.mailbox_id}: epoch {turn.epoch} is over")
+        renew(turn)
 
 
-def release(turn: Turn, *, due_at: datetime | None, failures: int) -> None:
-    """Give the mailbox back and say when it sends next (None: nothing waits), in the transaction that looked for it."""
-    _ours(turn).update(due_at=due_at, leased_until=None, failures=failures)
+def renew(turn: Turn) -> None:
+    """Prolong the turn in the running transaction, and hold its row until the commit. Raises TurnLost."""
+    if not _ours(turn).update(leased_until=_lease_end(timezone.now())):
+        raise TurnLost(f"mailbox {turn.mailbox_id}: epoch {turn.epoch} is over")
+
+
+def release(turn: Turn, *, due_at: datetime | None) -> None:
+    """Give the mailbox back and say when it sends next; None: nothing waits. In the transaction that renewed the turn
+    before it looked: what is queued meanwhile comes after."""
+    _ours(turn).update(due_at=due_at, leased_until=None)
 
 
 def _ours(turn: Turn) -> QuerySet[Dispatch]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import holding, live, pulling, pushing, replica, schedule, secrets
+from mailsync import holding, letterpush, live, pulling, pushing, replica, schedule, secrets
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
@@ -133,6 +133,7 @@ def _work(run: Run) -> bool:
                 pushing.push(run)
     except OutOfTime:
         return True
+    letterpush.look(run)
     with replica.writing(run.lease):
         replica.discard_unplaced(run.mailbox_id, timezone.now())
     return again

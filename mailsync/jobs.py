@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from mailsync import checking, consents, discarding, engine, events, probing, schedule
+from mailsync import checking, consents, discarding, dispatch, engine, events, probing, schedule, sender
 
 
 @shared_task(name="mailsync.tick")
@@ -18,6 +18,19 @@ def sync_mailbox(mailbox_id: int, queue: str = schedule.SYNC) -> None:
     lease = schedule.claim(mailbox_id, timezone.now(), click=queue == schedule.INTERACTIVE)
     if lease and engine.synchronise(lease, seconds=schedule.RUN_SECONDS[queue]).again:
         schedule.continue_in_bulk(lease)
+
+
+@shared_task(name="mailsync.send_due")
+def send_due() -> int:
+    """Hint workers at every mailbox that has something to send (beat, every few seconds)."""
+    return dispatch.hint_due(timezone.now())
+
+
+@shared_task(name=dispatch.JOB, soft_time_limit=570, time_limit=590)
+def send_letters(mailbox_id: int) -> None:
+    """Send what is due from a mailbox, if nobody else is at it."""
+    if turn := dispatch.claim(mailbox_id, timezone.now()):
+        sender.send(turn)
 
 
 @shared_task(name="mailsync.test_connection")

@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from mailsync import events, folderpush, folders, replica, schedule
+from mailsync import events, folderpush, folders, letterpush, replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone, NotUnderstood
 from mailsync.importing import header_hash
@@ -103,6 +103,9 @@ def waiting(run: Run) -> bool:
 
 def _make_pending(sending: QuerySet[Operation], error: str = "") -> None:
     for old in sending.order_by("id"):
+        if old.kind == OperationKind.APPEND and _is_asked_again(old):
+            Operation.objects.filter(pk=old.pk).update(state=OperationState.VOID, finished_at=timezone.now())
+            continue
         newer = Operation.objects.filter(
             folder=old.folder_id, uid=old.uid, kind=old.kind, state=OperationState.PENDING, uid__isnull=False
         ).first()
@@ -113,6 +116,11 @@ def _make_pending(sending: QuerySet[Operation], error: str = "") -> None:
         newer.remove = sorted(set(newer.remove) | (set(old.remove) - set(newer.add)))
         newer.save(update_fields=["add", "remove"])
         Operation.objects.filter(pk=old.pk).update(state=OperationState.VOID, finished_at=timezone.now())
+
+
+def _is_asked_again(append: Operation) -> bool:
+    pending = Operation.objects.filter(kind=OperationKind.APPEND, state=OperationState.PENDING)
+    return pending.filter(outgoing=append.outgoing_id).exists()
 
 
 def _fill_coordinates(run: Run) -> None:
@@ -151,7 +159,7 @@ def _take(run: Run) -> Group | None:
         first = next((op for kind in ORDER if (op := pending.filter(kind=kind).order_by("id").first())), None)
         if first is None:
             run.tried.update(change.pk for change in changes)
-            return None
+            return _take_letter(run)
         assert first.folder_id, "an open operation has its folder"
         folder = Folder.objects.select_for_update().get(pk=first.folder_id)
         alike = pending.filter(
@@ -177,10 +185,21 @@ def _take_change(change: Operation) -> Group:
     return Group(change.kind, folder, None, (), (), (change,))
 
 
+def _take_letter(run: Run) -> Group | None:
+    waiting = Operation.objects.filter(
+        mailbox=run.mailbox_id, kind=OperationKind.APPEND, state=OperationState.PENDING, folder__isnull=False
+    )
+    append = waiting.exclude(pk__in=run.tried).order_by("id").select_for_update(of=("self",)).first()
+    return _take_change(append) if append else None
+
+
 def _send(run: Run, group: Group) -> dict[int, int]:
     """Do it on the server; new UIDs of moved messages, where told."""
     if group.kind in FOLDER_KINDS:
         folderpush.send(run, group.operations[0], group.folder)
+        return {}
+    if group.kind == OperationKind.APPEND:
+        letterpush.send(run, group.operations[0])
         return {}
     opened = run.server.open(bytes(group.folder.name))
     if opened.uidvalidity != group.operations[0].uidvalidity:

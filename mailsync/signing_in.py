@@ -1,4 +1,4 @@
-"""Signing in to a mailbox's IMAP server with what the mailbox has: a password, or a person's consent."""
+"""Signing in to a mailbox's servers with what the mailbox has: a password, or a person's consent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,9 @@ from django.conf import settings
 from mailsync import consents, oauth, secrets
 from mailsync.imap.errors import Refused
 from mailsync.imap.server import ImapServer
-from mailsync.imap.session import Credentials, Session, connect
+from mailsync.imap.session import Credentials, Session, connect, tls_context
 from mailsync.models import Mailbox
+from mailsync.smtp import SmtpCredentials
 
 
 @contextmanager
@@ -29,6 +30,25 @@ def credentials_at_hand(mailbox: Mailbox) -> Credentials:
     """Without asking a provider. Raises Unreachable where an access token has run out, secrets.WrongKeyError."""
     secret = consents.token_at_hand(mailbox.consent) if mailbox.consent else _password(mailbox)
     return _credentials(mailbox, secret)
+
+
+def smtp_credentials(mailbox: Mailbox, *, refused: str = "") -> SmtpCredentials:
+    """For the outgoing server, which takes what the incoming one takes; `refused` is a token it has just turned down.
+
+    Raises what consents.access_token raises, and secrets.WrongKeyError. Outside of every transaction.
+    """
+    consent = mailbox.consent
+    secret = consents.access_token(consent, refused=refused) if consent else _password(mailbox)
+    return SmtpCredentials(
+        host=mailbox.smtp_host,
+        port=mailbox.smtp_port,
+        security=mailbox.smtp_security,
+        login=mailbox.login,
+        password=secret.reveal(),
+        tls=tls_context(settings.MAIL_CA_FILE),
+        bearer=consent is not None,
+        allow_private=_may_be_private(mailbox),
+    )
 
 
 def _connected(mailbox: Mailbox) -> Session:
@@ -53,6 +73,10 @@ def _at_own(mailbox: Mailbox) -> bool:
     return provider is not None and provider.own
 
 
+def _may_be_private(mailbox: Mailbox) -> bool:
+    return mailbox.private_host_allowed or settings.MAIL_ALLOW_PRIVATE_HOSTS or _at_own(mailbox)
+
+
 def _credentials(mailbox: Mailbox, secret: secrets.Secret) -> Credentials:
     return Credentials(
         host=mailbox.imap_host,
@@ -61,7 +85,7 @@ def _credentials(mailbox: Mailbox, secret: secrets.Secret) -> Credentials:
         login=mailbox.login,
         password=secret.reveal(),
         bearer=mailbox.consent is not None,
-        allow_private=mailbox.private_host_allowed or settings.MAIL_ALLOW_PRIVATE_HOSTS or _at_own(mailbox),
+        allow_private=_may_be_private(mailbox),
         ca_file=settings.MAIL_CA_FILE,
         max_literal=settings.MAIL_MAX_MESSAGE_BYTES + 1024 * 1024,
     )

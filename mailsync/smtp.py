@@ -1,12 +1,13 @@
-"""The outgoing server: a checked connection and a sign-in. No Django, no models.
+"""The outgoing server: a checked connection, a sign-in, and a letter handed over. No Django, no models.
 
 Beside mailsync.imap and independent of it; the TLS context comes from the caller.
 """
 
+import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,14 +15,69 @@ from mailsync import netguard
 from mailsync.sasl import choose
 
 CONNECT_TIMEOUT = 20.0
+ANSWER_TIMEOUT = 60.0
+# RFC 5321 4.5.3.2.6 asks for ten minutes after the final dot; a worker's turn is not longer than that.
+FINAL_TIMEOUT = 240.0
 
 
 class SmtpTrouble(Exception):
-    """What is wrong with the outgoing server; `sentence` may be shown and holds no secret."""
+    """What is wrong with the outgoing server; `sentence` may be shown and holds no secret.
 
-    def __init__(self, sentence: str) -> None:
+    `login` says that it is the sign-in: trying again only locks people out.
+    """
+
+    def __init__(self, sentence: str, *, login: bool = False) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.login = login
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A server's answer about one recipient."""
+
+    code: int
+    words: str
+
+    @property
+    def is_final(self) -> bool:
+        """5xx; anything else may be another answer later (RFC 5321 4.2.1)."""
+        return self.code >= 500
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server has taken it, for all but those in `turned_down`."""
+
+    turned_down: Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nobody gets it. `kind`: sender | recipients | size | content."""
+
+    sentence: str
+    kind: str
+    turned_down: Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing has left; worth another try. `kind`: login | server | recipients."""
+
+    sentence: str
+    kind: str
+    turned_down: Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """The whole text has left and the server's word about it has not come."""
+
+    sentence: str
+
+
+Outcome = Accepted | Refused | Later | Unsure
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +104,149 @@ def try_login(credentials: SmtpCredentials) -> None:
     """Connect, protect and sign in; nothing is sent. Raises SmtpTrouble."""
     with _translated(credentials), _connected(credentials, CONNECT_TIMEOUT) as server:
         _sign_in(server, credentials)
+
+
+def deliver(
+    credentials: SmtpCredentials,
+    raw: bytes,
+    sender: str,
+    recipients: Sequence[str],
+    *,
+    before_the_end: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Hand one message over, once. Never raises for what a server does.
+
+    `raw` has CRLF and no Bcc; addresses are as on the wire. `before_the_end` is called when the text is out and only
+    its final dot is not: what it raises ends the connection without it, and nobody gets the message (RFC 5321
+    4.1.1.4: a server must not act on a text without its end).
+    """
+    handing = _HandingOver(raw, sender, recipients, before_the_end)
+    if handing.fault:
+        return handing.fault
+    outcome: Outcome | None = None
+    try:
+        with _translated(credentials), _connected(credentials, CONNECT_TIMEOUT) as server:
+            _sign_in(server, credentials)
+            server.set_timeout(ANSWER_TIMEOUT)
+            outcome = handing.over(server)
+    except SmtpTrouble as error:
+        # What breaks while we say goodbye changes nothing.
+        return outcome or Later(error.sentence, "login" if error.login else "server", {})
+    return outcome
+
+
+class _HandingOver:
+    """One message on its way through one connection."""
+
+    def __init__(
+        self, raw: bytes, sender: str, recipients: Sequence[str], before_the_end: Callable[[], None]
+    ) -> None:
+        self.raw = raw if raw.endswith(b"\r\n") else raw + b"\r\n"
+        self.sender = sender
+        self.recipients = recipients
+        self.before_the_end = before_the_end
+        self.turned_down: dict[str, Answer] = {}
+
+    @property
+    def fault(self) -> Refused | None:
+        """What no server is asked about: a bare CR or LF may end the text early at the next one (smuggling), and a
+        line break in an address would be a command."""
+        if _BARE.search(self.raw):
+            return Refused("The text holds a bare line break or a NUL.", "content", {})
+        if not _PATH.fullmatch(self.sender):
+            return Refused("The sender's address is none.", "sender", {})
+        if not self.recipients or not all(_PATH.fullmatch(address) for address in self.recipients):
+            return Refused("A recipient's address is none.", "recipients", {})
+        return None
+
+    def over(self, server: "_Connection") -> Outcome:
+        return self._announce(server) or self._name_recipients(server) or self._give(server)
+
+    def _announce(self, server: "_Connection") -> Outcome | None:
+        header = self.raw.partition(b"\r\n\r\n")[0]
+        needs_utf8 = not all(address.isascii() for address in (self.sender, *self.recipients))
+        if (needs_utf8 or not header.isascii()) and not server.has_extn("smtputf8"):
+            return Refused("The outgoing server takes no addresses with such letters.", "recipients", {})
+        if not self.raw.isascii() and not server.has_extn("8bitmime"):
+            return Refused("The outgoing server takes only 7-bit text.", "content", {})
+        limit = server.esmtp_features.get("size", "")
+        if limit.isdecimal() and 0 < int(limit) < len(self.raw):
+            return Refused(
+                f"The letter has {_megabytes(len(self.raw))}, and the outgoing server takes {_megabytes(int(limit))}.",
+                "size",
+                {},
+            )
+        return self._sender_taken(server, needs_utf8=needs_utf8 or not header.isascii())
+
+    def _sender_taken(self, server: "_Connection", *, needs_utf8: bool) -> Outcome | None:
+        options = [f"SIZE={len(self.raw)}"] if server.has_extn("size") else []
+        options += [] if self.raw.isascii() else ["BODY=8BITMIME"]
+        options += ["RET=HDRS"] if server.has_extn("dsn") else []
+        if needs_utf8:
+            options.append("SMTPUTF8")
+            server.command_encoding = "utf-8"
+        # Not smtplib's mail() and rcpt(), which parse the address once more and may send another one.
+        answer = _answer(*server.docmd(" ".join([f"MAIL FROM:<{self.sender}>", *options])))
+        if answer.code // 100 == 2:
+            return None
+        sentence = f"The outgoing server refuses the sender: “{answer.words}”."
+        # 552: too much of it (RFC 1870 6.1)
+        kind = "size" if answer.code == 552 else "sender"
+        return Refused(sentence, kind, {}) if answer.is_final else Later(sentence, "server", {})
+
+    def _name_recipients(self, server: "_Connection") -> Outcome | None:
+        options = ["NOTIFY=FAILURE,DELAY"] if server.has_extn("dsn") else []
+        for address in self.recipients:
+            answer = _answer(*server.docmd(" ".join([f"RCPT TO:<{address}>", *options])))
+            if answer.code // 100 != 2:
+                self.turned_down[address] = answer
+            if answer.code == 421:
+                return Later(f"The outgoing server closes: “{answer.words}”.", "server", {})
+        if len(self.turned_down) < len(self.recipients):
+            return None
+        words = next(iter(self.turned_down.values())).words
+        sentence = f"The outgoing server refuses the recipients: “{words}”."
+        if all(answer.is_final for answer in self.turned_down.values()):
+            return Refused(sentence, "recipients", self.turned_down)
+        return Later(sentence, "recipients", self.turned_down)
+
+    def _give(self, server: "_Connection") -> Outcome:
+        answer = _answer(*server.docmd("DATA"))
+        if answer.code != 354:
+            return self._turned_down(answer)
+        server.send(re.sub(rb"(?m)^\.", b"..", self.raw))
+        self.before_the_end()
+        try:
+            server.set_timeout(FINAL_TIMEOUT)
+            server.send(b".\r\n")
+            answer = _answer(*server.getreply())
+        except (OSError, smtplib.SMTPException):
+            return Unsure(
+                "The connection ended before the outgoing server said whether it has taken the letter."
+            )
+        if answer.code // 100 == 2:
+            return Accepted(self.turned_down)
+        if answer.code // 100 in (4, 5):
+            return self._turned_down(answer)
+        return Unsure("The outgoing server's answer about the letter makes no sense.")
+
+    def _turned_down(self, answer: Answer) -> Outcome:
+        sentence = f"The outgoing server answers: “{answer.words}”."
+        if not answer.is_final:
+            return Later(sentence, "server", {})
+        return Refused(sentence, "size" if answer.code == 552 else "content", self.turned_down)
+
+
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
+_PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
+
+
+def _answer(code: int, words: bytes) -> Answer:
+    return Answer(code, _said(words))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB"
 
 
 def _sign_in(server: "_Connection", credentials: SmtpCredentials) -> None:
@@ -95,6 +294,11 @@ class _Connection(smtplib.SMTP):
         self._credentials = credentials
         super().__init__(credentials.host, credentials.port, timeout=timeout)
 
+    def set_timeout(self, seconds: float) -> None:
+        """For the answers from now on."""
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         asked = self._credentials
         plain = netguard.connect(host, port, allow_private=asked.allow_private, timeout=timeout)
@@ -108,7 +312,8 @@ def _translated(credentials: SmtpCredentials) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, smtplib.SMTPException) as error:
-        raise SmtpTrouble(_sentence(error, credentials)) from None
+        login = isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500
+        raise SmtpTrouble(_sentence(error, credentials), login=login) from None
 
 
 def _sentence(error: Exception, credentials: SmtpCredentials) -> str:  # noqa: C901 (one line a case)

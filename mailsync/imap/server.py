@@ -334,6 +334,31 @@ class ImapServer:
                 self._delete(chunk)
         return new
 
+    def with_message_id(self, message_id: str) -> list[int]:
+        """UIDs of the open folder that are not deleted and whose Message-ID contains this text."""
+        found = self.session.command(
+            "UID",
+            b"SEARCH",
+            b"UNDELETED",
+            b"HEADER",
+            b"Message-ID",
+            quoted(message_id.encode()),
+            answer="SEARCH",
+        )
+        return sorted(int(word) for line in found for word in (line or b"").split() if word.isdigit())
+
+    def append(self, name: bytes, raw: bytes, *, flags: Iterable[str], at: datetime | None) -> int | None:
+        """Put a message into a folder; its UID where the server tells it (APPENDUID, RFC 4315 3).
+
+        Raises CommandRefused. After Broken or Unreachable it may be there: look first.
+        """
+        when = [quoted(_date_time(at))] if at else []
+        self.session.imap.untagged_responses.pop("APPENDUID", None)
+        self.session.append(quoted(name), flag_list(flags), *when, raw=raw)
+        told = self.session.imap.untagged_responses.pop("APPENDUID", None)
+        words = (told[-1] or b"").split() if told else []
+        return int(words[1]) if len(words) == 2 and words[1].isdigit() else None
+
     def delete_copied(self, uids: Iterable[int]) -> None:
         """The second half of a move without MOVE, when the copy is known to be there."""
         for chunk in uid_chunks(uids):
@@ -406,6 +431,12 @@ def _downwards(exists: int, size: int) -> list[bytes]:
 def imap_date(day: date) -> bytes:
     """RFC 9051 9, date: 1-Feb-2026."""
     return f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode()
+
+
+def _date_time(at: datetime) -> bytes:
+    """RFC 9051 9, date-time."""
+    at = at.astimezone(UTC)
+    return f"{at.day:02}-{_MONTHS[at.month - 1]}-{at.year:04} {at:%H:%M:%S} +0000".encode()
 
 
 def _status(said: Mapping[str, int]) -> Status | None:

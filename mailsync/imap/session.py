@@ -205,6 +205,16 @@ class Session:
             found = self.imap.untagged_responses.pop(answer, [])
         return list(found)
 
+    def append(self, *arguments: bytes, raw: bytes) -> None:
+        """APPEND with its literal, which goes out when the server asks for it (RFC 9051 6.3.12).
+
+        Raises ForbiddenText for a NUL, which no literal may hold.
+        """
+        if b"\0" in raw:
+            raise ForbiddenText("NUL in a message")
+        self.imap.literal = raw
+        self.receive(self.send("APPEND", *arguments))
+
     def _complete(self, name: str, tag: bytes) -> tuple[str, list[Any]]:
         """imaplib's way, except that BAD is an answer like NO: the session lives on (G08)."""
         self.imap._check_bye()

@@ -215,8 +215,6 @@ class Dispatch(models.Model):
     hinted_until = models.DateTimeField(null=True)
     leased_until = models.DateTimeField(null=True)
     epoch = models.PositiveBigIntegerField(default=0)
-    # Tries in a row that did not even reach the server's word about a letter.
-    failures = models.PositiveIntegerField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="dispatch_due", condition=Q(due_at__isnull=False))]

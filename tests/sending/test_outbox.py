@@ -11,23 +11,10 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import outbox, quota
-from mailsync.models import Dispatch, Mailbox, Operation, Outgoing, OutgoingState
+from mailsync.models import Dispatch, Operation, Outgoing, OutgoingState
 from mailsync.outbox import CannotSend, SavedElsewhere
+from tests.sending.conftest import draft
 from tests.world import World
-
-ZOE = ["Zoe Zander", "zoe@elsewhere.example"]
-
-
-@pytest.fixture
-def writing(world: World) -> World:
-    with world.acting():
-        Mailbox.objects.update(smtp_host="127.0.0.1")
-    return world
-
-
-def draft(world: World, **fields: object) -> Outgoing:
-    given = {"to": [ZOE], "subject": "Offer", "html": "<p>Dear Zoe</p>"} | fields
-    return outbox.start(world.ann_box, by=world.ann, **given)
 
 
 def test_ann_writes_sends_and_takes_back_within_ten_seconds(writing: World) -> None:

@@ -12,12 +12,13 @@ from mailsync.models import LedgerEntry, Outgoing, OutgoingState
 from mailsync.quota import QuotaUsedUp
 from plans.models import PlanLimits
 from plans.subscriptions import change_plan
-from tests.sending.test_outbox import at_once, draft, writing  # noqa: F401 (a fixture)
+from tests.sending.conftest import draft
+from tests.sending.test_outbox import at_once
 from tests.world import World
 
 
 @pytest.fixture
-def ten(writing: World) -> World:  # noqa: F811
+def ten(writing: World) -> World:
     PlanLimits.objects.filter(plan="professional").update(outgoing_per_month=10)
     return writing
 

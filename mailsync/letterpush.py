@@ -1,0 +1,178 @@
+"""Push, for letters: the server's copy of a draft is replaced, that of a sent letter is in Sent exactly once.
+
+By effect: whatever happened before (a worker that died, an answer that was lost, a provider that files sent mail by
+itself), the folder is looked through for the letter's Message-ID first. What another program made of a draft stands
+beside ours, never below it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import F
+from django.utils import timezone
+
+from mailsync import filing, lettering, outbox, replica
+from mailsync.imap.errors import CommandRefused
+from mailsync.mime import parse
+from mailsync.mime.build import Unfit
+from mailsync.models import Folder, Operation, Outgoing, OutgoingState, Placement, SentCopies, SpecialUse
+from mailsync.run import Run
+
+# How long a provider that files sent mail by itself may take for it.
+FILED_WITHIN = timedelta(minutes=5)
+MOST_LOOKED_FOR = 10  # drafts a run
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a letter in a folder of the server. `revision` is None where another program has written it."""
+
+    uid: int
+    revision: int | None
+
+
+def send(run: Run, operation: Operation) -> None:
+    """Make the server's copies as the letter is now. Raises CommandRefused or FolderGone."""
+    with replica.writing(run.lease):
+        letters = Outgoing.objects.select_related("mailbox", "body").prefetch_related("attachments__blob")
+        letter = letters.filter(operations=operation).first()
+        folders = {folder.special_use: folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
+    if letter is None:
+        return
+    drafts, sent = folders.get(SpecialUse.DRAFTS), folders.get(SpecialUse.SENT)
+    if letter.state == OutgoingState.SENT and sent is not None:
+        _file_sent(run, letter, bytes(sent.name))
+    if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
+        _remove_draft(run, letter, bytes(drafts.name))
+    if letter.state == OutgoingState.DRAFT and drafts is not None:
+        _file_draft(run, letter, bytes(drafts.name))
+
+
+def look(run: Run) -> None:
+    """After the pull: what the server's folders tell about letters that are unsure, or drafts that are not there."""
+    with replica.writing(run.lease):
+        _settle_unsure(run)
+        lost = _drafts_not_there(run)
+    for letter, folder in lost:
+        uidvalidity, copies = _copies(run, letter, bytes(folder.name))
+        if uidvalidity == letter.copy_uidvalidity and all(copy.revision is None for copy in copies):
+            _given_up_elsewhere(run, letter)
+
+
+def _file_sent(run: Run, letter: Outgoing, name: bytes) -> None:
+    if letter.mailbox.sent_copies == SentCopies.SERVER:
+        return
+    _uidvalidity, copies = _copies(run, letter, name)
+    if copies:
+        return
+    since = timezone.now() - (letter.sent_at or timezone.now())
+    if filing.server_files(letter.mailbox) and since < FILED_WITHIN:
+        raise CommandRefused("The provider has not put the letter into Sent yet.", final=False)
+    run.server.append(name, lettering.sent(letter), flags=["\\Seen"], at=letter.sent_at)
+
+
+def _remove_draft(run: Run, letter: Outgoing, name: bytes) -> None:
+    if letter.copy_revision is None:
+        return
+    uidvalidity, copies = _copies(run, letter, name)
+    run.server.expunge([copy.uid for copy in copies if _is_ours(letter, copy, uidvalidity)])
+    _note(run, letter, copy_uidvalidity=None, copy_uid=None, copy_revision=None)
+
+
+def _file_draft(run: Run, letter: Outgoing, name: bytes) -> None:
+    uidvalidity, copies = _copies(run, letter, name)
+    ours = [copy for copy in copies if _is_ours(letter, copy, uidvalidity)]
+    if len(ours) < len(copies) and not _part_ways(run, letter):
+        return
+    current = [copy.uid for copy in ours if copy.revision == letter.revision and len(ours) == len(copies)]
+    uid = max(current) if current else _append_draft(run, letter, name)
+    run.server.expunge([copy.uid for copy in ours if copy.uid != uid])
+    _note(run, letter, copy_uidvalidity=uidvalidity, copy_uid=uid, copy_revision=letter.revision)
+
+
+def _append_draft(run: Run, letter: Outgoing, name: bytes) -> int | None:
+    try:
+        raw = lettering.draft(letter)
+    except Unfit as error:
+        raise CommandRefused(str(error), final=True) from None
+    told = run.server.append(name, raw, flags=["\\Draft", "\\Seen"], at=letter.updated_at)
+    if told is not None:
+        return told
+    _uidvalidity, copies = _copies(run, letter, name)
+    return max((copy.uid for copy in copies if copy.revision == letter.revision), default=None)
+
+
+def _part_ways(run: Run, letter: Outgoing) -> bool:
+    """Another program has edited the draft: theirs keeps the name, ours goes on under a new one. Both stay."""
+    with replica.writing(run.lease):
+        letter.message_id = outbox.new_message_id(letter.from_address)
+        mine = Outgoing.objects.filter(pk=letter.pk, state=OutgoingState.DRAFT)
+        return bool(mine.update(message_id=letter.message_id))
+
+
+def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:
+    """The folder's UIDVALIDITY, and what lies in it under the letter's Message-ID."""
+    opened = run.server.open(name)
+    headers = run.server.headers(run.server.with_message_id(letter.message_id))
+    found = [
+        Copy(uid, _revision(header))
+        for uid, header in sorted(headers.items())
+        if parse.message_id(header) == letter.message_id
+    ]
+    return opened.uidvalidity, found
+
+
+def _revision(header: bytes) -> int | None:
+    said = dict(parse.header_fields(header)).get(lettering.REVISION_FIELD, "")
+    return int(said) if said.isdecimal() and len(said) < 10 else None
+
+
+def _is_ours(letter: Outgoing, copy: Copy, uidvalidity: int) -> bool:
+    """By our field, or as the one that was taken over from another program."""
+    return copy.revision is not None or (letter.copy_uidvalidity, letter.copy_uid) == (uidvalidity, copy.uid)
+
+
+def _note(run: Run, letter: Outgoing, **columns: int | None) -> None:
+    with replica.writing(run.lease):
+        Outgoing.objects.filter(pk=letter.pk).update(**columns)
+
+
+def _settle_unsure(run: Run) -> None:
+    """A mail of this name anywhere but in Drafts, in whatever mailbox of the company, has been through a server."""
+    unsure = Outgoing.objects.filter(mailbox=run.mailbox_id, state=OutgoingState.UNSURE)
+    for letter in unsure:
+        places = Placement.objects.filter(
+            message__mailbox__account=letter.account_id, message__message_id=letter.message_id
+        )
+        seen = places.exclude(folder__special_use=SpecialUse.DRAFTS).order_by("received_at").first()
+        if seen is not None:
+            outbox.it_arrived(letter, at=seen.received_at)
+
+
+def _drafts_not_there(run: Run) -> list[tuple[Outgoing, Folder]]:
+    """Drafts that the server had as they are now, whose place in the Drafts folder is gone from here."""
+    folder = Folder.objects.filter(mailbox=run.mailbox_id, special_use=SpecialUse.DRAFTS).first()
+    if folder is None or folder.full_at is None:
+        return []
+    filed = Outgoing.objects.filter(
+        mailbox=run.mailbox_id,
+        state=OutgoingState.DRAFT,
+        copy_uidvalidity=folder.uidvalidity,
+        copy_uid__lte=folder.uid_seen,
+        copy_revision=F("revision"),
+    )
+    there = Placement.objects.filter(folder=folder).values("uid")
+    return [(letter, folder) for letter in filed.exclude(copy_uid__in=there)[:MOST_LOOKED_FOR]]
+
+
+def _given_up_elsewhere(run: Run, letter: Outgoing) -> None:
+    """Deleted, sent or edited by another program, and not touched here since: here it can still be had back."""
+    with replica.writing(run.lease):
+        same = Outgoing.objects.filter(pk=letter.pk, state=OutgoingState.DRAFT, revision=letter.revision)
+        same.update(
+            state=OutgoingState.DISCARDED,
+            copy_uidvalidity=None,
+            copy_uid=None,
+            copy_revision=None,
+            updated_at=timezone.now(),
+        )

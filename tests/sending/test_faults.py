@@ -1,0 +1,128 @@
+"""Whatever goes wrong at the outgoing server or in the worker: once, or not known to be, and never twice."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from mailsync import quota
+from mailsync.models import Outgoing, OutgoingState
+from tests.rigs.smtp import Fault
+from tests.rigs.smtp import Outgoing as Post
+from tests.sending.conftest import due_now, queued, work
+from tests.world import World
+
+SENT, REFUSED, UNSURE, WAITS = "sent", "refused", "unsure", "queued"
+TABLE = {
+    Fault.NONE: SENT, Fault.QUIT: SENT,
+    Fault.CONNECT: WAITS, Fault.BUSY: WAITS, Fault.EHLO: WAITS, Fault.LOGIN: WAITS, Fault.LOGIN_LATER: WAITS,
+    Fault.MAIL_LATER: WAITS, Fault.RCPT_LATER: WAITS, Fault.RCPT_CLOSED: WAITS, Fault.DATA_CLOSED: WAITS,
+    Fault.DATA_LATER: WAITS, Fault.DATA_NONSENSE: WAITS, Fault.DOT_LATER: WAITS,
+    Fault.MAIL_REFUSED: REFUSED, Fault.RCPT_REFUSED: REFUSED, Fault.DATA_REFUSED: REFUSED, Fault.DOT_REFUSED: REFUSED,
+    # A short text and its dot are on the wire before we hear that nobody reads them.
+    Fault.IN_TEXT: UNSURE, Fault.DOT_LOST: UNSURE, Fault.DOT_TAKEN: UNSURE, Fault.DOT_NONSENSE: UNSURE,
+}  # fmt: skip
+
+
+def test_the_table_names_every_fault() -> None:
+    assert set(TABLE) == set(Fault)
+
+
+def test_each_fault_ends_as_the_table_says(writing: World, post: Post) -> None:
+    for fault, state in TABLE.items():
+        post.faults = [fault]
+        letter = work(queued(writing, subject=fault.value, origin="crm"))
+        assert letter.state == state, fault
+        assert bool(letter.error) == (state != SENT), fault
+        times = Counter(each.message_id for each in post.delivered)[letter.message_id]
+        assert times == {SENT: 1, REFUSED: 0, WAITS: 0}.get(state, times), fault
+        if state == WAITS:
+            assert work(due_now(letter)).state == SENT, fault
+        elif state == UNSURE:
+            assert work(due_now(letter)).state == UNSURE, fault
+        times = Counter(each.message_id for each in post.delivered)[letter.message_id]
+        assert times <= 1, fault
+        assert (times == 1) or letter.state in (REFUSED, UNSURE), fault
+        now = letter.ledger.model.objects.filter(outgoing=letter)
+        assert sum(now.values_list("count", flat=True)) == (0 if state == REFUSED else 1), fault
+
+
+class Killed(BaseException):
+    """The worker is gone: nothing of its own code runs any more."""
+
+
+class Scythe:
+    """Kills the worker before its n-th statement for the database."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+        return execute(sql, params, many, context)
+
+
+def reap(letter: Outgoing, at: int) -> bool:
+    """Work until killed; whether the worker lived."""
+    with connection.execute_wrapper(Scythe(at)):
+        try:
+            work(letter)
+        except Killed:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("fault", "stride"),
+    [
+        (Fault.NONE, 5),
+        pytest.param(Fault.NONE, 1, marks=pytest.mark.slow),
+        pytest.param(Fault.RCPT_LATER, 1, marks=pytest.mark.slow),
+        pytest.param(Fault.DOT_TAKEN, 1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_killed_at_any_statement_sends_once_or_does_not_know(
+    writing: World, post: Post, fault: Fault, stride: int
+) -> None:
+    step, lived, letters = 1 - stride, False, 0
+    states: Counter[str] = Counter()
+    while not lived:
+        step, letters = step + stride, letters + 1
+        letter = queued(writing, origin="crm", subject=f"Killed at {step}")
+        post.faults = [fault]
+        lived = reap(letter, step)
+        letter.refresh_from_db()
+        post.faults = []
+        for _ in range(3):
+            if letter.state not in (SENT, UNSURE):
+                work(due_now(letter))
+        times = Counter(each.message_id for each in post.delivered)[letter.message_id]
+        states[letter.state] += 1
+        assert (letter.state, times) in {(SENT, 1), (UNSURE, 1), (UNSURE, 0)}, f"killed at {step}"
+    assert step > 20
+    assert states[SENT] > states[UNSURE]
+    assert quota.usage(writing.acme, letter.created_at).used == letters
+
+
+def test_who_cannot_be_written_to_does_not_keep_the_others_waiting(writing: World, post: Post) -> None:
+    to = [["", f"{name}@elsewhere.example"] for name in ("zoe", "gone", "grey")]
+    post.answers = {
+        "gone@elsewhere.example": ["550 5.1.1 no such user"],
+        "grey@elsewhere.example": ["450 later"],
+    }
+    letter = work(queued(writing, to=to, origin="crm"))
+    assert (letter.state, letter.accepted) == (OutgoingState.QUEUED, ["zoe@elsewhere.example"])
+    letter = work(due_now(letter))
+    assert (letter.state, letter.accepted) == (
+        OutgoingState.SENT,
+        ["zoe@elsewhere.example", "grey@elsewhere.example"],
+    )
+    assert letter.refused == {"gone@elsewhere.example": "5.1.1 no such user"}
+    assert [each.recipients for each in post.delivered] == [
+        ("zoe@elsewhere.example",),
+        ("grey@elsewhere.example",),
+    ]
+    assert quota.usage(writing.acme, letter.created_at).used == 2
