@@ -47,6 +47,7 @@ class SavedElsewhere(Exception):
         self.current = current
 
 
+@transaction.atomic
 def start(
     mailbox: Mailbox, *, by: Employee | None, origin: str = "webmail", message_id: str = "", **fields: Any
 ) -> Outgoing:
@@ -55,7 +56,8 @@ def start(
     _check(fields)
     fields.setdefault("from_address", mailbox.address)
     fields.setdefault("from_name", mailbox.sender_name)
-    return Outgoing.objects.create(
+    schedule.lock([mailbox.pk])
+    letter = Outgoing.objects.create(
         account_id=mailbox.account_id,
         mailbox=mailbox,
         by=by,
@@ -63,6 +65,8 @@ def start(
         message_id=message_id or new_message_id(fields["from_address"]),
         **fields,
     )
+    filing.ask(letter)
+    return letter
 
 
 @transaction.atomic

@@ -1,0 +1,277 @@
+"""What lies on the mail server of a letter: its draft once, its sent copy once, the mark on what it answers."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from mailsync import bounces, outbox, schedule
+from mailsync.models import DeliveryReport, Mailbox, Outgoing, OutgoingState, SentCopies
+from tests.engine.conftest import Box, connect
+from tests.rigs import smtp
+from tests.rigs.mailserver import MailServer
+from tests.rigs.proxy import Proxy, line_to
+from tests.rigs.smtp import Fault
+from tests.sending.conftest import ZOE, due_now, work
+from tests.sending.test_faults import Killed, Scythe
+from tests.world import World
+
+
+@pytest.fixture
+def post(settings: Any) -> Iterator[smtp.Outgoing]:
+    settings.MAIL_SEND_PER_MINUTE = 10_000
+    with smtp.outgoing_server() as server:
+        yield server
+
+
+@pytest.fixture
+def box(world: World, dovecot: MailServer, post: smtp.Outgoing) -> Box:
+    made = connect(world, dovecot, smtp_host="127.0.0.1", smtp_port=post.port, smtp_security="none")
+    made.sync()
+    return made
+
+
+def write(box: Box, **fields: Any) -> Outgoing:
+    given: dict[str, Any] = {"to": [ZOE], "subject": "Offer", "html": "<p>Dear Zoe</p>"} | fields
+    with box.acting():
+        return outbox.start(box.mailbox, by=box.world.ann, **given)
+
+
+def save(box: Box, letter: Outgoing, **fields: Any) -> Outgoing:
+    with box.acting():
+        return outbox.save(letter, revision=letter.revision, **fields)
+
+
+def send(box: Box, letter: Outgoing) -> Outgoing:
+    with box.acting():
+        return work(due_now(outbox.queue(letter, by=box.world.ann, key="")))
+
+
+def again(box: Box, letter: Outgoing) -> Outgoing:
+    with box.acting():
+        letter.refresh_from_db()
+    return letter
+
+
+def on_server(box: Box, folder: str) -> list[bytes]:
+    """The messages of a folder as another program reads them."""
+    with box.dovecot.imap(box.login) as client:
+        assert client.select(folder, readonly=True)[0] == "OK"
+        _, parts = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
+        return [part[1] for part in parts if isinstance(part, tuple) and b"\\Deleted" not in part[0]]
+
+
+def test_a_sent_letter_is_in_sent_once_and_marks_what_it_answers(box: Box, post: smtp.Outgoing) -> None:
+    box.deliver("Question")
+    box.sync()
+    question = box.one("Question").message
+    letter = write(
+        box, subject="Re: Question", how="reply", answers=question, bcc=[["", "boss@acme.example"]],
+        in_reply_to=f"<{question.message_id}>", references=f"<{question.message_id}>",
+    )  # fmt: skip
+    letter = send(box, letter)
+    assert letter.state == OutgoingState.SENT
+    box.sync()
+    box.sync()
+    [copy] = on_server(box, "Sent")
+    assert b"Bcc: boss@acme.example" in copy
+    [delivery] = post.delivered
+    assert delivery.recipients == ("zoe@elsewhere.example", "boss@acme.example")
+    assert b"boss@" not in delivery.raw
+    assert copy.replace(b"Bcc: boss@acme.example\r\n", b"") == delivery.raw
+    assert [p.message.message_id for p in box.placements("Sent")] == [letter.message_id]
+    assert "\\Seen" in box.placements("Sent")[0].flags
+    [flags] = box.dovecot.uids(box.login).values()
+    assert "\\Answered" in flags
+    box.assert_equal()
+
+
+@pytest.mark.parametrize("choice", list(SentCopies))
+def test_who_files_the_sent_copy(box: Box, choice: SentCopies) -> None:
+    """The server did, whatever was believed of it: no second one. It did not: ours, unless a person said it does."""
+    with box.acting():
+        Mailbox.objects.filter(pk=box.mailbox.pk).update(sent_copies=choice)
+    filed = send(box, write(box, subject="Filed by the server"))
+    box.dovecot.append(box.login, bytes(filed.header or b"") + b"Dear Zoe\r\n", folder="Sent")
+    send(box, write(box, subject="Not filed"))
+    box.sync()
+    box.sync()
+    expected = (
+        ["Filed by the server"] if choice == SentCopies.SERVER else ["Filed by the server", "Not filed"]
+    )
+    assert sorted(box.subjects("Sent")) == expected
+
+
+def test_a_draft_is_on_the_server_once_however_often_it_is_saved(box: Box) -> None:
+    letter = write(box, subject="First words")
+    box.sync()
+    letter = save(box, again(box, letter), subject="Second words", to=[["", "not yet an addr"]])
+    letter = save(box, letter, subject="Third words")
+    box.sync()
+    box.sync()
+    [draft] = on_server(box, "Drafts")
+    assert b"Third words" in draft
+    assert box.subjects("Drafts") == ["Third words"]
+    letter = send(box, save(box, again(box, letter), to=[ZOE]))
+    box.sync()
+    assert (on_server(box, "Drafts"), len(on_server(box, "Sent"))) == ([], 1)
+    thrown = write(box, subject="Never mind")
+    box.sync()
+    assert len(on_server(box, "Drafts")) == 1
+    with box.acting():
+        outbox.discard(again(box, thrown))
+    box.sync()
+    assert on_server(box, "Drafts") == []
+
+
+def test_a_draft_that_another_program_edited_stays_beside_ours(box: Box) -> None:
+    letter = write(box, subject="Ours")
+    box.sync()
+    [draft] = on_server(box, "Drafts")
+    theirs = re.sub(rb"X-Mailbound-Revision: \d+\r\n", b"", draft).replace(b"Ours", b"Theirs")
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)", folder="Drafts")
+    box.on_server("EXPUNGE", "1", folder="Drafts")
+    box.dovecot.append(box.login, theirs, folder="Drafts", flags="\\Draft")
+    name = letter.message_id
+    letter = save(box, again(box, letter), subject="Ours, later")
+    box.sync()
+    box.sync()
+    assert sorted(box.subjects("Drafts")) == ["Ours, later", "Theirs"]
+    letter = again(box, letter)
+    assert (letter.state, letter.message_id == name) == (OutgoingState.DRAFT, False)
+
+
+def test_a_draft_that_another_program_deleted_is_gone_here_and_can_be_had_back(box: Box) -> None:
+    letter = write(box, subject="Ours")
+    box.sync()
+    box.sync()
+    box.on_server("STORE", "1", "+FLAGS", "(\\Deleted)", folder="Drafts")
+    box.on_server("EXPUNGE", "1", folder="Drafts")
+    box.sync()
+    letter = again(box, letter)
+    assert letter.state == OutgoingState.DISCARDED
+    with box.acting():
+        outbox.restore(letter)
+    box.sync()
+    assert len(on_server(box, "Drafts")) == 1
+
+
+def test_an_unsure_letter_is_settled_by_what_lies_in_sent(box: Box, post: smtp.Outgoing) -> None:
+    post.faults = [Fault.DOT_TAKEN, Fault.DOT_LOST]
+    arrived, lost = send(box, write(box, subject="Arrived")), send(box, write(box, subject="Lost"))
+    assert (arrived.state, lost.state) == (OutgoingState.UNSURE, OutgoingState.UNSURE)
+    box.dovecot.append(box.login, post.delivered[0].raw, folder="Sent")
+    box.sync()
+    assert again(box, arrived).state == OutgoingState.SENT
+    assert again(box, lost).state == OutgoingState.UNSURE
+    with box.acting():
+        lost = work(due_now(outbox.send_again(lost)))
+    box.sync()
+    box.sync()
+    assert lost.state == OutgoingState.SENT
+    assert sorted(box.subjects("Sent")) == ["Arrived", "Lost"]
+    assert len({each.message_id for each in post.delivered}) == len(post.delivered) == 2
+
+
+BOUNCE = """From: MAILER-DAEMON@acme.example\r
+To: {to}\r
+Subject: Undelivered\r
+Message-ID: <bounce@acme.example>\r
+MIME-Version: 1.0\r
+Content-Type: multipart/report; report-type=delivery-status; boundary="B"\r
+\r
+--B\r
+Content-Type: text/plain\r
+\r
+It failed.\r
+--B\r
+Content-Type: message/delivery-status\r
+\r
+Reporting-MTA: dns; acme.example\r
+\r
+Final-Recipient: rfc822; zoe@elsewhere.example\r
+Action: failed\r
+Status: 5.1.1\r
+Diagnostic-Code: smtp; 550 5.1.1 no such user\r
+\r
+--B\r
+Content-Type: text/rfc822-headers\r
+\r
+Message-ID: <{message_id}>\r
+--B--\r
+"""
+
+
+def test_a_bounce_is_shown_with_the_letter_it_is_about(box: Box) -> None:
+    letter = send(box, write(box))
+    raw = BOUNCE.format(to=box.login, message_id=letter.message_id).encode()
+    box.dovecot.append(box.login, raw)
+    box.dovecot.append(box.login, raw.replace(letter.message_id.encode(), b"somebody@elses.example"))
+    box.sync()
+    with box.acting():
+        [report] = DeliveryReport.objects.all()
+    assert (report.outgoing_id, report.recipient, report.action) == (
+        letter.pk,
+        "zoe@elsewhere.example",
+        "failed",
+    )
+    assert (report.status, report.words) == ("5.1.1", "550 5.1.1 no such user")
+    assert bounces.ACTIONS[0] == report.action
+
+
+# Whatever is lost on the way to the Sent folder
+
+
+@pytest.fixture
+def line(box: Box) -> Iterator[Proxy]:
+    with line_to(box.dovecot.server.host, box.dovecot.port) as proxy, box.acting():
+        Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_host="127.0.0.1", imap_port=proxy.port)
+        yield proxy
+
+
+def test_an_append_that_is_refused_or_whose_answer_is_lost_leaves_one_copy(box: Box, line: Proxy) -> None:
+    lost = (re.compile(rb"\S+ OK \[APPENDUID[^\r\n]*"), b"* BYE lost")
+    table = [
+        ({b"APPEND": b"NO [UNAVAILABLE] not now"}, []),
+        ({}, [lost]),
+        ({b"APPEND": b"NO [OVERQUOTA] full"}, []),
+    ]
+    for number, (answers, rewritten) in enumerate(table):
+        letter = send(box, write(box, subject=f"Letter {number}"))
+        line.answers, line.rewritten = dict(answers), list(rewritten)
+        box.try_sync()
+        line.answers, line.rewritten = {}, []
+        box.sync()
+        box.sync()
+        assert again(box, letter).state == OutgoingState.SENT
+    # A full mailbox is told once, and the letter stays here.
+    assert box.subjects("Sent") == ["Letter 0", "Letter 1"]
+    assert [op.error for op in box.operations() if op.state == "failed"] == ["“[OVERQUOTA] full”"]
+
+
+@pytest.mark.parametrize("stride", [31, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_worker_killed_at_any_statement_files_one_copy(box: Box, stride: int) -> None:
+    letter = write(box, subject="Draft")
+    step, lived, count = 1 - stride, False, 0
+    while not lived:
+        step, count = step + stride, count + 1
+        letter = save(box, again(box, letter), subject=f"Revision {step}")
+        send(box, write(box, subject=f"Letter {step}"))
+        lived = True
+        with box.acting():
+            schedule.wake(box.mailbox.pk)
+        try:
+            with connection.execute_wrapper(Scythe(step)):
+                box.try_sync()
+        except Killed:
+            lived = False
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE mailsync_schedule SET leased_until = now()")
+        box.sync()
+        assert len(on_server(box, "Sent")) == count, f"killed at {step}"
+        assert len(on_server(box, "Drafts")) == 1, f"killed at {step}"
+    assert timedelta() <= timezone.now() - again(box, letter).updated_at
