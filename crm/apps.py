@@ -8,6 +8,7 @@ class CrmConfig(AppConfig):
     name = "crm"
 
     def ready(self) -> None:
-        """Models can be imported only now, and the receiver needs them."""
-        signal = import_string("mailsync.signals.message_arrived")
-        signal.connect(import_string("crm.arrivals.receive"), dispatch_uid="crm")
+        """Models can be imported only now, and the receivers need them."""
+        for signal, receiver in (("message_arrived", "arrivals"), ("letter_sent", "departures")):
+            heard = import_string(f"mailsync.signals.{signal}")
+            heard.connect(import_string(f"crm.{receiver}.receive"), dispatch_uid="crm")

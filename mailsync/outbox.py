@@ -16,10 +16,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import blobs, dispatch, filing, lettering, quota, schedule
+from mailsync import actions, blobs, dispatch, filing, lettering, quota, schedule
 from mailsync.mime import build, parse
-from mailsync.models import Mailbox, Outgoing, OutgoingAttachment, OutgoingState
-from mailsync.signals import letter_queued
+from mailsync.models import How, Mailbox, Message, Outgoing, OutgoingAttachment, OutgoingState, Placement
+from mailsync.signals import letter_sent
 
 # What `save` and `start` may be given.
 WRITABLE = frozenset(
@@ -149,7 +149,6 @@ def _queue(outgoing: Outgoing, by: Employee | None, key: str, send_at: datetime 
     letter.accepted, letter.refused, letter.error, letter.error_kind, letter.tries = [], {}, "", "", 0
     _wait(letter, letter.send_at)
     letter.save()
-    letter_queued.send(Outgoing, outgoing=letter)
     return letter
 
 
@@ -211,8 +210,23 @@ def it_arrived(outgoing: Outgoing, *, at: datetime | None = None) -> Outgoing:
     letter.accepted = [address for address in letter.recipients if address not in letter.refused]
     letter.updated_at = timezone.now()
     letter.save()
-    filing.ask(letter)
+    has_left(letter)
     return letter
+
+
+def has_left(letter: Outgoing) -> None:
+    """What follows when a server has taken a letter, in the transaction that says so; see `lock`."""
+    filing.ask(letter)
+    _mark_answered(letter)
+    letter_sent.send(Outgoing, outgoing=letter)
+
+
+def lock(letter: Outgoing) -> None:
+    """Before the letter's row: the schedules of the mailboxes that this may be about, as every write about mail."""
+    ids = {letter.mailbox_id}
+    if letter.answers_id is not None:
+        ids |= set(Message.objects.filter(pk=letter.answers_id).values_list("mailbox_id", flat=True))
+    schedule.lock(sorted(ids))
 
 
 def new_message_id(address: str) -> str:
@@ -226,9 +240,17 @@ def _check(fields: Iterable[str]) -> None:
         raise TypeError(f"not for people to write: {sorted(unknown)}")
 
 
+def _mark_answered(letter: Outgoing) -> None:
+    """\\Answered (RFC 9051 2.3.2) or $Forwarded on what it answers, wherever that lies now."""
+    if letter.how == How.NEW or letter.answers_id is None:
+        return
+    flag = "$Forwarded" if letter.how == How.FORWARD else "\\Answered"
+    places = list(Placement.objects.filter(message=letter.answers_id).values_list("pk", flat=True))
+    actions.set_flags(places, add=[flag], by=letter.by or letter.mailbox.owner)
+
+
 def _locked(outgoing: Outgoing) -> Outgoing:
-    """After the mailbox's schedule, as every write about mail."""
-    schedule.lock([outgoing.mailbox_id])
+    lock(outgoing)
     return (
         Outgoing.objects.select_for_update(of=("self",))
         .select_related("account", "mailbox")

@@ -15,12 +15,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import tenancy
-from mailsync import actions, blobs, dispatch, filing, quota, schedule, secrets, smtp
+from mailsync import blobs, dispatch, outbox, quota, schedule, secrets, smtp
 from mailsync.dispatch import Turn, TurnLost
 from mailsync.imap.errors import Refused as LoginRefused
 from mailsync.imap.errors import ServerError
 from mailsync.mime.build import wire_address
-from mailsync.models import How, Message, Outgoing, OutgoingState, Placement
+from mailsync.models import Outgoing, OutgoingState
 from mailsync.signing_in import smtp_credentials
 from mailsync.smtp import Accepted, Answer, Later, Outcome, Refused, Unsure
 
@@ -131,7 +131,7 @@ def _remaining(letter: Outgoing) -> dict[str, str]:
 def _settle(turn: Turn, taken: Outgoing, outcome: Outcome) -> datetime | None:
     """Write down what became of it, and what follows from that; until when the server is left alone."""
     with dispatch.writing(turn):
-        schedule.lock(sorted({turn.mailbox_id, *_mailbox_of_answered(taken)}))
+        outbox.lock(taken)
         letter = (
             Outgoing.objects.select_for_update(of=("self",))
             .select_related("account", "mailbox__owner")
@@ -148,8 +148,7 @@ def _settle(turn: Turn, taken: Outgoing, outcome: Outcome) -> datetime | None:
                 _unsure(letter, outcome.sentence)
         _save(letter)
         if letter.state == OutgoingState.SENT:
-            filing.ask(letter)
-            _mark_answered(letter)
+            outbox.has_left(letter)
     return letter.due_at if isinstance(outcome, Later) and outcome.kind != "recipients" else None
 
 
@@ -216,21 +215,6 @@ def _save(letter: Outgoing) -> None:
             "updated_at",
         ]
     )  # fmt: skip
-
-
-def _mailbox_of_answered(letter: Outgoing) -> list[int]:
-    if letter.answers_id is None:
-        return []
-    return list(Message.objects.filter(pk=letter.answers_id).values_list("mailbox_id", flat=True))
-
-
-def _mark_answered(letter: Outgoing) -> None:
-    """\\Answered (RFC 9051 2.3.2) or $Forwarded on what it answers, wherever that lies now."""
-    if letter.how == How.NEW or letter.answers_id is None:
-        return
-    flag = "$Forwarded" if letter.how == How.FORWARD else "\\Answered"
-    places = list(Placement.objects.filter(message=letter.answers_id).values_list("pk", flat=True))
-    actions.set_flags(places, add=[flag], by=letter.by or letter.mailbox.owner)
 
 
 def _sent_within_a_minute(mailbox_id: int, now: datetime) -> int:

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mailsync', '0014_let_surplus_mailboxes_rest'),
+        ('mailsync', '0015_sign_letters_and_send_under_aliases'),
     ]
 
     operations = [

@@ -1,0 +1,144 @@
+"""Hostile text in every field of a letter, at an outgoing server that writes down all that it is told."""
+
+import email
+import json
+import re
+import ssl
+from email import policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from mailsync import outbox, smtp
+from mailsync.outbox import CannotSend
+from mailsync.smtp import Accepted, Refused, SmtpCredentials
+from tests.rigs.smtp import Outgoing as Post
+from tests.rigs.smtp import outgoing_server
+from tests.sending.conftest import ZOE, draft, due_now, work
+from tests.world import World
+
+QUICK = ("smtp-header", "smtp-address", "attachment-name")
+
+
+@pytest.fixture(params=["mail", pytest.param("all", marks=pytest.mark.slow)])
+def rows(request: pytest.FixtureRequest, corpus: Path) -> list[str]:
+    """Hostile texts; in the quick suite every other one of those that were made for mail."""
+    lines = (corpus / "vectors" / "injection.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    if request.param == "all":
+        return [row["input"] for row in found]
+    return [row["input"] for row in found if row["kind"] in QUICK][::2]
+
+
+FIELDS: dict[str, Any] = {
+    "subject": lambda text: {"subject": text},
+    "from_name": lambda text: {"from_name": text[:200]},
+    "name": lambda text: {"to": [[text, ZOE[1]]]},
+    "address": lambda text: {"to": [ZOE, ["", text]]},
+    "cc": lambda text: {"cc": [["", f"{text}@elsewhere.example"]]},
+    "bcc": lambda text: {"bcc": [[text, f"a{text}"]]},
+    "sender": lambda text: {"from_address": text[:254]},
+    "in_reply_to": lambda text: {"in_reply_to": f"<{text}@x.example>", "references": text},
+    "html": lambda text: {"html": f"<p>{text}</p>"},
+    "text": lambda text: {"html": "", "text": text},
+}
+USUAL = {
+    "from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references", "mime-version", "content-type",
+    "content-transfer-encoding",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_makes_a_header_a_recipient_or_a_command(
+    writing: World, post: Post, field: str, rows: list[str]
+) -> None:
+    left = 0
+    for row in rows:
+        letter = draft(writing, **FIELDS[field](row))
+        try:
+            with transaction.atomic():
+                letter = outbox.queue(letter, by=writing.ann, key="")
+        except CannotSend:
+            continue
+        left += 1
+        letter = work(due_now(letter))
+        if letter.state != "sent":
+            continue
+        delivery = post.delivered[-1]
+        assert delivery.message_id == letter.message_id
+        assert set(delivery.recipients) <= set(letter.recipients)
+        names = {name.lower() for name in email.message_from_bytes(delivery.raw, policy=policy.compat32)}
+        assert names <= USUAL, row
+    commands = {line.split(b" ")[0].strip().upper() for line in post.heard}
+    assert commands <= {b"EHLO", b"AUTH", b"MAIL", b"RCPT", b"DATA", b"QUIT"}
+    assert not any(
+        b"victim" in line for line in post.heard if field not in ("address", "cc", "bcc", "sender")
+    )
+    assert not re.search(rb"victim@example\.com>", b"".join(post.heard))
+    assert left or field in ("address", "cc", "bcc", "sender")
+
+
+@pytest.mark.parametrize("field", ["name", "content_type", "content_id"])
+def test_no_file_makes_a_part_of_its_own(writing: World, post: Post, field: str, rows: list[str]) -> None:
+    for row in rows:
+        letter = draft(writing)
+        given = {"name": "a.txt", "content_type": "text/plain", "content_id": "a@b"} | {field: row[:200]}
+        outbox.attach(letter, content=b"hello", inline=field == "content_id", **given)
+        try:
+            with transaction.atomic():
+                letter = work(due_now(outbox.queue(letter, by=writing.ann, key="")))
+        except CannotSend:
+            continue
+        message = email.message_from_bytes(post.delivered[-1].raw, policy=policy.compat32)
+        assert {name.lower() for name in message} <= USUAL, row
+        assert len([part for part in message.walk() if not part.is_multipart()]) == 3, row
+
+
+# The server itself
+
+
+def credentials(server: Post) -> SmtpCredentials:
+    unused = ssl.create_default_context()
+    return SmtpCredentials("127.0.0.1", server.port, "none", "ann", "secret", unused, allow_private=True)
+
+
+TEXT = b"Subject: x\r\n\r\nHello\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "sender", "to", "extensions", "kind"),
+    [
+        (TEXT, "ann@acme.example", "zoe@elsewhere.example", None, ""),
+        (TEXT, "ann@acme.example", "zoë@elsewhere.example", None, ""),
+        (TEXT, "ann@acme.example", "zoë@elsewhere.example", [], "recipients"),
+        (b"Subject: \xc3\xab\r\n\r\n", "ann@acme.example", "zoe@elsewhere.example", [], "recipients"),
+        (TEXT + b"\xc3\xab\r\n", "ann@acme.example", "zoe@elsewhere.example", ["8BITMIME"], ""),
+        (TEXT + b"\xc3\xab\r\n", "ann@acme.example", "zoe@elsewhere.example", [], "content"),
+        (TEXT, "ann@acme.example", "zoe@elsewhere.example", ["SIZE 10"], "size"),
+        (TEXT, "ann@acme.example> SIZE=1", "zoe@elsewhere.example", None, "sender"),
+        (TEXT, "ann@acme.example", "zoe@elsewhere.example>\r\nRCPT TO:<x@y.example", None, "recipients"),
+        (TEXT + b".\n.\r\nMAIL FROM:<x@y.example>\r\n", "a@b.example", "z@y.example", None, "content"),
+        (TEXT + b"\r.\r\n", "a@b.example", "z@y.example", None, "content"),
+        (TEXT + b"\n.\r\n", "a@b.example", "z@y.example", None, "content"),
+        (TEXT + b"\0", "a@b.example", "z@y.example", None, "content"),
+        (TEXT + b".\r\n..\r\n.x", "a@b.example", "z@y.example", None, ""),
+    ],
+)
+def test_what_the_wire_must_not_carry_is_not_sent(
+    raw: bytes, sender: str, to: str, extensions: list[str] | None, kind: str
+) -> None:
+    with outgoing_server() as server:
+        if extensions is not None:
+            server.extensions = extensions
+        outcome = smtp.deliver(credentials(server), raw, sender, [to])
+        if kind:
+            assert isinstance(outcome, Refused)
+            assert outcome.kind == kind
+            assert server.delivered == []
+        else:
+            assert outcome == Accepted({})
+            [delivery] = server.delivered
+            assert (delivery.sender, delivery.recipients) == (sender, (to,))
+            assert delivery.raw == raw if raw.endswith(b"\r\n") else raw + b"\r\n"
