@@ -78,7 +78,7 @@ def reap(letter: Outgoing, at: int) -> bool:
 @pytest.mark.parametrize(
     ("fault", "stride"),
     [
-        (Fault.NONE, 5),
+        (Fault.NONE, 7),
         pytest.param(Fault.NONE, 1, marks=pytest.mark.slow),
         pytest.param(Fault.RCPT_LATER, 1, marks=pytest.mark.slow),
         pytest.param(Fault.DOT_TAKEN, 1, marks=pytest.mark.slow),

@@ -24,12 +24,12 @@ QUICK = ("smtp-header", "smtp-address", "attachment-name")
 
 @pytest.fixture(params=["mail", pytest.param("all", marks=pytest.mark.slow)])
 def rows(request: pytest.FixtureRequest, corpus: Path) -> list[str]:
-    """Hostile texts; in the quick suite every other one of those that were made for mail."""
+    """Hostile texts; in the quick suite every third one of those that were made for mail."""
     lines = (corpus / "vectors" / "injection.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
     if request.param == "all":
         return [row["input"] for row in found]
-    return [row["input"] for row in found if row["kind"] in QUICK][::2]
+    return [row["input"] for row in found if row["kind"] in QUICK][::3]
 
 
 FIELDS: dict[str, Any] = {
@@ -141,4 +141,4 @@ def test_what_the_wire_must_not_carry_is_not_sent(
             assert outcome == Accepted({})
             [delivery] = server.delivered
             assert (delivery.sender, delivery.recipients) == (sender, (to,))
-            assert delivery.raw == raw if raw.endswith(b"\r\n") else raw + b"\r\n"
+            assert delivery.raw == (raw if raw.endswith(b"\r\n") else raw + b"\r\n")
