@@ -13,7 +13,7 @@ NAMES = (
     "archive", "arrow-left", "arrow-up", "at-sign", "bell", "bold", "building-2", "calendar", "check",
     "chevron-down", "chevron-left", "chevron-right", "chevron-up", "circle", "circle-alert", "circle-check",
     "circle-question-mark", "circle-x", "clock", "copy", "download", "ellipsis", "external-link", "eye",
-    "eye-off", "file", "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "funnel",
+    "eye-off", "file", "file-code", "file-pen", "flag", "folder", "folder-input", "forward", "funnel", "gauge",
     "grip-vertical", "handshake", "history", "image", "image-off", "inbox", "info", "italic", "kanban",
     "key-round", "keyboard", "link", "list", "list-checks", "list-ordered", "list-plus",
     "loader", "log-in", "log-out", "mail",

@@ -152,6 +152,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="4", minute="40"),
         "options": {"queue": "purge"},
     },
+    # Several times a day, because companies' days begin at different hours; each stage is told once.
+    "tell_changes": {
+        "task": "retention.tell_changes",
+        "schedule": crontab(hour="*/6", minute="5"),
+        "options": {"queue": "bulk"},
+    },
     # Matchings whose job was lost, and what has been in the bin of CRM for long enough.
     "crm": {"task": "crm.tick", "schedule": 60.0, "options": {"expires": 60}},
     "crm_bins": {
@@ -209,6 +215,11 @@ LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
 MAIL_HISTORY_DAYS = env.int("MAIL_HISTORY_DAYS", default=90)
 # A purge that would remove more than this many percent of a company's messages waits for an admin.
 MAIL_PURGE_BRAKE = env.int("MAIL_PURGE_BRAKE", default=50)
+# Notices of a change of the plan go by e-mail, too, where a server for it is named (smtp+tls://login:password@host:port).
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(env.email_url("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="mailbound@localhost")
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
 # People

@@ -16,5 +16,6 @@ urlpatterns = [
     path("crm/", include("crm.urls")),
     path("tasks/", include("tasks.urls")),
     path("retention/", include("retention.urls")),
+    path("plan/", include((import_string("retention.views.plan.urls"), "plan"))),
     path("operate/", import_string("plans.admin.site").urls),
 ]

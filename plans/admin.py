@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.operating import OperatorSite, is_operator
 from accounts.requests import id_or_none
+from plans import nudging
 from plans.forms import PlanLimitsForm, has_begun
 from plans.models import PlanLimits
 
@@ -67,9 +68,11 @@ class PlanLimitsAdmin(admin.ModelAdmin[PlanLimits]):
     ) -> None:
         super().save_model(request, obj, form, change)
         _record("plan_row.changed" if change else "plan_row.added", obj, request)
+        nudging.nudge()
 
     def delete_model(self, request: HttpRequest, obj: PlanLimits) -> None:
         _record("plan_row.deleted", obj, request)
+        nudging.nudge()
         super().delete_model(request, obj)
 
     @admin.display(description=gettext_lazy("mailboxes per employee"))

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.models import Account, Employee
+from plans import nudging
 from plans.catalogue import TRIAL
 from plans.limits import FREE, Limits, in_force
 from plans.models import PlanLimits, Subscription
@@ -59,6 +60,7 @@ def change_plan(account: Account, plan: str, *, on: date, by: Employee | None) -
     ends_on = on + timedelta(days=TRIAL_DAYS) if plan == TRIAL else None
     row = Subscription.objects.create(account=account, plan=plan, starts_on=on, ends_on=ends_on)
     audit.record("plan.changed", plan, account_id=account.pk, by=by, before=before, on=on.isoformat())
+    nudging.nudge(account.pk)
     return row
 
 

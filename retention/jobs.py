@@ -4,7 +4,7 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from accounts.models import Account
-from retention import runs, scan
+from retention import runs, scan, telling
 from retention.models import RunState
 from retention.purge import purge
 from retention.sweep import sweep
@@ -43,3 +43,9 @@ def sweep_all() -> int:
 def sweep_account(account_id: int) -> None:
     """The same for one account (queue purge)."""
     sweep(account_id, timezone.now())
+
+
+@shared_task(name="retention.tell_changes")
+def tell_changes(account_id: int | None = None) -> int:
+    """Tell people of changes of the plan, in one account or in all (beat, and at once when one is written)."""
+    return telling.tell_all() if account_id is None else telling.tell(account_id)

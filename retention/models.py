@@ -99,3 +99,37 @@ class LooseBlob(models.Model):
 
     def __str__(self) -> str:
         return f"body {self.blob_id} since {self.since:%Y-%m-%d %H:%M}"
+
+
+class Stage(models.TextChoices):
+    """When an employee was told of a change of the limits."""
+
+    AHEAD = "ahead", _("At once")
+    WEEK = "week", _("Within seven days")
+    DAY = "day", _("The day before")
+    AFTER = "after", _("Afterwards")
+
+
+class PlanNotice(models.Model):
+    """One employee was told of one change of the plan's limits, once a stage.
+
+    `key` is plans.changes.Change.key: a change that was called off or altered has another, and its notices are no
+    longer shown. `boxes` are the numbers at that moment: address, messages, bytes, parked.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
+    key = models.CharField(max_length=16)
+    on = models.DateField()
+    stage = models.CharField(max_length=10, choices=Stage)
+    boxes = models.JSONField(default=list)
+    at = models.DateTimeField(default=timezone.now)
+    mailed_at = models.DateTimeField(null=True)
+    dismissed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["employee", "key", "stage"], name="told_once_a_stage")]
+        indexes = [models.Index(fields=["account", "-on"], name="notice_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.employee_id} {self.on} {self.stage}"

@@ -12,13 +12,14 @@ from django.db import connection
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from crm import activities, deals
 from crm.models import Contact, ContactImport, Deal, Rematch, Stage
 from mailsync import outbox
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
 from plans.models import PlanLimits
-from retention.models import RetentionRun
+from retention.models import PlanNotice, RetentionRun
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -100,6 +101,9 @@ def guarded(world: World) -> Guarded:
         of_ann = {"account": world.acme, "by": world.ann}
         draft = ContactImport.objects.create(file_name=f"{CANARY}.csv", **of_ann)
         rematch = Rematch.objects.create(finished_at=activity.at, **of_ann)
+        notice = PlanNotice.objects.create(
+            account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
+        )
         task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
         letter = outbox.start(
             world.ann_box,
@@ -125,6 +129,7 @@ def guarded(world: World) -> Guarded:
     ids: dict[str, object] = {
         "kind": "contacts",
         "app_label": "plans",
+        "notice_id": notice.pk,
         "object_id": PlanLimits.objects.order_by("pk")[0].pk,
         "record_id": contact.pk,
         "deal_id": deal.pk,

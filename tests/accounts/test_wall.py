@@ -44,7 +44,7 @@ from mailsync.models import (
     SkippedMessage,
     Tombstone,
 )
-from retention.models import LooseBlob, RetentionRun
+from retention.models import LooseBlob, PlanNotice, RetentionRun
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -126,6 +126,9 @@ def furnished(world: World) -> World:
             account=world.acme, cutoff=timezone.now(), plan="free", storage_days=0, crm_bound_stays=False
         )
         LooseBlob.objects.create(account=world.acme, blob=placement.message.body, since=timezone.now())
+        PlanNotice.objects.create(
+            account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
+        )
         run.lines.create(account=world.acme, mailbox=world.ann_box, kind="removed")
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world
