@@ -1,6 +1,6 @@
 """URLs of CRM."""
 
-from crm.views import board, feeding, importing, merging, panel, pipelines, records, timeline
+from crm.views import board, feeding, importing, merging, panel, pipelines, records, timeline, writing
 
 app_name = "crm"
 urlpatterns = [
@@ -12,4 +12,5 @@ urlpatterns = [
     *timeline.urls,
     *merging.urls,
     *panel.urls,
+    *writing.urls,
 ]

@@ -70,7 +70,7 @@ def blank(
         from_address=sender.address,
         to=as_pairs(to),
         subject=subject,
-        html=_beginning(sender),
+        html=beginning(sender),
     )
 
 
@@ -89,7 +89,7 @@ def answer(letter: Letter, how: str, *, by: Employee) -> Outgoing:
         to=as_pairs(people.to),
         cc=as_pairs(people.cc),
         subject=_subject(letter.subject, how),
-        html=_beginning(sender),
+        html=beginning(sender),
         quoted=_quotation(letter, content, how),
         answers=Message.objects.filter(pk=letter.message_id).first(),
         how=how,
@@ -109,7 +109,7 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
         from_name=sender.name,
         from_address=sender.address,
         subject=quotes.forward_subject(letter.subject),
-        html=_beginning(sender),
+        html=beginning(sender),
         answers=Message.objects.filter(pk=letter.message_id).first(),
         how=How.FORWARD,
     )
@@ -137,7 +137,8 @@ def moved(found: Outgoing, sender: Sender, *, revision: int, **fields: Any) -> O
     return begun
 
 
-def _beginning(sender: Sender) -> str:
+def beginning(sender: Sender) -> str:
+    """An empty paragraph and the signature; "" without one."""
     signature = signature_block(sender.mailbox)
     return f"<p></p>{signature}" if signature else ""
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
-from crm import access, deals, directory, finding, rematching
+from crm import access, deals, directory, finding, rematching, writing
 from crm.finding import Query
 from crm.forms import FORMS, RecordForm
 from crm.kinds import CONTACTS, KINDS, Kind, kind_of
@@ -98,6 +98,7 @@ def asked_of(parameters: QueryDict) -> Query:
 def record(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
     found = access.get_record(request.user, kind, record_id)
     context = {"kind": kind, "record": found, "facts": facts.facts(found), "related": facts.related(found)}
+    context["addresses"] = writing.addresses_of(found)
     context["rematch"] = rematching.running_for(found, request.user)
     context |= timeline.shown(found, kind_of_activity=request.GET.get("show", ""))
     return render(request, "crm/record.html", SECTION | context)
