@@ -44,10 +44,7 @@ def create_folder(mailbox: Mailbox, name: str, parent: Folder | None = None, *, 
     """A new folder, at the top or below `parent`; `undo["folder"]` of the Act is its id. Raises CannotChange."""
     known = _Known(mailbox)
     delimiter = parent.delimiter if parent else known.delimiter
-    if parent and not delimiter:
-        raise CannotChange(_("This mail server has no folders inside folders."))
-    name = _checked(name, delimiter)
-    raw = (known.wished(parent) + delimiter.encode() if parent else known.root) + encode(name)
+    raw = known.inside(parent, _checked(name, delimiter))
     known.refuse_taken(raw)
     folder = Folder.objects.create(
         account_id=mailbox.account_id, mailbox=mailbox, name=raw, path=path_of(raw), delimiter=delimiter
@@ -60,22 +57,17 @@ def create_folder(mailbox: Mailbox, name: str, parent: Folder | None = None, *, 
 def rename_folder(folder: Folder, name: str, *, by: Employee) -> Act:
     """Another last part of its name; the folders below follow. Raises CannotChange."""
     known = _Known(folder.mailbox)
-    old = known.wished(folder)
-    _refuse_special([each for each in known.rows if within(known.wished(each), old, folder.delimiter)])
-    name = _checked(name, folder.delimiter)
-    head, parted, before = old.rpartition(folder.delimiter.encode()) if folder.delimiter else (b"", b"", old)
-    new = head + parted + encode(name)
-    if new == old:
-        return _act(RENAMED, by)
-    known.refuse_taken(new, renaming=folder)
-    last = known.changes[-1] if known.changes else None
-    if last and last.kind == OperationKind.RENAME and last.folder_id == folder.pk and _is_unsent(last):
-        _redirect(last, new)
-        schedule.wake(folder.mailbox_id)
-    else:
-        known.write_down(OperationKind.RENAME, folder, by, old=old, new=new)
-    show_names(folder.mailbox_id)
-    return _act(RENAMED, by, folder=folder.pk, name=path_of(before), now=name)
+    head, parted, _last = _parts(known.wished(folder), folder.delimiter)
+    return _rename(known, folder, head + parted + encode(_checked(name, folder.delimiter)), by)
+
+
+@transaction.atomic
+def move_folder(folder: Folder, name: str, parent: Folder | None, *, by: Employee) -> Act:
+    """A name, and the folder it is in from now on, or the top; the folders below follow. Raises CannotChange."""
+    known = _Known(folder.mailbox)
+    if parent and within(known.wished(parent), known.wished(folder), folder.delimiter):
+        raise CannotChange(_("A folder cannot be inside itself."))
+    return _rename(known, folder, known.inside(parent, _checked(name, folder.delimiter)), by)
 
 
 @transaction.atomic
@@ -117,9 +109,10 @@ def undo(act: Act, *, by: Employee) -> None:
     if folder is None:
         raise CannotChange(_("This folder is no longer here."))
     if act.verb == RENAMED:
-        if last_part(folder) != act.undo["now"]:
+        known = _Known(folder.mailbox)
+        if known.wished(folder) != act.undo["now"].encode("latin-1"):
             raise CannotChange(_("This cannot be undone any more."))
-        rename_folder(folder, act.undo["name"], by=by)
+        _rename(known, folder, act.undo["was"].encode("latin-1"), by)
     elif folder.total:
         raise CannotChange(_("“%(folder)s” holds messages by now.") % {"folder": folder.path})
     else:
@@ -129,6 +122,12 @@ def undo(act: Act, *, by: Employee) -> None:
 def last_part(folder: Folder) -> str:
     """Its name without the folders above."""
     return folder.path.rpartition(folder.delimiter)[2] if folder.delimiter else folder.path
+
+
+def parent_of(folder: Folder, rows: Sequence[Folder]) -> Folder | None:
+    """The one of the rows that it is in, None at the top."""
+    above = folder.path.rpartition(folder.delimiter)[0] if folder.delimiter else ""
+    return next((row for row in rows if above and row.path == above), None)
 
 
 def open_changes(mailbox_id: int) -> list[Operation]:
@@ -166,6 +165,12 @@ class _Known:
         below = INBOX + self.delimiter.encode()
         others = [bytes(folder.name) for folder in self.rows if bytes(folder.name).upper() != INBOX]
         return below if others and all(name.startswith(below) for name in others) and self.delimiter else b""
+
+    def inside(self, parent: Folder | None, name: str) -> bytes:
+        """The whole name of a folder in another, or at the top. Raises CannotChange."""
+        if parent and not parent.delimiter:
+            raise CannotChange(_("This mail server has no folders inside folders."))
+        return (self.wished(parent) + parent.delimiter.encode() if parent else self.root) + encode(name)
 
     def wished(self, folder: Folder) -> bytes:
         """Its name when everything that is open is done."""
@@ -227,6 +232,27 @@ class _Known:
             by=by,
         )
         schedule.wake(folder.mailbox_id)
+
+
+def _rename(known: _Known, folder: Folder, new: bytes, by: Employee) -> Act:
+    old = known.wished(folder)
+    _refuse_special([each for each in known.rows if within(known.wished(each), old, folder.delimiter)])
+    if new == old:
+        return _act(RENAMED, by)
+    known.refuse_taken(new, renaming=folder)
+    last = known.changes[-1] if known.changes else None
+    if last and last.kind == OperationKind.RENAME and last.folder_id == folder.pk and _is_unsent(last):
+        _redirect(last, new)
+        schedule.wake(folder.mailbox_id)
+    else:
+        known.write_down(OperationKind.RENAME, folder, by, old=old, new=new)
+    show_names(folder.mailbox_id)
+    return _act(RENAMED, by, folder=folder.pk, was=old.decode("latin-1"), now=new.decode("latin-1"))
+
+
+def _parts(name: bytes, delimiter: str) -> tuple[bytes, bytes, bytes]:
+    """What is above, the delimiter, and the last part."""
+    return name.rpartition(delimiter.encode()) if delimiter else (b"", b"", name)
 
 
 def _renames(changes: Sequence[Operation]) -> list[tuple[bytes, bytes]]:

@@ -295,13 +295,15 @@ class FolderNameForm(forms.Form):
         self.fields["name"].widget.attrs |= {"autofocus": True, "autocomplete": "off", "dir": "auto"}
 
 
-class NewFolderForm(FolderNameForm):
-    """A name and the folder it comes into; without one it stands at the top."""
+class PlacedFolderForm(FolderNameForm):
+    """A name and the folder it is in; without one it stands at the top."""
 
     parent = forms.TypedChoiceField(label=_("Inside"), required=False, empty_value=None)
 
-    def __init__(self, data: QueryDict | None = None, *, rows: list[Folder], inside: Folder | None) -> None:
-        super().__init__(data, initial={"parent": inside.pk if inside else ""})
+    def __init__(
+        self, data: QueryDict | None = None, *, rows: list[Folder], inside: Folder | None, name: str = ""
+    ) -> None:
+        super().__init__(data, initial={"name": name, "parent": inside.pk if inside else ""})
         by_id = {str(row.pk): row for row in rows}
         field = self.fields["parent"]
         assert isinstance(field, forms.TypedChoiceField)

@@ -15,7 +15,7 @@ from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import access, folders
 from mailsync.folders import CannotChange
-from mailsync.forms import FolderNameForm, NewFolderForm
+from mailsync.forms import PlacedFolderForm
 from mailsync.models import Act, Folder, GrantLevel, Mailbox, SpecialUse
 
 SECTION = {"section": "mail"}
@@ -31,7 +31,7 @@ def new(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
     parents = _parents(mailbox)
     inside = next((row for row in parents if str(row.pk) == request.GET.get("in")), None)
-    form = NewFolderForm(request.POST or None, rows=parents, inside=inside)
+    form = PlacedFolderForm(request.POST or None, rows=parents, inside=inside)
     if request.method == "POST" and form.is_valid():
         try:
             done = folders.create_folder(
@@ -49,16 +49,24 @@ def new(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def rename(request: RequestOfEmployee, folder_id: int) -> HttpResponse:
+    """Another name, another folder to be in, or both."""
     folder = access.get_folder(request.user, folder_id, GrantLevel.MANAGE)
-    before = folders.last_part(folder)
-    form = FolderNameForm(request.POST or None, initial={"name": before})
+    rows = [row for row in _parents(folder.mailbox) if row.pk != folder.pk]
+    inside = folders.parent_of(folder, rows)
+    form = PlacedFolderForm(request.POST or None, rows=rows, inside=inside, name=folders.last_part(folder))
     if request.method == "POST" and form.is_valid():
+        name, parent = form.cleaned_data["name"], form.cleaned_data["parent"]
         try:
-            done = folders.rename_folder(folder, form.cleaned_data["name"], by=request.user)
+            if parent == inside:
+                done = folders.rename_folder(folder, name, by=request.user)
+            else:
+                done = folders.move_folder(folder, name, parent, by=request.user)
         except CannotChange as refusal:
             form.add_error("name", str(refusal))
         else:
-            now = {"before": before, "folder": form.cleaned_data["name"]}
+            now = {"before": folder.path}
+            folder.refresh_from_db(fields=["path"])
+            now["folder"] = folder.path
             return _done(request, done, _("“%(before)s” is now “%(folder)s”.") % now, folder.pk)
     return _form(request, "rename", form, {"mailbox": folder.mailbox, "folder": folder})
 
@@ -121,7 +129,7 @@ def _done(request: RequestOfEmployee, act: Act, sentence: str, folder_id: int) -
 
 
 def _form(
-    request: RequestOfEmployee, name: str, form: FolderNameForm, context: dict[str, Any]
+    request: RequestOfEmployee, name: str, form: PlacedFolderForm, context: dict[str, Any]
 ) -> HttpResponse:
     template = f"mail/folders/{name}.html"
     return render(request, template, SECTION | context | {"form": form}, status=422 if form.errors else 200)

@@ -31,6 +31,11 @@ class Desk:
         with self.box.acting():
             return folders.rename_folder(self._folder(path), name, by=self.box.world.ann)
 
+    def move(self, path: str, name: str, parent: str = "") -> Act:
+        with self.box.acting():
+            above = self._folder(parent) if parent else None
+            return folders.move_folder(self._folder(path), name, above, by=self.box.world.ann)
+
     def delete(self, path: str) -> Act:
         with self.box.acting():
             return folders.delete_folder(self._folder(path), by=self.box.world.ann)

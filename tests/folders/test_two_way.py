@@ -3,6 +3,7 @@
 import pytest
 
 from mailsync import actions
+from mailsync.folders import CannotChange
 from mailsync.imap.server import ImapServer
 from mailsync.imap.session import Session
 from mailsync.models import Folder, Message, Operation, OperationState
@@ -81,6 +82,26 @@ def test_a_renamed_folder_keeps_its_mail_and_so_do_those_below_it(desk: Desk, mo
     after = {"Old" + path.removeprefix("New & better"): (p.pk, p.message_id, p.uid)
              for path in ("New & better", "New & better/Deep/Deeper") for p in desk.box.placements(path)}  # fmt: skip
     assert after == before
+    desk.box.assert_equal()
+
+
+def test_a_folder_is_moved_into_another_with_all_below_it_and_back(desk: Desk) -> None:
+    desk.box.deliver("Upper", folder="Offers")
+    desk.box.deliver("Lower", folder="Offers/2026")
+    desk.create("Clients")
+    desk.box.sync()
+    before = {p.pk for path in ("Offers", "Offers/2026") for p in desk.box.placements(path)}
+    act = desk.move("Offers", "Sent offers", "Clients")
+    assert desk.shown() == ["Clients", "Clients/Sent offers", "Clients/Sent offers/2026"]
+    desk.box.sync()
+    assert desk.there() == [b"Clients", b"Clients/Sent offers", b"Clients/Sent offers/2026"]
+    after = {p.pk for path in desk.shown() for p in desk.box.placements(path)}
+    assert after == before
+    with pytest.raises(CannotChange, match="inside itself"):
+        desk.move("Clients", "Clients", "Clients/Sent offers/2026")
+    desk.undo(act)
+    desk.box.sync()
+    assert desk.there() == [b"Clients", b"Offers", b"Offers/2026"]
     desk.box.assert_equal()
 
 
