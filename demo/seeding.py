@@ -21,7 +21,7 @@ from mailsync.connecting import Choice, ServerSettings
 from mailsync.models import Mailbox, Schedule, Security
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
-from plans.subscriptions import change_plan
+from plans.subscriptions import change_plan, start_trial
 
 FETCH_DAYS = 90
 # Special folders that the demo's Dovecot makes by itself; INBOX is everywhere.
@@ -131,6 +131,7 @@ def found_company(host: MailHost, *, today: date) -> Account:
         )
         with tenancy.acting_for(account.pk):
             if created:
+                start_trial(account, on=today - timedelta(days=75), by=None)
                 change_plan(account, company.PLAN, on=today - timedelta(days=60), by=None)
                 people, mailboxes = _hire_and_connect(account, host)
                 clients.make_clients(account, people, mailboxes, today=today)

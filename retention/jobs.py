@@ -46,6 +46,13 @@ def sweep_account(account_id: int) -> None:
 
 
 @shared_task(name="retention.tell_changes")
-def tell_changes(account_id: int | None = None) -> int:
+def tell_changes(account_id: int | None = None) -> None:
     """Tell people of changes of the plan, in one account or in all (beat, and at once when one is written)."""
-    return telling.tell_all() if account_id is None else telling.tell(account_id)
+    for first, last in telling.ranges() if account_id is None else [(account_id, account_id)]:
+        current_app.send_task("retention.tell_accounts", args=[first, last], queue="bulk", retry=False)
+
+
+@shared_task(name="retention.tell_accounts")
+def tell_accounts(first: int, last: int) -> None:
+    """The same for the accounts with these ids (queue bulk)."""
+    telling.tell_range(first, last)

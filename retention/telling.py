@@ -4,7 +4,7 @@ Exactly once a stage and employee: the unique row decides, however often and by 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 AHEAD = timedelta(days=400)
 BEHIND = timedelta(days=14)  # so long it is said what has changed
-DAY = timedelta(days=1)
+SHARE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,18 @@ class OfBox:
         }
 
 
-def tell_all() -> int:
-    """In every account; returns how many notices were written."""
-    return sum(tell(account_id) for account_id in Account.objects.order_by("pk").values_list("pk", flat=True))
+def ranges() -> Iterator[tuple[int, int]]:
+    """All accounts in shares that a worker has time for: the first and the last id of each."""
+    ids = list(Account.objects.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), SHARE):
+        share = ids[start : start + SHARE]
+        yield share[0], share[-1]
+
+
+def tell_range(first: int, last: int) -> int:
+    """Returns how many notices were written."""
+    ids = Account.objects.filter(pk__range=(first, last)).order_by("pk").values_list("pk", flat=True)
+    return sum(tell(account_id) for account_id in list(ids))
 
 
 def tell(account_id: int) -> int:

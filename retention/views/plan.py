@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.models import Account, AuditEntry
+from accounts.models import Account, AuditEntry, Employee
 from accounts.requests import next_page
 from accounts.views import RequestOfEmployee, admin_required
-from mailsync import access
+from mailsync import access, parking
 from mailsync.models import Mailbox
 from plans.changes import Change, changes
 from plans.limits import Limits
@@ -125,7 +125,16 @@ def _notices(request: RequestOfEmployee) -> HttpResponse:
         }
         for notice, change in telling.shown(request.user)
     ]
-    return render(request, "plan/_notices.html", {"told": told})
+    parked = _parked(request.user) if request.GET.get("on") == "mail" else []
+    return render(request, "plan/_notices.html", {"told": told, "parked": parked})
+
+
+def _parked(employee: Employee) -> list[str]:
+    """The addresses that rest, of those that the employee reads: where new mail is missed."""
+    limits = limits_for(employee.account, employee.account.today())
+    resting = parking.parked(limits, account_id=employee.account_id)
+    mine = access.visible_mailboxes(employee).filter(pk__in=resting)
+    return list(mine.order_by("address").values_list("address", flat=True))
 
 
 @login_required

@@ -196,6 +196,22 @@ def test_it_is_mailed_once_where_a_server_is_named(acme: World) -> None:
     assert "your mail server keeps everything" in of_ann.body
 
 
+def test_on_pages_of_mail_it_is_said_which_mailbox_rests(acme: World) -> None:
+    announce(acme, "basic", NOON.date())
+    with time_machine.travel(NOON, tick=False):
+        for who, says in ((acme.ann, True), (acme.bob, True), (acme.cyd, False)):
+            strip = acme.client(who).get(reverse("plan:notices"), {"on": "mail"}).content.decode()
+            assert ("team@acme.example</b> is parked" in strip) is says
+
+
+def test_every_account_is_in_one_share(acme: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "SHARE", 1)
+    assert list(telling.ranges()) == [(pk, pk) for pk in sorted([acme.acme.pk, acme.other.pk])]
+    announce(acme, "basic", NOON.date() + 10 * DAY)
+    with time_machine.travel(NOON, tick=False):
+        assert telling.tell_range(acme.acme.pk, acme.other.pk) == 3
+
+
 def test_a_new_company_is_told_nothing_of_its_beginning(world: World) -> None:
     assert telling.tell(world.acme.pk) == 0
 
