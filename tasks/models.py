@@ -81,6 +81,21 @@ class Task(models.Model):
                 F("id"),
                 name="task_by_deadline",
             ),
+            # What lists show first, in their order: the one above has a place in each status.
+            models.Index(
+                F("account"),
+                Coalesce("deadline", Value(NEVER)),
+                F("id"),
+                name="task_open_by_deadline",
+                condition=Q(done_at=None, delete_at=None),
+            ),
+            models.Index(
+                F("responsible"),
+                Coalesce("deadline", Value(NEVER)),
+                F("id"),
+                name="task_open_of_somebody",
+                condition=Q(done_at=None, delete_at=None),
+            ),
             models.Index(
                 fields=["account", "delete_at"], name="task_leaving", condition=Q(delete_at__isnull=False)
             ),

@@ -25,7 +25,6 @@ from tasks.models import NEVER, ChecklistItem, Reminder, Status, Task, TaskMessa
 
 PAGE = 50
 COLUMN = 60
-OPEN = (Status.TODO, Status.DOING, Status.WAITING)
 SHOW = ("mine", "all", "overdue", "mail", "done")
 # How far a later reply is looked for behind a bound message, and how many candidates are opened.
 REPLIES_WITHIN = timedelta(days=90)
@@ -96,11 +95,11 @@ def matching(employee: Employee, wanted: Asked, *, status: Status | None = None)
     elif wanted.show == "done":
         found = found.filter(status=Status.DONE)
     elif wanted.show != "mail":
-        found = found.filter(status__in=OPEN)
+        found = found.filter(done_at=None)  # open, as the indexes say it
     if wanted.show == "mine":
         found = found.filter(responsible=employee)
     if wanted.show == "overdue":
-        found = found.filter(status__in=OPEN, deadline__lt=timezone.now())
+        found = found.filter(done_at=None, deadline__lt=timezone.now())
     if wanted.show == "mail":
         found = found.filter(Exists(TaskMessage.objects.filter(task=OuterRef("pk"))))
     if wanted.responsible:
