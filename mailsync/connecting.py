@@ -523,10 +523,18 @@ def set_folders(
 
 
 @transaction.atomic
-def rename_sender(mailbox: Mailbox, name: str, *, by: Employee) -> None:
-    """The name that recipients see."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(sender_name=name)
-    audit.record("mailbox.sender_renamed", mailbox.address, account_id=mailbox.account_id, by=by, name=name)
+def introduce(mailbox: Mailbox, *, name: str, aliases: list[list[str]], signature: str, by: Employee) -> None:
+    """The name that recipients see, the addresses besides, what stands below each letter."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(sender_name=name, aliases=aliases, signature=signature)
+    others = ", ".join(address for _name, address in aliases)
+    audit.record(
+        "mailbox.sender_renamed",
+        mailbox.address,
+        account_id=mailbox.account_id,
+        by=by,
+        name=name,
+        aliases=others,
+    )
 
 
 @transaction.atomic

@@ -12,9 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Employee
 from mailsync import oauth, presets, roles
 from mailsync.connecting import Choice, ServerSettings, why_not_address
+from mailsync.mime import writing
+from mailsync.mime.build import Unfit, wire_address
+from mailsync.mime.headers import addresses
 from mailsync.models import Folder, GrantLevel, Mailbox, Security, SpecialUse
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
+
+MOST_ALIASES = 20
 
 _HOST = re.compile(r"^(?=.{1,253}$)[\w.-]+$|^\[?[0-9A-Fa-f:.]+\]?$")
 
@@ -312,7 +317,7 @@ class PlacedFolderForm(FolderNameForm):
 
 
 class SenderForm(forms.Form):
-    """The sender's name."""
+    """The sender's name, further addresses of the mailbox, and the signature as HTML of our editor."""
 
     sender_name = forms.CharField(
         label=_("Your name, as recipients see it"),
@@ -320,6 +325,34 @@ class SenderForm(forms.Form):
         required=False,
         validators=[check_one_line],
     )
+    aliases = forms.CharField(
+        label=_("Further addresses to send under"),
+        help_text=_("One a line, such as: Sales <sales@example.com>. The outgoing server must allow them."),
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        required=False,
+        max_length=4000,
+    )
+    signature = forms.CharField(
+        label=_("Signature"),
+        widget=forms.Textarea(attrs={"rows": 5, "data-rich": ""}),
+        required=False,
+        max_length=20_000,
+    )
+
+    def clean_aliases(self) -> list[list[str]]:
+        found = [
+            person for line in self.cleaned_data["aliases"].splitlines() for person in addresses(line, 1)
+        ]
+        for person in found[:MOST_ALIASES]:
+            try:
+                wire_address(person.address)
+            except Unfit as error:
+                raise forms.ValidationError(str(error)) from None
+        return [[person.name, person.address] for person in found[:MOST_ALIASES]]
+
+    def clean_signature(self) -> str:
+        cleaned = writing.clean(self.cleaned_data["signature"])
+        return "" if writing.is_empty(cleaned) else cleaned
 
 
 class ShareForm(forms.Form):

@@ -24,7 +24,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import Employee
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
-from mailsync import access, connecting, foldertree, oauth, parking, presets, progress, secrets, windows
+from mailsync import (
+    access,
+    composing,
+    connecting,
+    foldertree,
+    oauth,
+    parking,
+    presets,
+    progress,
+    secrets,
+    windows,
+)
 from mailsync.connecting import CannotConnect, OtherServer
 from mailsync.forms import AddressForm, ChooseForm, FoldersForm, RepairForm, SenderForm, ShareForm
 from mailsync.models import (
@@ -302,7 +313,13 @@ def _settings_page(
         "progress": progress.of(mailbox, timezone.now()),
         "folders_form": folders,
         "tree": _stored_tree(rows, set(folders["folders"].value() or [])),
-        "sender_form": SenderForm(initial={"sender_name": mailbox.sender_name}),
+        "sender_form": SenderForm(
+            initial={
+                "sender_name": mailbox.sender_name,
+                "aliases": "\n".join(composing.str_of(name, address) for name, address in mailbox.aliases),
+                "signature": mailbox.signature,
+            }
+        ),
         "share_form": ShareForm(mailbox=mailbox),
         "share_refusal": ""
         if mailbox.grants.exists()
@@ -343,13 +360,20 @@ def folders(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def sender(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
-    """The name that recipients see."""
+    """Under which names and addresses the mailbox writes, and its signature."""
     mailbox = _get_managed(request.user, mailbox_id)
     form = SenderForm(request.POST)
     if not form.is_valid():
         return _settings_page(request, mailbox, status=422, sender_form=form)
-    connecting.rename_sender(mailbox, form.cleaned_data["sender_name"], by=request.user)
-    messages.success(request, _("The name is saved."))
+    said = form.cleaned_data
+    connecting.introduce(
+        mailbox,
+        name=said["sender_name"],
+        aliases=said["aliases"],
+        signature=said["signature"],
+        by=request.user,
+    )
+    messages.success(request, _("Name and signature are saved."))
     return redirect("mail:mailbox-settings", mailbox.pk)
 
 

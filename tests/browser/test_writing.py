@@ -147,6 +147,23 @@ def test_ann_writes_a_new_letter_with_files_and_an_image(world, ann: Page) -> No
     look(ann, "letter-state")
 
 
+def test_ann_signs_her_letters(world, ann: Page) -> None:
+    ann.goto(f"/mailboxes/{world.team_box.pk}/")
+    signature = ann.get_by_role("textbox", name="Signature")
+    signature.click()
+    ann.keyboard.type("Kind regards, the ")
+    ann.keyboard.press("Control+b")
+    ann.keyboard.type("team")
+    look(ann, "signature")
+    ann.get_by_role("button", name="Save sender and signature").click()
+    expect(ann.get_by_text("Name and signature are saved.")).to_be_visible()
+    with world.acting():
+        assert (
+            Mailbox.objects.get(pk=world.team_box.pk).signature
+            == "<p>Kind regards, the <strong>team</strong></p>"
+        )
+
+
 def test_two_tabs_and_a_server_that_is_away_lose_nothing(world, ann: Page) -> None:
     ann.goto("/")
     ann.get_by_role("button", name="Write").click()

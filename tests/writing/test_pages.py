@@ -157,6 +157,22 @@ def test_a_file_that_does_not_fit_is_refused_with_the_room_that_is_left(world, a
         assert OutgoingAttachment.objects.count() == 1
 
 
+def test_signature_and_aliases_are_cleaned_and_stand_in_new_letters(world, ann):
+    url = f"/mailboxes/{world.ann_box.pk}/sender/"
+    form = {
+        "sender_name": "Ann",
+        "aliases": "Sales <sales@acme.example>",
+        "signature": "<p>Ann<script>x()</script></p>",
+    }
+    assert ann.post(url, form).status_code == 302
+    letter = kept(world, begin(ann))
+    assert letter.html == '<p></p><div class="signature"><p>Ann</p></div>'
+    assert b"sales@acme.example" in ann.get(f"/mail/write/{letter.pk}/").content
+    refused = ann.post(url, form | {"aliases": "Sales <no address>"})
+    assert refused.status_code == 422
+    assert "is no mail address" in refused.content.decode()
+
+
 def test_people_are_completed_from_past_mail_and_colleagues_and_robots_are_not(world, ann):
     inbox = world.folder(world.ann_box)
     world.message(inbox, sender=("Marieke de Vries", "marieke@rijn.example"))
