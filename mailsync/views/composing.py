@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Employee
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
-from mailsync import access, composing, outbox
+from mailsync import access, asking, composing, outbox
 from mailsync.composing import Sender
 from mailsync.mime import writing
 from mailsync.models import GrantLevel, How, Outgoing, OutgoingState
@@ -195,7 +195,7 @@ def _elsewhere(newer: SavedElsewhere) -> HttpResponse:
 @login_required
 @require_POST
 def send(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
-    """Keep it as it stands, then queue it. 422 is a sentence or, with X-Warnings, questions to answer first."""
+    """Keep it as it stands, then queue it. 422 is a sentence or, with X-Questions, what to answer first."""
     found = access.get_outgoing(request.user, outgoing_id)
     key = request.POST.get("key", "")[:64]
     if found.state != OutgoingState.DRAFT and key and found.key == key:
@@ -203,12 +203,23 @@ def send(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
     try:
         send_at = _moment(request.POST.get("send_at", ""))
         kept = _saved(request, found)
+        asked = [] if request.POST.get("confirmed") else asking.questions(kept)
+        if asked:
+            return _asked(request, kept, asked)
         queued = outbox.queue(kept, by=request.user, key=key, send_at=send_at)
     except SavedElsewhere as newer:
         return _elsewhere(newer)
     except (CannotSend, QuotaUsedUp) as refusal:
         return _refused(request, refusal.sentence)
     return _sent(request, queued)
+
+
+def _asked(request: RequestOfEmployee, kept: Outgoing, asked: list[str]) -> HttpResponse:
+    if not request.headers.get("HX-Request"):
+        return _refused(request, " ".join(asked))
+    response = JsonResponse({"questions": asked}, status=422)
+    response.headers["X-Questions"], response.headers["X-Revision"] = str(len(asked)), str(kept.revision)
+    return response
 
 
 def _moment(text: str) -> datetime | None:

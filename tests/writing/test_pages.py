@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from mailsync.mime import doubts
 from mailsync.models import GrantLevel, Mailbox, MailboxGrant, Outgoing, OutgoingAttachment, OutgoingState
 from tests.world import World
 
@@ -143,6 +144,54 @@ def test_what_cannot_be_sent_says_why_and_stays_a_draft(world, ann, changes, sen
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
     assert kept(world, number).state == OutgoingState.DRAFT
+
+
+def test_ann_is_asked_before_a_letter_goes_that_a_colleague_would_wonder_about(world, ann):
+    inbox = world.folder(world.ann_box)
+    first = world.message(inbox, subject="Plan", sender=("Zoe", "zoe@gmial.com"))
+    with world.acting():
+        name = first.message.message_id
+    raw = f"From: Bob <b@x.example>\r\nSubject: Re: Plan\r\nMessage-ID: <n@x>\r\nReferences: <{name}>\r\n\r\nNo\r\n"
+    world.message(inbox, raw=raw.encode(), received_at=timezone.now())
+    number = begin(ann, f"/mail/message/{first.pk}/answer/", how="reply")
+    form = fields(world, number, to="zoe@gmial.com", html="<p>Please find attached</p>")
+    answer = ann.post(f"/mail/write/{number}/send/", form, headers=HTMX)
+    asked = json.loads(answer.content)["questions"]
+    assert ["attachment" in asked[0], "gmail.com" in asked[1], "Bob" in asked[2]] == [True, True, True]
+    assert kept(world, number).state == OutgoingState.DRAFT
+    form |= {"revision": answer.headers["X-Revision"], "confirmed": "1"}
+    assert ann.post(f"/mail/write/{number}/send/", form, headers=HTMX).status_code == 200
+    assert kept(world, number).state == OutgoingState.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("html", "speaks"),
+    [
+        ("<p>See the attached plan</p>", True),
+        ("<p>Anbei der Plan</p>", True),
+        ("<p>Во вложении план</p>", True),
+        ("<p>Yes</p><blockquote><p>Attached is the plan</p></blockquote>", False),
+        ('<p>Yes</p><div class="signature"><p>Attachments are scanned</p></div>', False),
+        ("<p>I am attached to it? No: a tattoo.</p>", True),
+        ("<p>Let us file it.</p>", False),
+    ],
+)
+def test_a_letter_speaks_of_an_attachment(html, speaks):
+    assert doubts.speaks_of_attachment(html) is speaks
+
+
+def test_slips_of_the_finger_are_seen_and_other_domains_left_alone():
+    typed = [
+        "a@gmial.com",
+        "a@gmai.com",
+        "a@gmaill.com",
+        "a@gnail.com",
+        "a@gmail.com",
+        "a@acme.exampel",
+        "a@x.example",
+    ]
+    assert [found for found, _meant in doubts.slips(typed, ["acme.example"])] == [*typed[:4], typed[5]]
+    assert doubts.slips(["a@gmx.at", "a@gmx.ch", "a@mail.com", "a@live.de"], []) == []
 
 
 def test_a_file_that_does_not_fit_is_refused_with_the_room_that_is_left(world, ann, settings):
