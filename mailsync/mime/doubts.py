@@ -14,7 +14,8 @@ _ATTACHED = re.compile(
 )
 # Where a slip of the finger ends in somebody else's mailbox, or in none.
 _USUAL = (
-    "gmail.com", "mail.com", "ymail.com", "email.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "yahoo.com", "icloud.com", "aol.com",
+    "gmail.com", "mail.com", "ymail.com", "email.com", "googlemail.com",
+    "outlook.com", "hotmail.com", "live.com", "yahoo.com", "icloud.com", "aol.com",
     "gmx.de", "gmx.net", "web.de", "t-online.de", "freenet.de", "mail.ru", "yandex.ru", "proton.me",
     "protonmail.com", "orange.fr", "free.fr", "libero.it", "wp.pl", "seznam.cz",
 )  # fmt: skip

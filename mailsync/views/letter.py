@@ -147,6 +147,12 @@ class State:
     undo_seconds: int
 
     @property
+    def short(self) -> str:
+        """Beside the recipients' names, which need not be said again."""
+        goes = self.letter.state == OutgoingState.QUEUED and not self.letter.planned and not self.letter.error
+        return _("Leaves in a moment") if goes else self.sentence
+
+    @property
     def whom(self) -> str:
         return whom(self.letter)
 

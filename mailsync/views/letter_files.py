@@ -1,5 +1,7 @@
 """The files of a letter that is being written, and the quotation below it, each by its own URL."""
 
+import base64
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -126,8 +128,16 @@ def text(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
 
 
 def _framed(letter: Outgoing, html: str) -> HttpResponse:
-    urls = {each.content_id: attached(each).url for each in letter.attachments.filter(inline=True)}
-    shown = sanitize.clean(html, inline_url=urls.get, image_url=None).html
+    # As data: URLs, because the frame has an origin of its own and so no session.
+    images = {each.content_id: each for each in letter.attachments.filter(inline=True).select_related("blob")}
+
+    def data_url(content_id: str) -> str | None:
+        image = images.get(content_id)
+        if image is None or image.type.lower() not in reading.RASTER:
+            return None
+        return f"data:{image.type.lower()};base64,{base64.b64encode(blobs.body_of(image.blob)).decode()}"
+
+    shown = sanitize.clean(html, inline_url=data_url, image_url=None).html
     response = HttpResponse(document.document(shown))
     for name, value in document.headers().items():
         response.headers[name] = value

@@ -92,7 +92,11 @@ def test_a_reply_stands_in_its_thread_and_brings_the_images_of_its_quotation(wor
     with world.acting():
         assert [(file.content_id, file.inline) for file in letter.attachments.all()] == [("logo", True)]
     shown = ann.get(f"/mail/write/{letter.pk}/quoted/").content.decode()
-    assert f"/mail/write/{letter.pk}/files/" in shown
+    assert "data:image/png;base64,UE5H" in shown
+    assert (
+        f"/mail/write/{letter.pk}/files/"
+        in ann.get(f"/mail/write/{letter.pk}/quoted/?edit=1").content.decode()
+    )
     whole = kept(world, begin(ann, f"/mail/message/{mail.pk}/answer/", how="file"))
     with world.acting():
         file = whole.attachments.get()
