@@ -23,7 +23,7 @@ from plans.models import Subscription
 from plans.offers import on_sale, plan_name
 from plans.subscriptions import limits_for
 from retention import telling, usage, words
-from retention.models import PlanNotice, Stage
+from retention.models import PlanNotice, RetentionRun, RunState, Stage
 from retention.usage import Meter
 
 HISTORY_FROM = date(2019, 1, 1)  # before the first row that was ever published

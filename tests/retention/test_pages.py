@@ -158,6 +158,8 @@ def test_an_admin_lets_a_waiting_purge_go_on_and_reads_what_it_did(world: World)
     assert run
     adm = world.client(world.adm)
     assert "A purge would remove 150 of 150 messages" in text(adm, "retention:home")
+    assert "A purge would remove 150 of 150 messages" in text(adm, "plan:notices")
+    assert "A purge would remove" not in text(world.client(world.ann), "plan:notices")
     decide = reverse("retention:decide", args=[run.pk])
     assert world.client(world.ann).post(decide, {"go": "1"}).status_code == 403
     assert "goes on now" in adm.post(decide, {"go": "1"}, follow=True).content.decode()

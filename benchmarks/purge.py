@@ -1,0 +1,182 @@
+"""What the purge costs: beside one raw DELETE of as many rows, its preview, and a night in which nobody has old mail.
+
+    python benchmarks/purge.py [--n 2000000] [--accounts 100000]
+
+Two companies have the same mail: n messages each, 23 % too old, of which one in ten is with a client and one in a
+hundred on a task. One is purged as by night, of the other the same rows are deleted with what hangs on them. The
+bounds: half the rows a second of the raw DELETE; 3 s for a preview of 1 M messages; 60 s for 100 000 companies.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+from common import ACCOUNT, EMPLOYEE, Product, product
+
+RAW = "Raw"
+DAYS = 90
+_MAILBOXES = """
+from accounts import tenancy
+from accounts.models import Account, Employee
+from tests.world import mailbox
+account = Account.objects.get(name={name!r})
+with tenancy.acting_for(account.pk):
+    for number in range(4):
+        box = mailbox(Employee.objects.get(account=account), f"b{{number}}@{{account.pk}}.example")
+        print(box.folders.get(special_use="inbox").pk, account.pk, box.pk)
+"""
+# Sizes of real mail: a header of about 1.5 kB that hardly shrinks.
+_BLOBS = """
+INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
+SELECT %(account)s, sha256(('%(folder)s ' || n)::bytea), 3000, sha256(n::text::bytea), now()
+FROM generate_series(1, %(n)s) n
+"""
+_MESSAGES = """
+INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id, subject,
+    sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
+SELECT b.account_id, %(mailbox)s, b.sha256, b.sha256, substr(noise.bytes, (b.id %% 11000)::int + 1, 1500), b.id,
+    4500, b.id || '@x', 'Report ' || b.id, 'Zoe', 'zoe@elsewhere.example', '{}', date_trunc('second', now()) - (b.n * 117.0 / %(n)s) * interval '1 day',
+    repeat('The figures of last week. ', 5), b.n %% 5 = 0, ''
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM mailsync_blob
+      WHERE account_id = %(account)s AND id > %(after)s) b
+CROSS JOIN (SELECT string_agg(sha256(k::text::bytea), ''::bytea) AS bytes FROM generate_series(1, 400) k) noise
+"""
+_HANGING = (
+    """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
+       SELECT account_id, %(folder)s, id, row_number() OVER (ORDER BY id), '{\\\\Seen}', received_at
+       FROM mailsync_message WHERE mailbox_id = %(mailbox)s""",
+    """INSERT INTO mailsync_attachment (account_id, message_id, part, name, type, size, content_id)
+       SELECT account_id, id, 1, 'a.pdf', 'application/pdf', 900, '' FROM mailsync_message
+       WHERE mailbox_id = %(mailbox)s AND has_attachments""",
+    """INSERT INTO mailsync_event (account_id, message_id, kind, path, uid)
+       SELECT account_id, id, 'flag', 'INBOX', 1 FROM mailsync_message
+       WHERE mailbox_id = %(mailbox)s AND id %% 2 = 0""",
+    """WITH kept AS (
+           INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing,
+               message_id, thread, subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
+           SELECT account_id, 'mail', received_at, '', identity, header, body_id, false, message_id, '',
+               subject, '', '', '{}', '', false, '{}'
+           FROM mailsync_message WHERE mailbox_id = %(mailbox)s AND id %% 10 = 3
+           RETURNING id, account_id, fingerprint)
+       INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
+       SELECT k.account_id, k.id, m.id FROM kept k JOIN mailsync_message m
+       ON m.mailbox_id = %(mailbox)s AND m.identity = k.fingerprint""",
+    """INSERT INTO tasks_taskmessage (account_id, task_id, message_id, by_id, at)
+       SELECT account_id, %(task)s, id, %(by)s, now() FROM mailsync_message
+       WHERE mailbox_id = %(mailbox)s AND id %% 100 = 7""",
+)
+_TASK = """
+INSERT INTO tasks_task (account_id, title, description, status, priority, responsible_id, by_id, created_at, keep_mail)
+SELECT %s, 'Answer', '', 'todo', 1, id, id, now(), false FROM accounts_employee WHERE email = %s
+RETURNING id, by_id
+"""
+_OLD = f"""CREATE TABLE old_ones AS SELECT m.id FROM mailsync_message m JOIN accounts_account a ON a.id = m.account_id
+WHERE a.name = %s AND m.ages_from < now() - interval '{DAYS} days'
+AND NOT EXISTS (SELECT FROM tasks_taskmessage t WHERE t.message_id = m.id)"""
+_RAW = """BEGIN;
+DELETE FROM mailsync_placement WHERE message_id IN (SELECT id FROM old_ones);
+DELETE FROM mailsync_attachment WHERE message_id IN (SELECT id FROM old_ones);
+DELETE FROM mailsync_event WHERE message_id IN (SELECT id FROM old_ones);
+DELETE FROM crm_activitycopy WHERE message_id IN (SELECT id FROM old_ones);
+DELETE FROM mailsync_message WHERE id IN (SELECT id FROM old_ones);
+COMMIT"""
+_COMPANIES = (
+    """INSERT INTO accounts_account (name, time_zone, created_at)
+       SELECT 'Company ' || n, 'UTC', now() FROM generate_series(1, %s) n""",
+    """INSERT INTO plans_subscription (account_id, plan, starts_on)
+       SELECT id, 'basic', '2026-01-01' FROM accounts_account WHERE name LIKE 'Company %'""",
+    """INSERT INTO mailsync_mailbox SELECT (jsonb_populate_record(b, jsonb_build_object(
+           'id', nextval(pg_get_serial_sequence('mailsync_mailbox', 'id')), 'account_id', a.id))).*
+       FROM accounts_account a CROSS JOIN (SELECT b FROM mailsync_mailbox b LIMIT 1) made
+       WHERE a.name LIKE 'Company %'""",
+    """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id,
+           subject, sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
+       SELECT b.account_id, b.id, 'x', 'x', 'x', (SELECT min(id) FROM mailsync_blob), 1, '', '', '', '', '{}',
+           now() - interval '1 day', '', false, ''
+       FROM mailsync_mailbox b JOIN accounts_account a ON a.id = b.account_id WHERE a.name LIKE 'Company %'""",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--n", type=int, default=2_000_000, help="messages of each company")
+    parser.add_argument("--accounts", type=int, default=100_000)
+    options = parser.parse_args()
+    with product() as made:
+        made.manage("create_account", RAW, "--plan", "professional", "--admin", "raw@bench.example", "--name", "R",
+                    "--password-env", "BENCH_PASSWORD")  # fmt: skip
+        for name, who in ((ACCOUNT, EMPLOYEE), (RAW, "raw@bench.example")):
+            fill(made, name, who, options.n)
+        made.rows("VACUUM ANALYZE")
+        empty = timed(lambda: made.manage("help"))[0]
+
+        seconds, said = timed(lambda: made.manage("purge", "--account", ACCOUNT, "--dry-run", "--json"))
+        foreseen = json.loads(said)
+        print(
+            f"preview of {options.n} messages: {seconds - empty:.2f} s, {foreseen['removed']} would be removed"
+        )
+        made.rows(_OLD, RAW)
+        raw = timed(lambda: made.rows(_RAW))[0]
+        [(count,)] = made.rows("SELECT count(*) FROM old_ones")
+        seconds, said = timed(lambda: made.manage("purge", "--account", ACCOUNT, "--json"))
+        done = json.loads(said)
+        gone = done["removed"] + done["hidden"]
+        ours = seconds - empty
+        print(f"raw DELETE: {count} rows in {raw:.1f} s, {count / raw:.0f} a second")
+        print(
+            f"purge: {gone} rows in {ours:.1f} s, {gone / ours:.0f} a second: {gone / ours / (count / raw):.2f} of raw"
+        )
+
+        made.rows(_COMPANIES[0], options.accounts)
+        for statement in _COMPANIES[1:]:
+            made.rows(statement)
+        made.rows("ANALYZE")
+        seconds, said = timed(lambda: made.manage("purge", "--json"))
+        print(
+            f"{options.accounts} companies with nothing to do: {seconds - empty:.1f} s; {len(said.splitlines())} had"
+        )
+
+
+def fill(made: Product, name: str, who: str, messages: int) -> None:
+    """Four mailboxes, each with a quarter of the mail, evenly over 117 days."""
+    said = made.manage("shell", "-v", "0", "-c", _MAILBOXES.format(name=name))
+    folders = [tuple(map(int, line.split())) for line in said.splitlines()]
+    [(task, by)] = made.rows(_TASK, folders[0][1], who)
+    for folder, account, mailbox in folders:
+        [(after,)] = made.rows("SELECT coalesce(max(id), 0) FROM mailsync_blob")
+        values = {
+            "account": account,
+            "folder": folder,
+            "mailbox": mailbox,
+            "n": messages // 4,
+            "after": after,
+        }
+        for statement in (_BLOBS, _MESSAGES, *_HANGING):
+            ask(made, statement, values | {"task": task, "by": by})
+
+
+def ask(made: Product, sql: str, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    """With values by name, past the wall."""
+    with (
+        closing(psycopg2.connect(made.postgres.owner_url)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def timed(act: Callable[[], str] | Callable[[], list[tuple[object, ...]]]) -> tuple[float, str]:
+    began = time.monotonic()
+    said = act()
+    return time.monotonic() - began, said if isinstance(said, str) else ""
+
+
+if __name__ == "__main__":
+    main()
