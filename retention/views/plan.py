@@ -126,7 +126,9 @@ def _notices(request: RequestOfEmployee) -> HttpResponse:
         for notice, change in telling.shown(request.user)
     ]
     parked = _parked(request.user) if request.GET.get("on") == "mail" else []
-    return render(request, "plan/_notices.html", {"told": told, "parked": parked})
+    waits = RetentionRun.objects.filter(account=request.user.account, state=RunState.WAITING)
+    waiting = waits.first() if request.user.is_admin else None
+    return render(request, "plan/_notices.html", {"told": told, "parked": parked, "waiting": waiting})
 
 
 def _parked(employee: Employee) -> list[str]:
