@@ -27,8 +27,8 @@ class PlanLimitsAdmin(admin.ModelAdmin[PlanLimits]):
 
     form = PlanLimitsForm
     list_display = (
-        "plan", "effective_from", "sync_enabled", "storage_days", "fetch_days", "mailboxes", "shared", "outgoing",
-        "crm_bound_stays", "follow",
+        "plan", "effective_from", "follow", "sync_enabled", "storage_days", "fetch_days", "mailboxes", "shared",
+        "outgoing", "crm_bound_stays",
     )  # fmt: skip
     list_filter = ("plan",)
     ordering = ("plan", "-effective_from")
@@ -90,7 +90,7 @@ class PlanLimitsAdmin(admin.ModelAdmin[PlanLimits]):
     @admin.display(description="")
     def follow(self, row: PlanLimits) -> str:
         address = reverse("admin:plans_planlimits_add", current_app=site.name)
-        return format_html('<a href="{}?after={}">{}</a>', address, row.pk, _("Follow it by a newer row"))
+        return format_html('<a href="{}?after={}">{}</a>', address, row.pk, _("add a newer one"))
 
 
 def said(limit: int | None) -> str:

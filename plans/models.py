@@ -25,6 +25,8 @@ class PlanLimits(models.Model):
     reading = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = "row of a plan"
+        verbose_name_plural = "rows of plans"
         constraints = [
             models.UniqueConstraint(fields=["plan", "effective_from"], name="plan_limits_once_a_day"),
             models.CheckConstraint(

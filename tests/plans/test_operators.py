@@ -42,6 +42,7 @@ def test_who_is_no_operator_finds_no_such_page_even_as_the_admin_of_a_company(wo
     assert world.client(world.adm).post(ADD, ROW).status_code == 404
 
 
+@pytest.mark.django_db(transaction=True)  # a command runs outside of every transaction
 def test_the_right_ends_by_the_command_and_when_an_admin_renews_the_password(
     world: World, operator: Client
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_row_that_has_begun_can_only_be_followed_and_one_to_come_may_change_an
     shown = operator.get(page_of(begun))
     assert shown.status_code == 200
     assert b'name="storage_days"' not in shown.content
+    assert b'<div class="readonly">30</div>' in shown.content
     assert operator.post(page_of(begun), ROW).status_code == 403
     assert operator.post(page_of(begun).replace("change", "delete"), {"post": "yes"}).status_code == 403
     follow = operator.get(f"{ADD}?after={begun.pk}").context["adminform"].form

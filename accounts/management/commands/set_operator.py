@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts import audit, tenancy
 from accounts.models import Employee
@@ -20,7 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 (Django's signature)
         email, may = options["email"].strip().lower(), not options["revoke"]
-        account_id = tenancy.account_of_address(email)
+        with transaction.atomic():  # the look across the wall lasts as long as a transaction
+            account_id = tenancy.account_of_address(email)
         if account_id is None:
             raise CommandError(f"Nobody signs in as {email!r}; `manage.py add_employee` adds somebody.")
         with tenancy.acting_for(account_id):
