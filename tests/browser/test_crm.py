@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from accounts.models import Employee, Role
 from crm.models import Deal
 from tests.browser.test_connecting import SHOTS, look
 from tests.crm.conftest import Clients
@@ -124,6 +125,16 @@ def test_ann_links_a_message_by_keyboard_and_reads_it_with_the_client(
     world.message(inbox, subject="Prices", sender=("Marieke", "m.devries@rijnwater.example"))
     ann.goto("/")
     expect(ann.locator(".row .crm-sign")).to_have_count(1)
+    ann.locator(".bound-menu summary").click()
+    clean(ann, "mail-bound-menu")
+    ann.get_by_role("link", name="In CRM", exact=True).click()
+    expect(ann.locator(".row")).to_have_count(1)
+    clean(ann, "mail-in-crm")
+    ann.locator(".bound-menu summary").click()
+    ann.get_by_label("Several at once").fill("bound:none is:starred")
+    ann.keyboard.press("Enter")
+    expect(ann.get_by_text("Nothing here matches")).to_be_visible()
+    ann.get_by_role("link", name="Show all messages").click()
     ann.get_by_role("link", name="The plan").click()
     expect(ann.get_by_text("is not known, and this mailbox makes no records of strangers")).to_be_visible()
     ann.keyboard.press("l")
@@ -158,6 +169,26 @@ def test_ann_links_a_message_by_keyboard_and_reads_it_with_the_client(
     expect(ann.locator("#crm-found button")).to_have_count(1)
     ann.get_by_role("button", name="Zoe Zander").click()
     expect(ann.get_by_text("Linked to “Zoe Zander”.")).to_be_visible()
+
+
+def test_an_admin_shapes_the_pipeline_by_keyboard(world, ann: Page, clients: Clients) -> None:
+    clients.deal("Buoys", stage="Offer sent")
+    with world.acting():
+        Employee.objects.filter(pk=world.ann.pk).update(role=Role.ADMIN)
+    ann.goto("/crm/pipelines/")
+    look(ann, "crm-pipelines")
+    ann.get_by_label("Colour of In talks").select_option("Amber")
+    ann.get_by_label("Name of another stage").fill("Pilot")
+    ann.keyboard.press("Enter")
+    expect(ann.get_by_label("Colour of In talks")).to_have_value("amber")
+    ann.get_by_role("button", name="Pilot: up").click()
+    expect(ann.get_by_label("Name of the stage").nth(3)).to_have_value("Pilot")
+    ann.get_by_role("link", name="Delete Offer sent").click()
+    look(ann, "crm-stage-delete")
+    ann.get_by_label("One deal is there").select_option("Pilot")
+    ann.get_by_role("button", name="Delete").click()
+    expect(ann.get_by_text("The stage “Offer sent” is gone.")).to_be_visible()
+    expect(ann.get_by_label("Name of the stage").nth(2)).to_have_value("Pilot")
 
 
 def test_ann_sets_up_her_mailbox_and_imports_her_address_book(world, ann: Page, clients: Clients) -> None:
