@@ -1,6 +1,17 @@
 """URLs of CRM."""
 
-from crm.views import board, feeding, importing, merging, panel, pipelines, records, timeline, writing
+from crm.views import (
+    board,
+    deciding,
+    feeding,
+    importing,
+    merging,
+    panel,
+    pipelines,
+    records,
+    timeline,
+    writing,
+)
 
 app_name = "crm"
 urlpatterns = [
@@ -12,5 +23,6 @@ urlpatterns = [
     *timeline.urls,
     *merging.urls,
     *panel.urls,
+    *deciding.urls,
     *writing.urls,
 ]

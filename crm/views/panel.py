@@ -1,39 +1,32 @@
-"""What a message has to do with CRM: the part of its page that says so, and the decisions that are made there.
+"""What a message has to do with CRM: the part of its page that says so (crm/views/deciding.py changes it).
 
-The same part stands on the page of an activity, whose message may have left Webmail. A decision is answered with the
-part anew, and with a toast that carries all it takes to undo it.
+The same part stands on the page of an activity, whose message may have left Webmail.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core import signing
-from django.http import Http404, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts import audit
 from accounts.models import Employee
-from accounts.requests import id_of, ids_of
+from accounts.requests import ids_of
 from accounts.views import RequestOfEmployee
-from crm import access, activities, finding, reasons
+from crm import activities, finding, reasons
 from crm.finding import Query
 from crm.kinds import BY_LINK, KINDS
 from crm.matching import Ref
-from crm.models import Activity, ActivityCopy, ActivityKind, Binding, Deal, Exclusion, Record
+from crm.models import Activity, ActivityCopy, ActivityKind, Binding, Deal, Record
 from crm.views import facts
 from crm.views.frame import SECTION
 from mailsync import access as mail
 from mailsync.models import GrantLevel, Placement
 
-_SALT = "crm.undo"
-_DAY = 24 * 3600
 CHOICES = 6
 MARKED = 400
 
@@ -94,10 +87,10 @@ class Chip:
 
 
 def of_activity(request: RequestOfEmployee, activity: Activity) -> dict[str, Any]:
-    return _shown(request.user, _of_activity(activity))
+    return shown(request.user, _of_activity(activity))
 
 
-def _shown(employee: Employee, subject: Subject) -> dict[str, Any]:
+def shown(employee: Employee, subject: Subject) -> dict[str, Any]:
     chips = _chips(subject.activity) if subject.activity else []
     why, offered = "", []
     if chips and subject.activity:
@@ -140,7 +133,7 @@ def _asked(activity: Activity) -> list[Chip]:
 @never_cache
 @require_safe
 def panel(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    context = _shown(request.user, subject_of(request, number))
+    context = shown(request.user, subject_of(request, number))
     part = request.headers.get("HX-Request")
     return render(request, "crm/_panel.html" if part else "crm/panel.html", SECTION | context)
 
@@ -179,146 +172,9 @@ def marks(request: RequestOfEmployee) -> JsonResponse:
     return JsonResponse({"bound": answer, "label": _("In CRM.")})
 
 
-# Deciding
-
-
-@login_required
-@require_POST
-def link(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    """To `record`; with `away` instead of that one."""
-    to = _ref(request, request.POST.get("record", ""))
-    away = request.POST.get("away", "")
-
-    def decide(activity: Activity, alone: bool) -> dict[str, Any]:
-        if away:
-            return activities.rebind(activity, _ref(request, away), to, by=request.user, alone=alone)
-        return activities.bind(activity, to, by=request.user, alone=alone)
-
-    sentence = _("Moved to “%(name)s”.") if away else _("Linked to “%(name)s”.")
-    return _decided(request, number, decide, sentence % {"name": _record(request, to).name})
-
-
-@login_required
-@require_POST
-def unlink(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    """From `record`, or from everything."""
-    named = request.POST.get("record", "")
-    away = _ref(request, named) if named else None
-
-    def decide(activity: Activity, alone: bool) -> dict[str, Any]:
-        return activities.unbind(activity, away, by=request.user, alone=alone)
-
-    return _decided(request, number, decide, _("Unlinked."))
-
-
-@login_required
-@require_POST
-def leave(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    """It belongs to none of the deals that were asked about: it stays where it is."""
-
-    def decide(activity: Activity, alone: bool) -> dict[str, Any]:
-        return activities.settle(activity, activities.refs_of(activity), by=request.user, alone=alone)
-
-    return _decided(request, number, decide, _("It stays where it is."))
-
-
-@login_required
-@require_POST
-def never(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    """The sender comes on the list of exceptions, and this conversation leaves CRM."""
-    subject = subject_of(request, number)
-    if "@" not in subject.sender:
-        raise Http404
-
-    def decide(activity: Activity, alone: bool) -> dict[str, Any]:
-        state = activities.unbind(activity, None, by=request.user, alone=alone)
-        exception, made = Exclusion.objects.get_or_create(
-            account_id=request.user.account_id, pattern=subject.sender, defaults={"by": request.user}
-        )
-        if made:
-            audit.record(
-                "crm.exception_added", subject.sender, account_id=request.user.account_id, by=request.user
-            )
-        return state | {"exception": exception.pk if made else 0}
-
-    sentence = _("Mail of %(address)s is not saved any more.") % {"address": subject.sender}
-    return _decided(request, number, decide, sentence)
-
-
-@login_required
-@require_POST
-def undo(request: RequestOfEmployee, **number: int) -> HttpResponse:
-    subject = subject_of(request, number)
-    try:
-        account_id, state = signing.loads(request.POST.get("state", ""), salt=_SALT, max_age=_DAY)
-    except signing.BadSignature as error:
-        raise Http404 from error
-    if account_id != request.user.account_id or not subject.may_decide:
-        raise Http404
-    activities.undo(state, by=request.user)
-    return _answer(request, number, _("Undone."), None)
-
-
-def _decided(
-    request: RequestOfEmployee,
-    number: dict[str, int],
-    decide: Callable[[Activity, bool], dict[str, Any]],
-    sentence: str,
-) -> HttpResponse:
-    subject = subject_of(request, number)
-    if not subject.may_decide:
-        raise Http404
-    try:
-        activity = subject.activity
-        if subject.message_id is not None:
-            activity = activities.kept_for(request.user.account_id, subject.message_id)
-    except activities.MessageLeft as left:
-        return HttpResponse(str(left), status=422, content_type="text/plain; charset=utf-8")
-    assert activity is not None
-    alone = request.POST.get("scope") == "message"
-    state = decide(activity, alone)
-    return _answer(
-        request, number, sentence, signing.dumps([request.user.account_id, state], salt=_SALT, compress=True)
-    )
-
-
-def _answer(
-    request: RequestOfEmployee, number: dict[str, int], sentence: str, state: str | None
-) -> HttpResponse:
-    subject = subject_of(request, number)
-    if not request.headers.get("HX-Request"):
-        messages.success(request, sentence)
-        return redirect(subject.base)
-    context = _shown(request.user, subject) | {"toast": sentence, "state": state}
-    response = render(request, "crm/_panel.html", context)
-    response.headers["HX-Trigger"] = "crm-changed"
-    return response
-
-
-def _ref(request: RequestOfEmployee, named: str) -> Ref:
-    """ "contact:7" as a browser sends it; Http404 unless it is a record of the company's, outside of the bin."""
-    kind, _colon, number = named.partition(":")
-    if kind not in BY_LINK:
-        raise Http404
-    ref = Ref(kind, id_of(number))
-    _record(request, ref)
-    return ref
-
-
-def _record(request: RequestOfEmployee, ref: Ref) -> Record:
-    return access.get_record(request.user, BY_LINK[ref.kind], ref.id)
-
-
-_VERBS = {"choose": choose, "link": link, "unlink": unlink, "leave": leave, "never": never, "undo": undo}
 urls = [
     path("message/<int:placement_id>/", panel, name="panel"),
-    *(
-        path(f"message/<int:placement_id>/{verb}/", view, name=f"panel-{verb}")
-        for verb, view in _VERBS.items()
-    ),
-    *(
-        path(f"activity/<int:activity_id>/{verb}/", view, name=f"activity-{verb}")
-        for verb, view in _VERBS.items()
-    ),
+    path("message/<int:placement_id>/choose/", choose, name="panel-choose"),
+    path("activity/<int:activity_id>/choose/", choose, name="activity-choose"),
     path("marks/", marks, name="marks"),
 ]
