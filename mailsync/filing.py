@@ -20,8 +20,9 @@ def ask(letter: Outgoing) -> None:
 
     Drafts go with the next poll, however often they are saved until then; the rest at once.
     """
-    role = SpecialUse.SENT if letter.state == OutgoingState.SENT else SpecialUse.DRAFTS
-    folder = Folder.objects.filter(mailbox=letter.mailbox_id, special_use=role, selectable=True).first()
+    roles = [SpecialUse.DRAFTS, *([SpecialUse.SENT] if letter.state == OutgoingState.SENT else [])]
+    found = Folder.objects.filter(mailbox=letter.mailbox_id, special_use__in=roles, selectable=True)
+    folder = found.order_by("-special_use").first()  # "sent" before "drafts", where both are meant
     if folder is None or not _has_work(letter):
         return
     pending = Operation.objects.filter(

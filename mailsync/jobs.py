@@ -3,7 +3,18 @@
 from celery import shared_task
 from django.utils import timezone
 
-from mailsync import checking, consents, discarding, dispatch, engine, events, probing, schedule, sender
+from mailsync import (
+    checking,
+    consents,
+    discarding,
+    dispatch,
+    engine,
+    events,
+    outbox,
+    probing,
+    schedule,
+    sender,
+)
 
 
 @shared_task(name="mailsync.tick")
@@ -55,6 +66,12 @@ def forget_consent(account_id: int, consent_id: int) -> None:
 def drop_events() -> int:
     """Forget what happened to messages longer ago than is kept (beat, by night; queue bulk)."""
     return events.drop_old(timezone.now())
+
+
+@shared_task(name="mailsync.forget_letters")
+def forget_letters() -> int:
+    """Delete the drafts that were thrown away long ago (beat, by night; queue bulk)."""
+    return outbox.forget_discarded(timezone.now())
 
 
 @shared_task(name="mailsync.hint_checks")

@@ -15,7 +15,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Employee
+from accounts import tenancy
+from accounts.models import Account, Employee
 from mailsync import actions, blobs, dispatch, filing, lettering, quota, schedule
 from mailsync.mime import build, parse
 from mailsync.models import How, Mailbox, Message, Outgoing, OutgoingAttachment, OutgoingState, Placement
@@ -29,6 +30,7 @@ WRITABLE = frozenset(
     }
 )  # fmt: skip
 MOST_RECIPIENTS = 500
+KEPT_DISCARDED = timedelta(days=7)
 
 
 class CannotSend(Exception):
@@ -227,6 +229,16 @@ def lock(letter: Outgoing) -> None:
     if letter.answers_id is not None:
         ids |= set(Message.objects.filter(pk=letter.answers_id).values_list("mailbox_id", flat=True))
     schedule.lock(sorted(ids))
+
+
+def forget_discarded(now: datetime) -> int:
+    """Delete for good what was thrown away a week ago, in every account; returns how many letters."""
+    gone = 0
+    for account_id in Account.objects.values_list("pk", flat=True):
+        with tenancy.acting_for(account_id):
+            old = Outgoing.objects.filter(state=OutgoingState.DISCARDED, updated_at__lt=now - KEPT_DISCARDED)
+            gone += old.delete()[1].get("mailsync.Outgoing", 0)
+    return gone
 
 
 def new_message_id(address: str) -> str:

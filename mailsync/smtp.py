@@ -3,6 +3,7 @@
 Beside mailsync.imap and independent of it; the TLS context comes from the caller.
 """
 
+import base64
 import re
 import smtplib
 import socket
@@ -42,7 +43,7 @@ class Answer:
     @property
     def is_final(self) -> bool:
         """5xx; anything else may be another answer later (RFC 5321 4.2.1)."""
-        return self.code >= 500
+        return self.code // 100 == 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +314,7 @@ def _translated(credentials: SmtpCredentials) -> Iterator[None]:
         yield
     except (OSError, ValueError, smtplib.SMTPException) as error:
         login = isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500
-        raise SmtpTrouble(_sentence(error, credentials), login=login) from None
+        raise SmtpTrouble(_scrubbed(_sentence(error, credentials), credentials), login=login) from None
 
 
 def _sentence(error: Exception, credentials: SmtpCredentials) -> str:  # noqa: C901 (one line a case)
@@ -343,6 +344,15 @@ def _sentence(error: Exception, credentials: SmtpCredentials) -> str:  # noqa: C
         case ConnectionRefusedError():
             return f"{host} refuses connections on port {port}."
     return f"The connection to {host}, port {port}, was lost."
+
+
+def _scrubbed(sentence: str, credentials: SmtpCredentials) -> str:
+    """A server may repeat what it was sent, and the sentence is stored and shown."""
+    secret = credentials.password
+    plain = f"\0{credentials.login}\0{secret}"
+    for form in (secret, *(base64.b64encode(text.encode()).decode() for text in (secret, plain))):
+        sentence = sentence.replace(form, "…") if form else sentence
+    return sentence
 
 
 def _said(words: bytes | str) -> str:

@@ -18,6 +18,7 @@ class Fault(StrEnum):
     EHLO = "closes at EHLO"
     LOGIN = "535 to the login"
     LOGIN_LATER = "454 to the login"
+    LOGIN_REPEATED = "535 with what it was told"
     MAIL_LATER = "451 to MAIL"
     MAIL_REFUSED = "550 to MAIL"
     RCPT_LATER = "450 to every RCPT"
@@ -111,8 +112,10 @@ class _Talk:
         if not self.at(Fault.EHLO):
             self.say("250-here", *(f"250 {each}" for each in [*self.server.extensions, "AUTH PLAIN LOGIN"]))
 
-    def on_auth(self, _line: str) -> None:
-        if not self.at(LOGIN="535 wrong password", LOGIN_LATER="454 not now"):
+    def on_auth(self, line: str) -> None:
+        if not self.at(LOGIN_REPEATED=f"535 repeated: {line} secret") and not self.at(
+            LOGIN="535 wrong password", LOGIN_LATER="454 not now"
+        ):
             self.say("235 welcome")
 
     def on_mail(self, line: str) -> None:

@@ -1,10 +1,12 @@
 """Whatever goes wrong at the outgoing server or in the worker: once, or not known to be, and never twice."""
 
+import random
 from collections import Counter
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 
 from mailsync import quota
 from mailsync.models import Outgoing, OutgoingState
@@ -17,6 +19,7 @@ SENT, REFUSED, UNSURE, WAITS = "sent", "refused", "unsure", "queued"
 TABLE = {
     Fault.NONE: SENT, Fault.QUIT: SENT,
     Fault.CONNECT: WAITS, Fault.BUSY: WAITS, Fault.EHLO: WAITS, Fault.LOGIN: WAITS, Fault.LOGIN_LATER: WAITS,
+    Fault.LOGIN_REPEATED: WAITS,
     Fault.MAIL_LATER: WAITS, Fault.RCPT_LATER: WAITS, Fault.RCPT_CLOSED: WAITS, Fault.DATA_CLOSED: WAITS,
     Fault.DATA_LATER: WAITS, Fault.DATA_NONSENSE: WAITS, Fault.DOT_LATER: WAITS,
     Fault.MAIL_REFUSED: REFUSED, Fault.RCPT_REFUSED: REFUSED, Fault.DATA_REFUSED: REFUSED, Fault.DOT_REFUSED: REFUSED,
@@ -105,6 +108,28 @@ def test_a_worker_killed_at_any_statement_sends_once_or_does_not_know(
     assert step > 20
     assert states[SENT]
     assert quota.usage(writing.acme, letter.created_at).used == letters
+
+
+@pytest.mark.parametrize("letters", [12, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_bad_server_and_dying_workers_at_random(writing: World, post: Post, letters: int) -> None:
+    """Each letter has its own bad day, up to its sixth try; then the server is well."""
+    chance = random.Random(letters)
+    ends: Counter[str] = Counter()
+    for number in range(letters):
+        letter = queued(writing, origin="crm", subject=f"Letter {number}")
+        for day in range(8):
+            if letter.state != WAITS and letter.state != OutgoingState.SENDING:
+                break
+            post.faults = [chance.choice(list(Fault))] if day < 6 else []
+            reap(due_now(letter), chance.randrange(1, 120) if day < 6 else 10_000)
+            letter.refresh_from_db()
+        times = Counter(each.message_id for each in post.delivered)[letter.message_id]
+        ends[f"{letter.state} {times}"] += 1
+        post.delivered.clear()
+    assert set(ends) <= {"sent 1", "refused 0", "unsure 0", "unsure 1"}, ends
+    assert ends["sent 1"]
+    held = letter.ledger.model.objects.aggregate(held=Sum("count"))["held"]
+    assert held == quota.usage(writing.acme, letter.created_at).used == letters - ends["refused 0"]
 
 
 def test_who_cannot_be_written_to_does_not_keep_the_others_waiting(writing: World, post: Post) -> None:

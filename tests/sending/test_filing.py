@@ -253,7 +253,7 @@ def test_an_append_that_is_refused_or_whose_answer_is_lost_leaves_one_copy(box: 
     assert [op.error for op in box.operations() if op.state == "failed"] == ["“[OVERQUOTA] full”"]
 
 
-@pytest.mark.parametrize("stride", [53, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [53, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_worker_killed_at_any_statement_files_one_copy(box: Box, stride: int) -> None:
     letter = write(box, subject="Draft")
     step, lived, count = 1 - stride, False, 0

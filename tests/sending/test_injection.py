@@ -13,9 +13,9 @@ from django.db import transaction
 
 from mailsync import outbox, smtp
 from mailsync.outbox import CannotSend
-from mailsync.smtp import Accepted, Refused, SmtpCredentials
+from mailsync.smtp import Accepted, Later, Refused, SmtpCredentials
+from tests.rigs.smtp import Fault, outgoing_server
 from tests.rigs.smtp import Outgoing as Post
-from tests.rigs.smtp import outgoing_server
 from tests.sending.conftest import ZOE, draft, due_now, work
 from tests.world import World
 
@@ -102,6 +102,16 @@ def test_no_file_makes_a_part_of_its_own(writing: World, post: Post, field: str,
 def credentials(server: Post) -> SmtpCredentials:
     unused = ssl.create_default_context()
     return SmtpCredentials("127.0.0.1", server.port, "none", "ann", "secret", unused, allow_private=True)
+
+
+def test_a_server_that_repeats_the_password_does_not_get_it_stored() -> None:
+    with outgoing_server() as server:
+        server.faults = [Fault.LOGIN_REPEATED]
+        outcome = smtp.deliver(credentials(server), TEXT, "ann@acme.example", ["zoe@elsewhere.example"])
+    assert isinstance(outcome, Later)
+    assert outcome.kind == "login"
+    assert "repeated:" in outcome.sentence
+    assert not re.search("secret|AGFubgBzZWNyZXQ=", outcome.sentence)
 
 
 TEXT = b"Subject: x\r\n\r\nHello\r\n"
