@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,11 +12,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import access, outbox
+from mailsync import access, actions, outbox
 from mailsync.access import Letter
 from mailsync.mime import parse, quotes, writing
-from mailsync.mime.headers import Address, Fields, addresses
-from mailsync.models import GrantLevel, How, Mailbox, Message, Outgoing
+from mailsync.mime.headers import Address, Fields, addresses, pairs, unfold
+from mailsync.models import GrantLevel, How, Mailbox, Message, Outgoing, OutgoingState, Placement
 
 MOST_NAMED = 500
 _CID_FIT = re.compile(r"[!-;=?-~]{1,200}\Z")
@@ -96,7 +97,8 @@ def answer(letter: Letter, how: str, *, by: Employee) -> Outgoing:
         in_reply_to=thread.in_reply_to,
         references=thread.references,
     )
-    _carry(begun, letter, content.attachments)
+    shown = writing.images(begun.quoted)
+    _carry(begun, letter, content.attachments, shown=shown, all_files=how == How.FORWARD)
     return begun
 
 
@@ -119,6 +121,46 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
         content_type="message/rfc822",
         content=letter.header + letter.body,
     )
+    return begun
+
+
+def resume(letter: Letter, *, by: Employee) -> Outgoing:
+    """A draft of the Drafts folder in our editor. One of ours is that letter; of another program's a letter is made,
+    and the copy goes to the Trash where the employee may move it: nothing is doubled, nothing is lost.
+    """
+    name = parse.summarize(letter.header, b"").message_id
+    ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name, state=OutgoingState.DRAFT)
+    for known in ours[:1]:
+        return known
+    begun = _taken_over(letter, by)
+    if access.includes(letter.box.level, GrantLevel.DELETE):
+        with suppress(actions.NoSuchFolder):
+            actions.trash(Placement.objects.filter(pk=letter.id), by=by)
+    return begun
+
+
+def _taken_over(letter: Letter, by: Employee) -> Outgoing:
+    mailbox = Mailbox.objects.get(pk=letter.box.id)
+    fields = Fields(letter.header)
+    author = addresses(fields.raw("from"), 1)
+    known = of_mailbox(mailbox)
+    sender = next((each for each in known if author and each.address == author[0].address), known[0])
+    content = parse.read(letter.header, letter.body)
+    thread = {name.lower(): unfold(value) for name, value in pairs(letter.header)}
+    begun = outbox.start(
+        mailbox,
+        by=by,
+        from_name=sender.name,
+        from_address=sender.address,
+        to=as_pairs(addresses(fields.raw("to"), MOST_NAMED)),
+        cc=as_pairs(addresses(fields.raw("cc"), MOST_NAMED)),
+        bcc=as_pairs(addresses(fields.raw("bcc"), MOST_NAMED)),
+        subject=letter.subject,
+        html=writing.clean(content.html) if content.html else text_as_html(content.text),
+        in_reply_to=thread.get(b"in-reply-to", ""),
+        references=thread.get(b"references", ""),
+    )
+    _carry(begun, letter, content.attachments, shown=writing.images(begun.html), all_files=True)
     return begun
 
 
@@ -176,12 +218,18 @@ def _quotation(letter: Letter, content: parse.Content, how: str) -> str:
     return quotes.forwarded(content.html, content.text, _("Forwarded message"), said)
 
 
-def _carry(begun: Outgoing, letter: Letter, parts: Sequence[parse.AttachmentPart]) -> None:
-    """The images that the quotation shows; with a forward, all of the files."""
-    shown = writing.images(begun.quoted)
+def _carry(
+    begun: Outgoing,
+    letter: Letter,
+    parts: Sequence[parse.AttachmentPart],
+    *,
+    shown: set[str],
+    all_files: bool,
+) -> None:
+    """The images of these Content-IDs or, with a forward and a draft, all of the files."""
     for part in parts:
         inline = part.content_id in shown and bool(_CID_FIT.match(part.content_id))
-        if inline or begun.how == How.FORWARD:
+        if inline or all_files:
             _part, content = parse.part_bytes(letter.header, letter.body, part.part)
             outbox.attach(
                 begun,

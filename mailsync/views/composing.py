@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.cache import cache
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
@@ -23,7 +24,7 @@ from accounts.views import RequestOfEmployee
 from mailsync import access, asking, composing, outbox
 from mailsync.composing import Sender
 from mailsync.mime import writing
-from mailsync.models import GrantLevel, How, Outgoing, OutgoingState
+from mailsync.models import GrantLevel, How, Outgoing, OutgoingState, SpecialUse
 from mailsync.outbox import CannotSend, SavedElsewhere
 from mailsync.quota import QuotaUsedUp
 from mailsync.views import listing as lists
@@ -55,11 +56,13 @@ def write(request: RequestOfEmployee) -> HttpResponse:
 @login_required
 @require_POST
 def answer(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
-    """Reply, reply to all, forward in the text (`how`), or forward as a file (`how=file`)."""
+    """Reply, reply to all, forward in the text or as a file, or go on with a draft, as `how` says."""
     letter = access.get_letter(request.user, placement_id, GrantLevel.REPLY)
     how = request.POST.get("how", "")
     if how == "file":
         return _opened(request, composing.forward_as_file(letter, by=request.user))
+    if how == "draft" and letter.role == SpecialUse.DRAFTS:
+        return _opened(request, composing.resume(letter, by=request.user))
     if how not in (How.REPLY, How.REPLY_ALL, How.FORWARD):
         raise Http404
     return _opened(request, composing.answer(letter, how, by=request.user))
@@ -122,13 +125,38 @@ def save(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
 
 
 def _saved(request: RequestOfEmployee, found: Outgoing) -> Outgoing:
+    """A page that is reloaded may have saved while it went: what the same tab said earlier is no conflict."""
+    try:
+        kept = _kept(request, found, id_or_none(request.POST.get("revision")) or 0)
+    except SavedElsewhere as newer:
+        if not _is_older_of_this_tab(request, newer.current):
+            raise
+        kept = _kept(request, found, newer.current.revision)
+    # A hint only: without it the author is asked.
+    cache.set(f"letter-{kept.pk}", (request.POST.get("tab", ""), _turn(request), kept.revision), 3600)
+    return kept
+
+
+def _is_older_of_this_tab(request: RequestOfEmployee, current: Outgoing) -> bool:
+    tab, turn, revision = cache.get(f"letter-{current.pk}") or ("", 0, 0)
+    return (
+        bool(tab)
+        and tab == request.POST.get("tab")
+        and revision == current.revision
+        and turn < _turn(request)
+    )
+
+
+def _turn(request: RequestOfEmployee) -> int:
+    return id_or_none(request.POST.get("turn")) or 0
+
+
+def _kept(request: RequestOfEmployee, found: Outgoing, revision: int) -> Outgoing:
     sender = _sender(request.user, found, request.POST.get("from", ""))
     fields = _written(request, found, sender)
     if sender.mailbox.pk != found.mailbox_id:
-        return composing.moved(
-            found, sender, revision=id_or_none(request.POST.get("revision")) or 0, **fields
-        )
-    return outbox.save(found, revision=id_or_none(request.POST.get("revision")) or 0, **fields)
+        return composing.moved(found, sender, revision=revision, **fields)
+    return outbox.save(found, revision=revision, **fields)
 
 
 def _is_the_same(request: RequestOfEmployee, current: Outgoing) -> bool:

@@ -83,11 +83,21 @@ def test_ann_answers_by_keyboard_takes_it_back_and_sends_it_after_a_reload(world
     ann.get_by_role("button", name="Undo").click()
     expect(text_of(ann)).to_contain_text("Bring a hat")
     assert only_letter(world).state == "draft"
+    text_of(ann).click()
+    ann.keyboard.press("Control+End")
+    ann.keyboard.type(" (on the site)")
+    ann.get_by_label("Subject").fill("Re: Crane inspection")
+    ann.get_by_label("Subject").press("Enter")
+    ann.keyboard.type("Plan attached. ")
     ann.get_by_role("button", name="Send", exact=True).click()
+    expect(ann.get_by_text("nothing is attached")).to_be_visible()
+    look(ann, "write-questions")
+    ann.get_by_role("button", name="Send anyway").click()
     expect(ann.get_by_text("On its way to")).to_be_visible()
     letter = only_letter(world)
     assert (letter.state, letter.subject) == ("queued", "Re: Crane inspection")
-    assert letter.html.startswith("<p>Ten is fine. <strong>Bring a hat, Zoe.</strong></p>")
+    assert letter.html.startswith("<p>Plan attached. Ten is fine. <strong>Bring a hat, Zoe.</strong></p>")
+    assert "(on the site)" in letter.html
     assert 'class="signature"' in letter.html
     assert "<b>ten</b>" in letter.quoted
 

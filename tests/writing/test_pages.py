@@ -9,7 +9,16 @@ from django.test import Client
 from django.utils import timezone
 
 from mailsync.mime import doubts
-from mailsync.models import GrantLevel, Mailbox, MailboxGrant, Outgoing, OutgoingAttachment, OutgoingState
+from mailsync.models import (
+    GrantLevel,
+    Mailbox,
+    MailboxGrant,
+    Outgoing,
+    OutgoingAttachment,
+    OutgoingState,
+    Placement,
+    SpecialUse,
+)
 from tests.world import World
 
 HTMX = {"HX-Request": "true"}
@@ -101,6 +110,25 @@ def test_a_reply_stands_in_its_thread_and_brings_the_images_of_its_quotation(wor
     with world.acting():
         file = whole.attachments.get()
         assert (file.type, file.size) == ("message/rfc822", len(raw))
+
+
+def test_a_draft_of_another_program_goes_on_here_and_is_not_doubled(world, ann):
+    raw = (
+        b"From: ann@acme.example\r\nTo: Bob <bob@x.example>\r\nBcc: cyd@x.example\r\nSubject: Half\r\n"
+        b"Message-ID: <d@phone>\r\nIn-Reply-To: <1@x>\r\nReferences: <1@x>\r\n\r\nHalf of it\r\n"
+    )
+    drafts = world.folder(world.ann_box, SpecialUse.DRAFTS)
+    there = world.message(drafts, raw=raw)
+    assert b"Go on writing" in ann.get(f"/mail/{drafts.pk}/{there.pk}/").content
+    letter = kept(world, begin(ann, f"/mail/message/{there.pk}/answer/", how="draft"))
+    assert (letter.subject, letter.html, letter.in_reply_to) == ("Half", "<p>Half of it</p>", "<1@x>")
+    assert (letter.to, letter.bcc) == ([["Bob", "bob@x.example"]], [["", "cyd@x.example"]])
+    with world.acting():
+        assert Placement.objects.get(pk=there.pk).folder.special_use == SpecialUse.TRASH
+    own = world.message(
+        drafts, raw=b"Message-ID: <" + letter.message_id.encode() + b">\r\nSubject: Half\r\n\r\nx\r\n"
+    )
+    assert begin(ann, f"/mail/message/{own.pk}/answer/", how="draft") == letter.pk
 
 
 def test_two_clicks_send_one_letter_and_its_fate_is_told(world, ann):

@@ -4,6 +4,7 @@
   const toasts = document.getElementById("toasts");
   const token = document.querySelector("#acts [name=csrfmiddlewaretoken]").value;
   const KEPT_AFTER = 800, TRIED_AGAIN_AFTER = 5000;
+  const tab = (sessionStorage.tab ??= crypto.randomUUID?.() ?? String(Math.random()));
   let current = null;
 
   const post = (url, body, more = {}) => fetch(url, { method: "POST", body, headers: { "HX-Request": "true", "X-CSRFToken": token }, ...more });
@@ -81,6 +82,8 @@
     const values = () => {
       const body = new FormData();
       for (const name of ["revision", "key", "from", "to", "cc", "bcc", "subject", "quoted", "send_at"]) body.set(name, form.elements[name].value);
+      body.set("tab", tab);
+      body.set("turn", Date.now()); // of two saves of this tab the later one counts, whichever comes first
       body.set("html", editor ? editor.getHTML() : form.elements.html.value);
       return body;
     };
