@@ -7,16 +7,14 @@ each batch is one transaction and asks anew what leaves.
 
 from collections.abc import Collection, Iterable
 
-from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db import connection, models
+from django.db.models import Exists, ManyToOneRel, OuterRef
 from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
-    Attachment,
-    Event,
     Mailbox,
     Message,
     Operation,
@@ -121,13 +119,20 @@ def _delete(message_ids: Collection[int]) -> None:
         state=OperationState.VOID, finished_at=timezone.now()
     )
     waiting.update(placement=None)
-    for rows in (
-        Placement.objects.filter(pk__in=placements),
-        Attachment.objects.filter(message__in=message_ids),
-        Event.objects.filter(message__in=message_ids),
-    ):
+    for relation in Message._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ManyToOneRel):
+            _let_go(relation, message_ids)
+    Message.objects.filter(pk__in=message_ids)._raw_delete("default")
+
+
+def _let_go(relation: ManyToOneRel, message_ids: Collection[int]) -> None:
+    """What hangs on the messages goes with them or forgets them, as its key says: in one statement, where the ORM
+    would load every message first."""
+    rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": message_ids})
+    if relation.on_delete is models.CASCADE:
         rows._raw_delete("default")
-    Message.objects.filter(pk__in=message_ids).delete()
+    elif relation.on_delete is models.SET_NULL:
+        rows.update(**{relation.field.name: None})
 
 
 def _discard_batch(account_id: int, mailbox_id: int) -> int:
