@@ -1,7 +1,6 @@
 """HTML of our own editor, cleaned before it is kept and again before it is sent: a browser is a stranger, too."""
 
 import re
-from collections.abc import Iterable
 
 import nh3
 from selectolax.lexbor import LexborHTMLParser
@@ -71,18 +70,3 @@ def is_empty(html: str) -> bool:
 def images(html: str) -> set[str]:
     """The Content-IDs that HTML shows."""
     return set(_CID.findall(html))
-
-
-def whole(html: str, *below: str) -> str:
-    """A letter's HTML: what was written, then signature and quotation, which were cleaned before."""
-    return "\n".join(filter(None, [html, *below]))
-
-
-def without_images(html: str, gone: Iterable[str]) -> str:
-    """HTML without the images of these Content-IDs: their files were taken out of the letter."""
-    missing = set(gone)
-    tree = LexborHTMLParser(html)
-    for image in tree.css("img"):
-        if (image.attributes.get("src") or "").removeprefix("cid:") in missing:
-            image.decompose()
-    return tree.body.inner_html or "" if tree.body else ""
