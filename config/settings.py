@@ -131,7 +131,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "mailsync.tick", "schedule": env.float("MAIL_TICK_SECONDS", default=5.0)},
-    "send_due": {"task": "mailsync.send_due", "schedule": 3.0, "options": {"queue": "interactive", "expires": 3}},
+    "send_due": {
+        "task": "mailsync.send_due",
+        "schedule": 3.0,
+        "options": {"queue": "interactive", "expires": 3},
+    },
     # Whose turn it is by night, and what a click asked for while the broker was down.
     "hint_checks": {"task": "mailsync.hint_checks", "schedule": 15.0},
     "drop_events": {
