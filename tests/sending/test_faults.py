@@ -110,10 +110,15 @@ def test_a_worker_killed_at_any_statement_sends_once_or_does_not_know(
     assert quota.usage(writing.acme, letter.created_at).used == letters
 
 
-@pytest.mark.parametrize("letters", [12, pytest.param(1_000, marks=pytest.mark.slow)])
-def test_a_bad_server_and_dying_workers_at_random(writing: World, post: Post, letters: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "letters"),
+    [(0, 12), *(pytest.param(seed, 25, marks=pytest.mark.slow) for seed in range(1, 41))],
+)
+def test_a_bad_server_and_dying_workers_at_random(
+    writing: World, post: Post, seed: int, letters: int
+) -> None:
     """Each letter has its own bad day, up to its sixth try; then the server is well."""
-    chance = random.Random(letters)
+    chance = random.Random(seed)
     ends: Counter[str] = Counter()
     for number in range(letters):
         letter = queued(writing, origin="crm", subject=f"Letter {number}")
