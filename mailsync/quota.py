@@ -61,6 +61,10 @@ class Usage:
     def is_nearly_used_up(self) -> bool:
         return self.percent is not None and self.percent >= NEARLY
 
+    @property
+    def is_used_up(self) -> bool:
+        return self.percent is not None and self.percent >= 100
+
 
 def usage(account: Account, at: datetime) -> Usage:
     """How much of its month an account has used."""

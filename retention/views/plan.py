@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Account, AuditEntry, Employee
 from accounts.requests import next_page
 from accounts.views import RequestOfEmployee, admin_required
-from mailsync import access, parking
+from mailsync import access, parking, quota
 from mailsync.models import Mailbox
+from mailsync.quota import Usage
 from plans.changes import Change, changes
 from plans.limits import Limits
 from plans.models import Subscription
@@ -29,6 +30,7 @@ from retention.usage import Meter
 HISTORY_FROM = date(2019, 1, 1)  # before the first row that was ever published
 AHEAD = timedelta(days=3660)
 MOST_PEOPLE = 8
+QUOTA_SEEN = "quota_seen"  # in the session
 CHART_HEIGHT, BAR, GAP = 96, 14, 6
 
 
@@ -128,7 +130,31 @@ def _notices(request: RequestOfEmployee) -> HttpResponse:
     parked = _parked(request.user) if request.GET.get("on") == "mail" else []
     waits = RetentionRun.objects.filter(account=request.user.account, state=RunState.WAITING)
     waiting = waits.first() if request.user.is_admin else None
-    return render(request, "plan/_notices.html", {"told": told, "parked": parked, "waiting": waiting})
+    context = {"told": told, "parked": parked, "waiting": waiting, "outgoing": _nearly_used_up(request)}
+    return render(request, "plan/_notices.html", context)
+
+
+def _nearly_used_up(request: RequestOfEmployee) -> Usage | None:
+    """The month's quota, for admins, from 80 % and again at 100 %, until they have seen it."""
+    if not request.user.is_admin:
+        return None
+    month = quota.usage(request.user.account, timezone.now())
+    seen = request.session.get(QUOTA_SEEN) == _level(month)
+    return month if month.is_nearly_used_up and not seen else None
+
+
+def _level(month: Usage) -> str:
+    return f"{month.month} {'all' if month.is_used_up else 'nearly'}"
+
+
+@admin_required
+@require_POST
+def saw_quota(request: RequestOfEmployee) -> HttpResponse:
+    """The admin has read how much of the month's quota is used; that all of it is, is told all the same."""
+    request.session[QUOTA_SEEN] = _level(quota.usage(request.user.account, timezone.now()))
+    if request.headers.get("HX-Request"):
+        return _notices(request)
+    return redirect(next_page(request, "/plan/"))
 
 
 def _parked(employee: Employee) -> list[str]:
@@ -219,5 +245,6 @@ urls = [
     path("compare/", compare, name="compare"),
     path("storage/", storage, name="storage"),
     path("notices/", notices, name="notices"),
+    path("notices/outgoing/", saw_quota, name="saw-quota"),
     path("notices/<int:notice_id>/dismiss/", dismiss, name="dismiss"),
 ]

@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 from django.core import mail
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Account
-from mailsync.models import Mailbox
+from mailsync.models import LedgerEntry, Mailbox, Origin, OutgoingUsage
 from plans.changes import Why, changes
 from plans.models import PlanLimits, Subscription
 from plans.subscriptions import change_plan, start_trial
@@ -258,3 +259,29 @@ def test_on_free_the_page_says_that_mail_is_not_fetched(world: World) -> None:
     page = world.client(world.adm).get(reverse("plan:page")).content.decode()
     assert "Copies leave with the next purge" in page
     assert "not available in this plan" in page
+
+
+def test_admins_are_told_of_the_outgoing_quota_at_80_and_at_100_percent(world: World) -> None:
+    month = timezone.now().date().replace(day=1)
+    adm, ann = world.client(world.adm), world.client(world.ann)
+
+    def used(more: int) -> None:
+        with world.acting():
+            row, _made = OutgoingUsage.objects.get_or_create(account=world.acme, month=month)
+            OutgoingUsage.objects.filter(pk=row.pk).update(used=row.used + more)
+            LedgerEntry.objects.create(account=world.acme, month=month, origin=Origin.CRM, count=more)
+
+    used(79_999)
+    assert "of 100 000" not in page_of(adm)
+    used(1)
+    assert "80 000 of 100 000 letters" in page_of(adm)
+    assert "of 100 000" not in page_of(ann)
+    adm.post(reverse("plan:saw-quota"))
+    assert "of 100 000" not in page_of(adm)
+    used(20_000)
+    assert "No more can be sent until" in page_of(adm)
+
+
+def page_of(client: Client) -> str:
+    text: str = client.get(reverse("plan:notices")).content.decode()
+    return text.replace("\u202f", " ").replace("\xa0", " ")
