@@ -5,7 +5,7 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | id | where, or why not |
 |---|---|
 | A04 | tests/test_watcher.py (IDLE) |
-| B04 to B07 | sending, with its own issue |
+| B04 to B07 | tests/sending/test_faults.py, tests/sending/test_filing.py |
 | B12 | an address is connected once in a company: tests/connecting |
 | B13 | the CRM's receiver of messages |
 | C13 | nothing is ENABLEd: the answer to SELECT decides |
@@ -13,9 +13,9 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | E05, X18, X26 | tests/engine/test_interruption.py |
 | E06, E12 | Celery's limits end a worker (280 s, 300 s); then E04 |
 | E09 | tests/imap/test_scripted.py |
-| E11 | tests/test_schedule.py; nothing is purged yet |
+| E11 | tests/test_schedule.py, tests/retention/test_purge.py |
 | F08 | keywords are sent whatever PERMANENTFLAGS says; a server that does not keep them wins at the next look |
-| F13 | answering and forwarding, with sending |
+| F13 | tests/sending/test_filing.py |
 | J02, J03, J06, J08 | tests/imap/test_gateway.py, tests/imap/test_scripted.py, tests/folders/test_folder_names.py |
 | J11, J12 | tests/folders/test_two_way.py |
 | G03 | QRESYNC is not used (docs/architecture.md) |

@@ -13,6 +13,7 @@
 | X38, X51, X52 | tests/catalogue/test_c_identity.py (C12, C15, C14) |
 | X09, X27, X30 to X34, X39, X40 | here |
 | X19 | not yet: a line between us and the database that is cut at COMMIT |
-| X35 | nothing is appended yet |
+| X35 | tests/sending/test_filing.py (an APPEND that is refused) |
+| X13, X21 | tests/retention/test_purge.py, tests/retention/test_cannot_lose.py |
 | others | not of sync, or of parts that are not built |
 """
