@@ -133,9 +133,10 @@ def _work(run: Run) -> bool:
                 pushing.push(run)
     except OutOfTime:
         return True
-    letterpush.look(run)
     with replica.writing(run.lease):
         replica.discard_unplaced(run.mailbox_id, timezone.now())
+        lost = letterpush.look(run)
+    letterpush.ask_about(run, lost)
     return again
 
 

@@ -8,7 +8,7 @@ beside ours, never below it.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from mailsync import filing, lettering, outbox, replica
@@ -48,11 +48,21 @@ def send(run: Run, operation: Operation) -> None:
         _file_draft(run, letter, bytes(drafts.name))
 
 
-def look(run: Run) -> None:
-    """After the pull: what the server's folders tell about letters that are unsure, or drafts that are not there."""
-    with replica.writing(run.lease):
+def look(run: Run) -> list[tuple[Outgoing, Folder]]:
+    """After the pull, in the running transaction: settle letters that are unsure by what the server's folders tell;
+    returns drafts that seem not to be there, for `ask_about`."""
+    open_ones = Outgoing.objects.filter(
+        Q(state=OutgoingState.UNSURE) | Q(state=OutgoingState.DRAFT, copy_uid__isnull=False),
+        mailbox=run.mailbox_id,
+    )
+    states = set(open_ones.values_list("state", flat=True))
+    if OutgoingState.UNSURE in states:
         _settle_unsure(run)
-        lost = _drafts_not_there(run)
+    return _drafts_not_there(run) if OutgoingState.DRAFT in states else []
+
+
+def ask_about(run: Run, lost: list[tuple[Outgoing, Folder]]) -> None:
+    """The server is asked before a draft is given up."""
     for letter, folder in lost:
         uidvalidity, copies = _copies(run, letter, bytes(folder.name))
         if uidvalidity == letter.copy_uidvalidity and all(copy.revision is None for copy in copies):

@@ -1,7 +1,9 @@
 """Killed before any statement, run twice, run by two, raced by people who bind: never one message too many."""
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -29,6 +31,8 @@ from tests.retention.scenes import bind_to_client, bind_to_task, mail
 from tests.world import World
 
 DAY = timedelta(days=1)
+# Seconds that one side waits in its turns, and the other in the reverse order: so that each comes first at times.
+LATER = (0.0, 0.001, 0.003, 0.01, 0.03)
 
 
 class Killed(BaseException):
@@ -173,10 +177,11 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
             schedule.lock([world.ann_box.pk])
             purging._remove(run, world.ann_box.pk, [message_id])
 
-    def each(act: Callable[[int], None]) -> Callable[[], None]:
+    def each(act: Callable[[int], None], later: Sequence[float]) -> Callable[[], None]:
         def all_of_them() -> None:
-            for message_id in messages:
+            for message_id, seconds in zip(messages, itertools.cycle(later), strict=False):
                 start.wait(timeout=60)
+                time.sleep(seconds)
                 try:
                     act(message_id)
                 except (tasks.CannotDo, activities.MessageLeft):
@@ -184,7 +189,7 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
 
         return all_of_them
 
-    together(each(bind), each(discard))
+    together(each(bind, LATER), each(discard, LATER[::-1]))
 
     with world.acting():
         here = set(Message.objects.values_list("pk", flat=True))

@@ -1,7 +1,9 @@
 """Two people at the same message in the same moment: one binds it while the other lets it go."""
 
+import itertools
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.db import connection
@@ -15,6 +17,8 @@ from tests.reading.factory import fill
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# Seconds that one side waits in its turns, and the other in the reverse order: so that each comes first at times.
+LATER = (0.0, 0.001, 0.003, 0.01, 0.03)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,10 @@ def test_a_link_and_a_discard_race_and_no_bound_message_is_lost(world: World, ra
             gone = discarding.discard([message_id], reason="purged")
         outcomes["gone"].update(gone)
 
-    racers = [threading.Thread(target=_each, args=(act, messages, start)) for act in (bind, discard)]
+    racers = [
+        threading.Thread(target=_each, args=(act, messages, start, steps))
+        for act, steps in ((bind, LATER), (discard, LATER[::-1]))
+    ]
     for racer in racers:
         racer.start()
     for racer in racers:
@@ -54,10 +61,13 @@ def test_a_link_and_a_discard_race_and_no_bound_message_is_lost(world: World, ra
     assert outcomes["gone"], "no discard won: this was no race"
 
 
-def _each(act: Callable[[int], None], messages: list[int], start: threading.Barrier) -> None:
+def _each(
+    act: Callable[[int], None], messages: list[int], start: threading.Barrier, later: Sequence[float]
+) -> None:
     try:
-        for message_id in messages:
+        for message_id, seconds in zip(messages, itertools.cycle(later), strict=False):
             start.wait(timeout=60)
+            time.sleep(seconds)
             try:
                 act(message_id)
             except actions.CannotDo:
