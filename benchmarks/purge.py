@@ -40,7 +40,7 @@ INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, hea
     sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
 SELECT b.account_id, %(mailbox)s, b.sha256, b.sha256, substr(noise.bytes, (b.id %% 11000)::int + 1, 1500), b.id,
     4500, b.id || '@x', 'Report ' || b.id, 'Zoe', 'zoe@elsewhere.example', '{}',
-    date_trunc('second', now()) - (b.n * 117.0 / %(n)s) * interval '1 day',
+    date_trunc('second', now() - (b.n * 117.0 / %(n)s) * interval '1 day'),
     repeat('The figures of last week. ', 5), b.n %% 5 = 0, ''
 FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM mailsync_blob
       WHERE account_id = %(account)s AND id > %(after)s) b

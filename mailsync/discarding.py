@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 
 from django.db import connection, models
 from django.db.models import Exists, ManyToOneRel, OuterRef
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts import tenancy
@@ -59,12 +60,17 @@ def lock(message_ids: Collection[int]) -> list[int]:
     return ids
 
 
+def among(ids: Collection[int]) -> RawSQL:
+    """For `…__in`: the ids as one array. As a list each would be a parameter that the ORM looks at several times."""
+    return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
+
+
 def hold(message_ids: Collection[int]) -> list[int]:
     """What `lock` does for messages of a mailbox that is locked, but nobody is waited for: a message that somebody is
     binding at this moment is left out. Returns those that are held now."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_FOLDERS, [list(message_ids)])
-    asked = Message.objects.filter(pk__in=message_ids).order_by("pk")
+    asked = Message.objects.filter(pk__in=among(message_ids)).order_by("pk")
     return list(asked.select_for_update(skip_locked=True).values_list("pk", flat=True))
 
 
@@ -74,7 +80,7 @@ def remove(message_ids: Collection[int], *, buried: Collection[int], reason: str
     `buried` are those of them that a sync could bring back: they get a tombstone, and a run that knows them ends.
     """
     if buried:
-        boxes = Message.objects.filter(pk__in=buried).values_list("mailbox_id", flat=True)
+        boxes = Message.objects.filter(pk__in=among(buried)).values_list("mailbox_id", flat=True)
         schedule.interrupt(set(boxes))
         _bury(buried, reason)
     _delete(message_ids)
@@ -107,13 +113,13 @@ def _lock_free(message_ids: Iterable[int]) -> list[int]:
 
 def _bury(message_ids: Collection[int], reason: str) -> None:
     columns = ("account_id", "mailbox_id", "identity", "header_hash", "received_at")
-    rows = Message.objects.filter(pk__in=message_ids).values(*columns)
+    rows = Message.objects.filter(pk__in=among(message_ids)).values(*columns)
     Tombstone.objects.bulk_create([Tombstone(reason=reason, **row) for row in rows], ignore_conflicts=True)
 
 
 def _delete(message_ids: Collection[int]) -> None:
-    placements = list(Placement.objects.filter(message__in=message_ids).values_list("pk", flat=True))
-    waiting = Operation.objects.filter(placement__in=placements)
+    placements = list(Placement.objects.filter(message__in=among(message_ids)).values_list("pk", flat=True))
+    waiting = Operation.objects.filter(placement__in=among(placements))
     # A mark that waits for the UID of a placement waits for nothing now; what has a UID still goes to the server.
     waiting.filter(uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING).update(
         state=OperationState.VOID, finished_at=timezone.now()
@@ -122,13 +128,13 @@ def _delete(message_ids: Collection[int]) -> None:
     for relation in Message._meta.get_fields(include_hidden=True):
         if isinstance(relation, ManyToOneRel):
             _let_go(relation, message_ids)
-    Message.objects.filter(pk__in=message_ids)._raw_delete("default")
+    Message.objects.filter(pk__in=among(message_ids))._raw_delete("default")
 
 
 def _let_go(relation: ManyToOneRel, message_ids: Collection[int]) -> None:
     """What hangs on the messages goes with them or forgets them, as its key says: in one statement, where the ORM
     would load every message first."""
-    rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": message_ids})
+    rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": among(message_ids)})
     if relation.on_delete is models.CASCADE:
         rows._raw_delete("default")
     elif relation.on_delete is models.SET_NULL:

@@ -142,7 +142,7 @@ def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int]) -> None:
     under_way = Operation.objects.filter(
         placement__message=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
     )
-    leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=held))
+    leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=discarding.among(held)))
     amounts: dict[Fate, Amount] = defaultdict(Amount)
     gone: list[int] = []
     aged: list[datetime] = []
