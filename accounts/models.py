@@ -1,4 +1,4 @@
-"""Account (the tenant), Employee (who logs in) and AuditEntry (what was done)."""
+"""Account (the tenant), Department, Employee (who logs in) and AuditEntry (what was done)."""
 
 import zoneinfo
 from datetime import date, datetime
@@ -44,6 +44,21 @@ class Account(models.Model):
         return timezone.localdate(moment, timezone=zoneinfo.ZoneInfo(self.time_zone))
 
 
+class Department(models.Model):
+    """People of one company who work together; its supervisors are those of its people with that role."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="departments")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("account", Lower("name"), name="department_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Role(models.TextChoices):
     ADMIN = "admin", _("Admin")
     SUPERVISOR = "supervisor", _("Supervisor")
@@ -67,6 +82,10 @@ class Employee(AbstractBaseUser):
     email = models.EmailField(max_length=254, unique=True)  # kept in lower case
     name = models.CharField(max_length=200)
     role = models.CharField(max_length=20, choices=Role, default=Role.EMPLOYEE)
+    # Whoever deletes a department dismisses nobody: its people belong to none until somebody moves them.
+    department = models.ForeignKey(
+        Department, null=True, blank=True, on_delete=models.SET_NULL, related_name="employees"
+    )
     is_active = models.BooleanField(default=True)
     language = models.CharField(max_length=10, default="en")
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.utils import timezone
 
 from accounts import audit, tenancy
-from accounts.models import Account, AuditEntry, Employee
+from accounts.models import Account, AuditEntry, Department, Employee
 from crm.models import (
     Activity,
     ActivityCopy,
@@ -69,6 +69,7 @@ def furnished(world: World) -> World:
     placement = world.message(world.folder(world.ann_box), attachments=[("a.txt", "text/plain", b"a")])
     with world.acting():
         of_ann = {"account": world.acme, "by": world.ann}
+        Department.objects.create(account=world.acme, name="Sales")
         Act.objects.create(verb="star", count=1, **of_ann)
         ConnectionTest.objects.create(
             address="x@acme.example", imap_host="x", login="x", secret=b"", **of_ann
