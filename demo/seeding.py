@@ -16,7 +16,7 @@ from accounts.models import Employee as EmployeeRow
 from demo import clients, company, correspondence, series
 from demo.company import PEOPLE, Employee
 from demo.correspondence import Letter
-from mailsync import connecting, secrets
+from mailsync import connecting, secrets, sharing
 from mailsync.connecting import Choice, ServerSettings
 from mailsync.models import Mailbox, Schedule, Security
 from mailsync.presets import Server
@@ -148,7 +148,7 @@ def _hire_and_connect(account: Account, host: MailHost) -> tuple[dict[str, Emplo
         for key in employee.mailboxes
     }
     for mailbox, key, level in company.GRANTS:
-        connecting.share(mailboxes[mailbox], rows[key], level, by=mailboxes[mailbox].owner)
+        sharing.share(mailboxes[mailbox], rows[key], level, by=mailboxes[mailbox].owner)
     return rows, mailboxes
 
 

@@ -1,4 +1,4 @@
-"""Connecting an address, repairing its login, choosing its folders, sharing it, letting it go.
+"""Connecting an address: what the plan allows, the test of what was typed, the mailbox that comes of it.
 
 Nothing here speaks to a mail server: `start_test` asks a worker (probing.py) and the page watches the row.
 The plan's limits are asked on every call, inside the transaction that writes, so two tabs cannot pass both.
@@ -10,7 +10,6 @@ from datetime import date, timedelta
 
 from celery import current_app
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,18 +22,14 @@ from mailsync.models import (
     ConnectionTest,
     Consent,
     Folder,
-    GrantLevel,
     Mailbox,
-    MailboxGrant,
     MailboxState,
-    Message,
     Schedule,
     Security,
 )
 from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
-from mailsync.sync.brake import Brake
 from plans.limits import Limits
 from plans.offers import ask_admin, or_ask_admin, plan_name, with_more
 from plans.subscriptions import limits_for
@@ -49,19 +44,6 @@ class CannotConnect(Exception):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-
-
-class OtherServer(CannotConnect):
-    """The server does not hold the mail that we know; nothing was changed. `differing` names folders, of `known`."""
-
-    def __init__(self, host: str, differing: list[str], known: int) -> None:
-        sentence = ngettext(
-            "%(host)s does not hold the mail we knew: %(n)d folder of %(known)d differs.",
-            "%(host)s does not hold the mail we knew: %(n)d folders of %(known)d differ.",
-            len(differing),
-        )
-        super().__init__(sentence % {"host": host, "n": len(differing), "known": known})
-        self.differing = differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +223,11 @@ def fail_test(test_id: int, key: str, sentence: str) -> None:
     )
 
 
+def use_up(test: ConnectionTest) -> None:
+    """A test serves once; its copy of the password goes, and its hold on the consent."""
+    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"", consent=None)
+
+
 # Connecting
 
 
@@ -265,13 +252,13 @@ def connect(
     Raises CannotConnect.
     """
     with transaction.atomic():
-        account = _lock(owner.account_id)
+        account = lock_account(owner.account_id)
         today = account.today()
-        _refuse_if(why_not(owner, today))
-        _refuse_if(why_not_address(account, owner, address))
+        refuse_if(why_not(owner, today))
+        refuse_if(why_not_address(account, owner, address))
         too_far = _why_not_days(limits_for(account, today), fetch_days)
         if not as_operator:
-            _refuse_if(too_far)
+            refuse_if(too_far)
         chosen = set(choice.folders)
         if not chosen & {folder.name for folder in found if folder.selectable}:
             raise CannotConnect(_("Choose at least one folder."))
@@ -338,12 +325,12 @@ def _why_not_days(limits: Limits, fetch_days: int) -> str:
     ) % {"plan": plan_name(limits.plan), "days": limits.fetch_days}
 
 
-def _refuse_if(reason: str) -> None:
+def refuse_if(reason: str) -> None:
     if reason:
         raise CannotConnect(reason)
 
 
-def _lock(account_id: int) -> Account:
+def lock_account(account_id: int) -> Account:
     """Connectings and sharings of one account happen one after another, so that counts hold."""
     return Account.objects.select_for_update(no_key=True).get(pk=account_id)
 
@@ -365,7 +352,7 @@ def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choic
                 "syncing": folder.selectable and folder.name in choice.folders,
                 "error": "",
                 "errors_in_row": 0,
-                **_no_cursors(),
+                **no_cursors(),
                 # What the test counted, so that the progress knows its total from the first second.
                 "wanted": folder.messages or 0,
             },
@@ -376,7 +363,7 @@ def _all_roles(found: Sequence[FoundFolder], chosen: Mapping[str, bytes]) -> dic
     """What the server says about INBOX and the virtual folders, what the employee says about the others."""
     said = roles.guess(found)
     taken = {role: name for role, name in said.items() if role not in roles.CHOOSABLE}
-    _refuse_if(why_not_roles(chosen, taken.values()))
+    refuse_if(why_not_roles(chosen, taken.values()))
     return taken | {role: name for role, name in chosen.items() if role in roles.CHOOSABLE}
 
 
@@ -388,7 +375,7 @@ def why_not_roles(chosen: Mapping[str, Hashable], taken: Collection[Hashable]) -
     return ""
 
 
-def _no_cursors() -> dict[str, object]:
+def no_cursors() -> dict[str, object]:
     """Columns of a folder that is read from the beginning. UIDVALIDITY stays: copies may still be leaving."""
     return {
         "uid_seen": 0,
@@ -399,234 +386,3 @@ def _no_cursors() -> dict[str, object]:
         "wanted": 0,
         "fetched": 0,
     }
-
-
-# Afterwards
-
-
-@transaction.atomic
-def repair(
-    mailbox: Mailbox, test: ConnectionTest, *, by: Employee | None, even_if_other: bool = False
-) -> None:
-    """Take servers, login and password from a passed test. Folders, copies and links stay as they are.
-
-    Raises OtherServer where that would be a server with other mail; with `even_if_other` it is taken, and what it
-    does not hold stays here until a person decides (mailsync.holding).
-    """
-    if test.state != "passed" or test.mailbox_id != mailbox.pk or test.address != mailbox.address:
-        raise CannotConnect(_("Test the connection first."))
-    is_other = _is_other_server(mailbox, test, accepted=even_if_other)
-    # The operator allowed those hosts, not whatever is typed later.
-    same = (mailbox.imap_host, mailbox.smtp_host) == (test.imap_host, test.smtp_host)
-    replace_login(
-        mailbox,
-        settings_of(test),
-        bytes(test.secret),
-        consent=test.consent,
-        by=by,
-        private_host_allowed=mailbox.private_host_allowed and same,
-    )
-    if is_other:
-        # Each is read whole, also one that looks as before.
-        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY, full_at=None)
-        audit.record(
-            "mailbox.server_exchanged",
-            mailbox.address,
-            account_id=mailbox.account_id,
-            by=by,
-            before=f"{mailbox.imap_host}:{mailbox.imap_port}",
-        )
-    use_up(test)
-
-
-def _is_other_server(mailbox: Mailbox, test: ConnectionTest, *, accepted: bool) -> bool:
-    """Whether the test found other folders, or others under the same names. Raises OtherServer unless accepted."""
-    if (mailbox.imap_host, mailbox.imap_port, mailbox.login) == (test.imap_host, test.imap_port, test.login):
-        return False
-    there = {found.name: found.uidvalidity for found in map(FoundFolder.from_json, test.found)}
-    ours = mailbox.folders.filter(syncing=True, selectable=True, total__gt=0).order_by("path")
-    known = [folder for folder in ours if folder.uidvalidity is not None]
-    # None where the server did not say it: then its name has to do.
-    differing = [
-        folder.path for folder in known if there.get(bytes(folder.name), 0) not in (None, folder.uidvalidity)
-    ]
-    if differing and not accepted:
-        raise OtherServer(test.imap_host, differing, len(known))
-    return bool(differing)
-
-
-@transaction.atomic
-def replace_login(
-    mailbox: Mailbox,
-    settings: ServerSettings,
-    sealed: bytes,
-    *,
-    consent: Consent | None = None,
-    by: Employee | None,
-    private_host_allowed: bool,
-) -> None:
-    """Other servers, login, password or consent, proven to work; the trouble is over and the mailbox awake."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(
-        **settings.columns(),
-        secret=sealed,
-        consent=consent,
-        private_host_allowed=private_host_allowed,
-        state=MailboxState.OK if mailbox.synced_at else MailboxState.NEW,
-        last_error="",
-        troubled_since=None,
-    )
-    schedule.start_anew(mailbox.pk)
-    audit.record(
-        "mailbox.repaired",
-        mailbox.address,
-        account_id=mailbox.account_id,
-        by=by,
-        imap=f"{settings.imap.host}:{settings.imap.port}",
-    )
-
-
-def use_up(test: ConnectionTest) -> None:
-    """A test serves once; its copy of the password goes, and its hold on the consent."""
-    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"", consent=None)
-
-
-@transaction.atomic
-def set_folders(
-    mailbox: Mailbox, chosen: Collection[int], role_ids: Mapping[str, int], *, by: Employee
-) -> None:
-    """Choose folders (by id) to sync and their roles. The copies of a folder switched off leave by a job."""
-    schedule.lock([mailbox.pk])  # before the folders, as every other writer does
-    folders = {folder.pk: folder for folder in mailbox.folders.select_for_update()}
-    fixed = [f.pk for f in folders.values() if f.special_use and f.special_use not in roles.CHOOSABLE]
-    _refuse_if(why_not_roles(role_ids, fixed))
-    wanted = {pk for pk in chosen if pk in folders and folders[pk].selectable}
-    if not wanted:
-        raise CannotConnect(_("Choose at least one folder."))
-    off = [pk for pk, folder in folders.items() if folder.syncing and pk not in wanted]
-    mailbox.folders.filter(pk__in=off).update(syncing=False, **_no_cursors())
-    mailbox.folders.filter(pk__in=wanted).update(syncing=True)
-    mailbox.folders.filter(special_use__in=roles.CHOOSABLE).update(special_use="")
-    for role, pk in role_ids.items():
-        if role in roles.CHOOSABLE and pk in folders:
-            mailbox.folders.filter(pk=pk).update(special_use=role)
-    if off:
-        _let_go(mailbox)
-    schedule.wake(mailbox.pk)
-    audit.record(
-        "mailbox.folders_chosen",
-        mailbox.address,
-        account_id=mailbox.account_id,
-        by=by,
-        folders=len(wanted),
-        switched_off=[folders[pk].path for pk in off],
-    )
-
-
-@transaction.atomic
-def introduce(mailbox: Mailbox, *, name: str, aliases: list[list[str]], signature: str, by: Employee) -> None:
-    """The name that recipients see, the addresses besides, what stands below each letter."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(sender_name=name, aliases=aliases, signature=signature)
-    others = ", ".join(address for _name, address in aliases)
-    audit.record(
-        "mailbox.sender_renamed",
-        mailbox.address,
-        account_id=mailbox.account_id,
-        by=by,
-        name=name,
-        aliases=others,
-    )
-
-
-@transaction.atomic
-def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
-    """Stop the sync, forget password or consent, let a job remove the copies; returns how many messages leave.
-
-    Settings, folders, grants and bound messages stay for a return. The mail server is not touched.
-    """
-    leaving = Message.objects.filter(mailbox=mailbox).free().count()
-    Mailbox.objects.filter(pk=mailbox.pk).update(
-        disconnected_at=timezone.now(),
-        state=MailboxState.PAUSED,
-        secret=b"",
-        consent=None,
-        last_error="",
-        troubled_since=None,
-    )
-    if mailbox.consent_id:
-        schedule.hint_forgetting(
-            mailbox.account_id, mailbox.consent_id
-        )  # lost, it is made up for by _drop_old
-    mailbox.folders.update(**_no_cursors())
-    Schedule.objects.filter(mailbox=mailbox).update(due_at=None)
-    _let_go(mailbox)
-    audit.record(
-        "mailbox.disconnected", mailbox.address, account_id=mailbox.account_id, by=by, messages=leaving
-    )
-    return leaving
-
-
-def _let_go(mailbox: Mailbox) -> None:
-    """End a sync that runs now (it would store into what is leaving) and send the job that discards."""
-    Schedule.objects.filter(mailbox=mailbox).update(epoch=F("epoch") + 1, leased_until=None)
-    schedule.hint_discarding(mailbox.account_id, mailbox.pk)
-
-
-# Sharing
-
-
-@transaction.atomic
-def share(mailbox: Mailbox, employee: Employee, level: str, *, by: Employee) -> MailboxGrant:
-    """Give a colleague a right on the mailbox, or change it. Raises CannotConnect at the plan's limit."""
-    account = _lock(mailbox.account_id)
-    if employee.account_id != account.pk or employee.pk == mailbox.owner_id or not employee.is_active:
-        raise CannotConnect(_("Choose a colleague of your company."))
-    if level not in GrantLevel.values:
-        raise CannotConnect(_("Choose what they may do."))
-    if not mailbox.grants.exists():
-        _refuse_if(why_not_share(account, account.today()))
-    grant, _created = MailboxGrant.objects.update_or_create(
-        mailbox=mailbox, employee=employee, defaults={"account": account, "level": level}
-    )
-    audit.record(
-        "mailbox.shared", mailbox.address, account_id=account.pk, by=by, to=employee.email, level=level
-    )
-    return grant
-
-
-def why_not_share(account: Account, on: date) -> str:
-    """Why the account may not share one more mailbox, as a sentence; "" when it may."""
-    limits = limits_for(account, on)
-    room = limits.shared_mailboxes
-    if room is None:
-        return ""
-    used = shared_mailboxes(account)
-    if used < room:
-        return ""
-    return ngettext(
-        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and %(used)d is shared. %(offer)s",
-        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and %(used)d are shared. %(offer)s",
-        room,
-    ) % {
-        "plan": plan_name(limits.plan),
-        "room": room,
-        "used": used,
-        "offer": or_ask_admin(
-            _("End the sharing of another one first"), with_more(limits, on, "shared_mailboxes")
-        ),
-    }
-
-
-def shared_mailboxes(account: Account) -> int:
-    """How many connected mailboxes somebody besides the owner may use: each counts once, however many do."""
-    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
-    return used.values("mailbox").distinct().count()
-
-
-@transaction.atomic
-def unshare(mailbox: Mailbox, employee: Employee, *, by: Employee) -> None:
-    """Take the right back; nothing happens if there was none."""
-    gone, _tables = MailboxGrant.objects.filter(mailbox=mailbox, employee=employee).delete()
-    if gone:
-        audit.record(
-            "mailbox.unshared", mailbox.address, account_id=mailbox.account_id, by=by, to=employee.email
-        )

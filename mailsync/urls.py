@@ -11,6 +11,7 @@ from mailsync.views import (
     images,
     letter_files,
     live,
+    mailboxes,
     outgoing,
     parking,
     people,
@@ -33,6 +34,7 @@ urlpatterns = [
     *health.urls,
     *images.urls,
     *live.urls,
+    *mailboxes.urls,
     *parking.urls,
     *tagging.urls,
 ]

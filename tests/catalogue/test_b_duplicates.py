@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from mailsync import actions, connecting, engine, jobs, schedule
+from mailsync import actions, connecting, engine, jobs, schedule, settling
 from mailsync.connecting import Choice
 from mailsync.models import Folder, Mailbox, Message, Schedule
 from mailsync.roles import FoundFolder
@@ -89,7 +89,7 @@ def test_b11_a_mailbox_that_is_disconnected_and_connected_again_has_everything_o
     ids = {each.message.subject: each.message_id for each in full.placements()}
     found = [FoundFolder(b"INBOX", "INBOX", "/", "", True)]
     with full.acting():
-        connecting.disconnect(full.mailbox, by=full.world.ann)
+        settling.disconnect(full.mailbox, by=full.world.ann)
         Schedule.objects.filter(mailbox=full.mailbox).update(leased_until=None)
     full.deliver("Came meanwhile")
     with full.acting():

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import connecting, discarding, progress, secrets
+from mailsync import connecting, discarding, progress, secrets, settling, sharing
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import (
     ConnectionTest,
@@ -113,7 +113,7 @@ def test_a_disconnected_mailbox_makes_room(world):
     on_plan(world, "basic")
     with world.acting():
         mine = connect(world.bob, "bob@acme.example")
-        connecting.disconnect(mine, by=world.bob)
+        settling.disconnect(mine, by=world.bob)
         connect(world.bob, "bob2@acme.example")
 
 
@@ -192,7 +192,7 @@ def test_a_repair_changes_the_login_and_nothing_else(world):
         )
         mailbox = Mailbox.objects.get(pk=world.ann_box.pk)
         test = repair_test(world, mailbox)
-        connecting.repair(mailbox, test, by=world.ann)
+        settling.repair(mailbox, test, by=world.ann)
         after = Mailbox.objects.get(pk=mailbox.pk)
         test.refresh_from_db()
         assert (after.imap_host, after.login, after.state) == ("imap.new.example", "ann.archer", "ok")
@@ -207,10 +207,10 @@ def test_a_repair_changes_the_login_and_nothing_else(world):
 def test_a_repair_that_was_not_tested_or_is_of_another_mailbox_is_refused(world):
     with world.acting():
         assert "Test the connection" in refused(
-            connecting.repair, world.ann_box, repair_test(world, world.ann_box, state="failed"), by=world.ann
+            settling.repair, world.ann_box, repair_test(world, world.ann_box, state="failed"), by=world.ann
         )
         assert "Test the connection" in refused(
-            connecting.repair, world.ann_box, repair_test(world, world.team_box), by=world.ann
+            settling.repair, world.ann_box, repair_test(world, world.team_box), by=world.ann
         )
 
 
@@ -224,7 +224,7 @@ def test_a_folder_switched_off_leaves_here_and_comes_back_from_the_beginning(wor
     with world.acting():
         epoch = Schedule.objects.get(mailbox=world.ann_box).epoch
         on = set(world.ann_box.folders.exclude(pk=junk.pk).values_list("pk", flat=True))
-        connecting.set_folders(world.ann_box, on, {}, by=world.ann)
+        settling.set_folders(world.ann_box, on, {}, by=world.ann)
         assert Schedule.objects.get(mailbox=world.ann_box).epoch == epoch + 1
     discarding.discard_let_go(world.acme.pk, world.ann_box.pk)
     with world.acting():
@@ -238,13 +238,11 @@ def test_roles_are_chosen_by_hand_and_may_change_places(world):
     archive = world.folder(world.ann_box, SpecialUse.ARCHIVE)
     with world.acting():
         every = set(world.ann_box.folders.values_list("pk", flat=True))
-        connecting.set_folders(world.ann_box, every, {"sent": archive.pk, "archive": sent.pk}, by=world.ann)
+        settling.set_folders(world.ann_box, every, {"sent": archive.pk, "archive": sent.pk}, by=world.ann)
         assert world.ann_box.folders.get(special_use="sent").pk == archive.pk
         assert not world.ann_box.folders.filter(special_use="trash").exists()
         inbox = world.ann_box.folders.get(special_use="inbox").pk
-        assert "inbox" in refused(
-            connecting.set_folders, world.ann_box, every, {"trash": inbox}, by=world.ann
-        )
+        assert "inbox" in refused(settling.set_folders, world.ann_box, every, {"trash": inbox}, by=world.ann)
 
 
 # Letting go and coming back
@@ -254,7 +252,7 @@ def test_a_disconnected_mailbox_forgets_the_password_and_the_copies_and_keeps_it
     world.message(world.folder(world.team_box))
     world.message(world.folder(world.team_box, SpecialUse.SENT))
     with world.acting():
-        assert connecting.disconnect(world.team_box, by=world.ann) == 2
+        assert settling.disconnect(world.team_box, by=world.ann) == 2
         gone = Mailbox.objects.get(pk=world.team_box.pk)
         assert bytes(gone.secret) == b""
         assert Schedule.objects.get(mailbox=gone).due_at is None
@@ -267,7 +265,7 @@ def test_a_disconnected_mailbox_forgets_the_password_and_the_copies_and_keeps_it
 
 def test_ann_may_return_and_nobody_else_may_take_the_address(world):
     with world.acting():
-        connecting.disconnect(world.ann_box, by=world.ann)
+        settling.disconnect(world.ann_box, by=world.ann)
         assert "by Ann Archer" in refused(connect, world.bob, "ann@acme.example")
         back = connect(world.ann, "ann@acme.example")
         assert back.pk == world.ann_box.pk
@@ -284,10 +282,10 @@ def test_sharing_counts_once_a_mailbox_against_the_plan(world):
     with world.acting():
         PlanLimits.objects.filter(plan="professional").update(shared_mailboxes=1)
         assert "1 shared mailbox" in refused(
-            connecting.share, world.ann_box, world.cyd, GrantLevel.READ, by=world.ann
+            sharing.share, world.ann_box, world.cyd, GrantLevel.READ, by=world.ann
         )
-        connecting.share(world.team_box, world.cyd, GrantLevel.READ, by=world.ann)
-        connecting.share(world.team_box, world.cyd, GrantLevel.MANAGE, by=world.ann)
+        sharing.share(world.team_box, world.cyd, GrantLevel.READ, by=world.ann)
+        sharing.share(world.team_box, world.cyd, GrantLevel.MANAGE, by=world.ann)
         assert MailboxGrant.objects.get(mailbox=world.team_box, employee=world.cyd).level == "manage"
 
 
@@ -295,13 +293,13 @@ def test_a_mailbox_is_not_shared_with_its_owner_or_a_stranger(world):
     with world.acting():
         for somebody in (world.ann, world.eve):
             assert "colleague" in refused(
-                connecting.share, world.ann_box, somebody, GrantLevel.READ, by=world.ann
+                sharing.share, world.ann_box, somebody, GrantLevel.READ, by=world.ann
             )
 
 
 def test_taking_a_right_back_is_written_down(world):
     with world.acting():
-        connecting.unshare(world.team_box, world.bob, by=world.ann)
+        sharing.unshare(world.team_box, world.bob, by=world.ann)
         assert not world.team_box.grants.exists()
         assert AuditEntry.objects.get(verb="mailbox.unshared").details == {"to": "bob@acme.example"}
 

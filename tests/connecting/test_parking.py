@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import checking, connecting, engine, health, parking, schedule, watcher, windows
+from mailsync import checking, connecting, engine, health, parking, schedule, sharing, watcher, windows
 from mailsync.connecting import CannotConnect
 from mailsync.models import FolderCheck, GrantLevel, Mailbox, MailboxState, Placement, Schedule
 from plans.limits import Limits, window_start
@@ -176,11 +176,11 @@ def test_on_trial_the_fourth_shared_mailbox_is_refused_also_when_two_share_at_on
     boxes = cyds(world, 4)
     on_plan(world, "trial")  # team@ is shared already
     with world.acting():
-        connecting.share(boxes[0], world.bob, GrantLevel.READ, by=world.cyd)
+        sharing.share(boxes[0], world.bob, GrantLevel.READ, by=world.cyd)
 
     def share(box: Mailbox) -> None:
         with tenancy.acting_for(world.acme.pk):
-            connecting.share(box, world.bob, GrantLevel.READ, by=world.cyd)
+            sharing.share(box, world.bob, GrantLevel.READ, by=world.cyd)
 
     [sentence] = together(lambda: share(boxes[1]), lambda: share(boxes[2]))
     assert sentence == (
@@ -188,8 +188,8 @@ def test_on_trial_the_fourth_shared_mailbox_is_refused_also_when_two_share_at_on
         "one first, or ask an admin for a plan with more room: Basic, Standard, Enterprise, Professional."
     ) or sentence.endswith("Basic, Standard, Professional, Enterprise.")
     with world.acting():
-        assert connecting.shared_mailboxes(world.acme) == 3
-        connecting.share(boxes[0], world.ann, GrantLevel.READ, by=world.cyd)  # once a mailbox, not a person
+        assert sharing.shared_mailboxes(world.acme) == 3
+        sharing.share(boxes[0], world.ann, GrantLevel.READ, by=world.cyd)  # once a mailbox, not a person
 
 
 def test_a_refusal_says_limit_use_and_which_plans_have_more(world: World) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mailsync import actions, connecting, schedule
+from mailsync import actions, connecting, schedule, settling
 from mailsync.models import Mailbox, Schedule
 from tests.engine.conftest import Box, box
 from tests.rigs.scripted import Reply, scripted
@@ -81,7 +81,7 @@ def test_after_three_refusals_clicks_try_once_a_day_and_a_repair_at_once(box: Bo
     with box.acting():
         mailbox = box.mailbox
         mailbox.refresh_from_db()
-        connecting.replace_login(
+        settling.replace_login(
             mailbox,
             connecting.settings_of(mailbox),
             bytes(mailbox.secret),

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
-from mailsync import connecting, consents, signing_in, tokens, watcher
+from mailsync import connecting, consents, settling, signing_in, tokens, watcher
 from mailsync.imap.errors import Unreachable, Withdrawn
 from mailsync.imap.idle import open_idle
 from mailsync.models import ConnectionTest, Consent, MailboxState, Schedule
@@ -172,7 +172,7 @@ def test_disconnecting_has_the_provider_forget_and_other_keys_seal_anew(
         "mailsync.connecting.current_app.send_task", lambda name, args, **_: sent.append((name, args))
     )
     with django_capture_on_commit_callbacks(execute=True), consented.box.acting():
-        connecting.disconnect(consented.box.reload(), by=None)
+        settling.disconnect(consented.box.reload(), by=None)
     [arguments] = [args for name, args in sent if name == "mailsync.forget_consent"]
     consents.forget(*arguments)
     with consented.box.acting():
@@ -190,7 +190,7 @@ def test_a_consent_in_use_is_not_forgotten(consented: ConsentedBox) -> None:
 def test_a_consent_that_is_gone_is_a_withdrawn_one(consented: ConsentedBox) -> None:
     consent = consented.consent()
     with consented.box.acting():
-        connecting.disconnect(consented.box.reload(), by=None)
+        settling.disconnect(consented.box.reload(), by=None)
         Consent.objects.all().delete()
     with pytest.raises(Withdrawn):
         consents.access_token(consent)

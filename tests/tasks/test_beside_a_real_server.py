@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from mailsync import actions as mail_actions
-from mailsync import connecting, discarding, schedule
+from mailsync import discarding, schedule, settling
 from mailsync.models import Folder, Mailbox, Message, Placement, Schedule
 from tasks import actions
 from tasks.models import Task
@@ -93,7 +93,7 @@ def test_bound_mail_outlives_its_disconnected_mailbox_and_finds_its_place_again(
     task = task_about(box, "Order")
     sealed = bytes(box.mailbox.secret)
     with box.acting():
-        assert connecting.disconnect(box.mailbox, by=box.world.ann) == 1
+        assert settling.disconnect(box.mailbox, by=box.world.ann) == 1
     discarding.discard_let_go(box.world.acme.pk, box.mailbox.pk)
     with box.acting():
         assert list(Message.objects.filter(mailbox=box.mailbox).values_list("pk", flat=True)) == [bound]

@@ -18,7 +18,7 @@ from accounts.models import AuditEntry
 from crm import activities, deals, directory
 from crm.models import Activity, Binding, Contact, Deal
 from mailsync import actions as mail
-from mailsync import connecting, discarding, replica
+from mailsync import discarding, replica, settling
 from mailsync.actions import remove_placements
 from mailsync.blobs import body_of
 from mailsync.mime import parse
@@ -59,7 +59,7 @@ class Scene:
 
     def disconnect(self) -> None:
         with self.world.acting():
-            connecting.disconnect(self.world.ann_box, by=self.world.ann)
+            settling.disconnect(self.world.ann_box, by=self.world.ann)
         self.discard()
 
     def discard(self) -> None:
@@ -379,7 +379,7 @@ def test_bound_mail_is_read_on_after_its_mailbox_was_disconnected_and_found_agai
     with world.acting():
         task = actions.create_from([placement.message], by=world.ann)
         actions.let_in(task, world.bob, by=world.ann)
-        assert connecting.disconnect(world.ann_box, by=world.ann) == 0  # nothing leaves
+        assert settling.disconnect(world.ann_box, by=world.ann) == 0  # nothing leaves
     discarding.discard_let_go(world.acme.pk, world.ann_box.pk)
     with world.acting():
         assert access.get_bound(world.bob, task.pk, placement.message_id).message.subject == "Price"

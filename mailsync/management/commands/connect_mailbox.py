@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts import tenancy
 from accounts.models import Account, Employee
-from mailsync import connecting, netguard, probing, roles, secrets
+from mailsync import connecting, netguard, probing, roles, secrets, settling
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import Mailbox, Security
 from mailsync.presets import Server
@@ -180,7 +180,7 @@ def _store(
     private = _is_private(found.settings)
     existing = _existing(employee, subject.address)
     if existing:
-        connecting.replace_login(existing, found.settings, sealed, by=None, private_host_allowed=private)
+        settling.replace_login(existing, found.settings, sealed, by=None, private_host_allowed=private)
         return existing, False
     guessed = roles.guess(found.folders)
     mailbox = connecting.connect(
