@@ -13,7 +13,7 @@ from accounts.models import Employee
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """People are added by their admin: nobody signs up, and login finds the account by the address."""
+    """People are added by their admin and companies by plans.views; login finds the account by the address."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 (allauth's signature)
         return False
@@ -55,6 +55,6 @@ def remember_locale(request: HttpRequest, employee: Employee) -> None:
     request.session["time_zone"] = employee.time_zone
 
 
-def demo_note(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001 (a context processor)
-    """The trial's logins, for the sign-in page; empty on a real server."""
-    return {"demo_note": settings.MAIL_DEMO_NOTE}
+def of_sign_in(request: HttpRequest) -> dict[str, str | bool]:  # noqa: ARG001 (a context processor)
+    """For the sign-in page: the trial's logins (empty on a real server), and whether companies may sign up."""
+    return {"demo_note": settings.MAIL_DEMO_NOTE, "sign_up_open": settings.SIGN_UP}

@@ -1,10 +1,10 @@
-"""Forms of people: adding one, and one's own settings."""
+"""Forms of people: adding one, one's own settings, and the company's."""
 
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Employee, time_zones
+from accounts.models import Account, Employee, time_zones
 
 
 class AddEmployeeForm(forms.ModelForm[Employee]):
@@ -32,3 +32,25 @@ class SettingsForm(forms.ModelForm[Employee]):
         model = Employee
         fields = ["name", "language", "time_zone"]
         labels = {"name": _("Name")}
+
+
+class CompanyForm(forms.ModelForm[Account]):
+    """What an admin says about the company."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=[(zone, zone) for zone in sorted(time_zones())],
+        help_text=_("Where the days of the company begin: plans, months of sending and purges go by it."),
+    )
+
+    class Meta:
+        model = Account
+        fields = ["name", "time_zone"]
+        labels = {"name": _("Name of the company")}
+        error_messages = {"name": {"unique": _("There is a company of this name already.")}}
+
+    def clean_name(self) -> str:
+        name = " ".join(str(self.cleaned_data["name"]).split())
+        if Account.objects.filter(name__iexact=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("There is a company of this name already."))
+        return name

@@ -34,7 +34,7 @@ def new_password() -> str:
 
 
 def add_employee(
-    account: Account, *, email: str, name: str, role: str, password: str, by: Employee | None
+    account: Account, *, email: str, name: str, role: str, password: str | None, by: Employee | None
 ) -> Employee:
     """Make an employee who can sign in at once. Raises ValidationError with a message per field."""
     try:

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts import company_views, views
 
 app_name = "people"
 
 urlpatterns = [
     path("settings/", views.settings, name="settings"),
+    path("settings/company/", company_views.company, name="company"),
     path("people/", views.employees, name="employees"),
     path("people/add/", views.add, name="add"),
     path("people/<int:employee_id>/role/", views.change_role, name="change-role"),

@@ -86,7 +86,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.adapter.demo_note",
+                "accounts.adapter.of_sign_in",
             ],
         },
     },
@@ -228,6 +228,8 @@ MAIL_PURGE_BRAKE = env.int("MAIL_PURGE_BRAKE", default=50)
 EMAIL_URL = env.str("EMAIL_URL", default="")
 if EMAIL_URL:
     vars().update(env.email_url("EMAIL_URL"))
+# A server that does not answer must not hold up who waits for the page.
+EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="mailbound@localhost")
 MAIL_DEMO_NOTE = env.str("MAIL_DEMO_NOTE", default="")
 
@@ -250,6 +252,9 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
+# Whether strangers may make a company of their own here, with a trial.
+SIGN_UP = env.bool("SIGN_UP", default=False)
+ACCOUNT_RATE_LIMITS = {"sign_up": "10/h/ip,3/h/key"}
 # How many proxies of ours stand in front: the client's address of the rate limits is read behind them.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
 LOGIN_URL = "account_login"

@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.utils.module_loading import import_string
 
 urlpatterns = [
-    # Only what we use of allauth: nobody signs up here, and a forgotten password is renewed by an admin.
+    # Only what we use of allauth: companies sign up by our own page, and a forgotten password is renewed by an admin.
     path("account/login/", allauth.login, name="account_login"),
     path("account/logout/", allauth.logout, name="account_logout"),
     path("account/inactive/", allauth.account_inactive, name="account_inactive"),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("crm/", include("crm.urls")),
     path("tasks/", include("tasks.urls")),
     path("retention/", include("retention.urls")),
+    path("sign-up/", include("plans.urls")),
     path("plan/", include((import_string("retention.views.plan.urls"), "plan"))),
     path("operate/", import_string("plans.admin.site").urls),
 ]

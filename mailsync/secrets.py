@@ -1,10 +1,8 @@
 """Mailbox passwords at rest: MultiFernet tokens that open only for the account they were sealed for."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from accounts import sealing
 
 
 class WrongKeyError(Exception):
@@ -29,21 +27,16 @@ class Secret:
 
 def seal(text: str, *, account_id: int) -> bytes:
     """Encrypt with the newest key. The account is inside the token: a copied row opens nowhere else."""
-    return _fernet(tuple(settings.MAIL_SECRET_KEYS)).encrypt(f"{account_id}:{text}".encode())
+    return sealing.encrypt(f"{account_id}:{text}")
 
 
 def unseal(token: bytes, *, account_id: int) -> Secret:
     """Decrypt with any key of the list. Raises WrongKeyError."""
     try:
-        plain = _fernet(tuple(settings.MAIL_SECRET_KEYS)).decrypt(bytes(token)).decode()
-    except InvalidToken as error:
+        plain = sealing.decrypt(token)
+    except sealing.InvalidToken as error:
         raise WrongKeyError("A mailbox secret cannot be opened with MAIL_SECRET_KEYS.") from error
     owner, _, text = plain.partition(":")
     if owner != str(account_id):
         raise WrongKeyError("A mailbox secret belongs to another account.")
     return Secret(text)
-
-
-@lru_cache(maxsize=4)
-def _fernet(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])

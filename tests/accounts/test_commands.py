@@ -88,7 +88,7 @@ def test_a_weak_password_is_refused(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_companies_do_not_share_a_name(world: World) -> None:
-    with pytest.raises(CommandError, match="name: Account with this Name already exists"):
+    with pytest.raises(CommandError, match="company: There is a company of this name already"):
         run("create_account", "Acme", *BRAND_NEW[1:], "--plan", "basic")
 
 

@@ -4,12 +4,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
-from accounts import people, tenancy
 from accounts.management.passwords import password_from, sentences
-from accounts.models import Account, Role
-from plans.subscriptions import UnknownPlanError, change_plan
+from plans.founding import found
+from plans.subscriptions import UnknownPlanError
 
 
 class Command(BaseCommand):
@@ -30,28 +28,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 (Django's signature)
         password, made = password_from(options["password_env"])
         try:
-            account = self._create(options, password)
+            admin = found(
+                options["account"],
+                plan=options["plan"],
+                time_zone=options["time_zone"],
+                email=options["admin"],
+                name=options["name"],
+                password=password,
+            )
         except UnknownPlanError as error:
             raise CommandError(f"{error} `manage.py load_plans` loads the published ones.") from error
         except ValidationError as error:
             raise CommandError(sentences(error)) from error
-        self.stdout.write(f"{account} has the plan {options['plan']}; {options['admin']} may sign in")
+        self.stdout.write(f"{admin.account} has the plan {options['plan']}; {options['admin']} may sign in")
         if made:
             self.stdout.write(f"password: {password}")
-
-    @transaction.atomic
-    def _create(self, options: dict[str, Any], password: str) -> Account:
-        account = Account(name=options["account"], time_zone=options["time_zone"])
-        account.full_clean()
-        account.save()
-        with tenancy.acting_for(account.pk):
-            change_plan(account, options["plan"], on=account.today(), by=None)
-            people.add_employee(
-                account,
-                email=options["admin"],
-                name=options["name"],
-                role=Role.ADMIN,
-                password=password,
-                by=None,
-            )
-        return account

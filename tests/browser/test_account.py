@@ -1,0 +1,51 @@
+"""A company signs up and looks after itself in a real browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_connecting import look
+from tests.world import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def visitor(live_server, browser: Browser) -> Iterator[Page]:
+    """Somebody in Tokyo whom nobody knows."""
+    context = browser.new_context(
+        base_url=live_server.url, viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo"
+    )
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    yield page
+    assert not [line for line in problems if "422" not in line]
+    context.close()
+
+
+def test_zoe_signs_up_her_company_and_names_it_anew(visitor: Page, settings) -> None:
+    settings.SIGN_UP = True
+    visitor.goto("/")
+    visitor.get_by_role("link", name="Sign up your company").click()
+    expect(visitor.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+    look(visitor, "sign-up")
+    visitor.get_by_label("Company").fill("Zander")
+    visitor.get_by_label("Your name").fill("Zoe Zander")
+    visitor.get_by_label("Your e-mail address").fill("zoe@zander.example")
+    visitor.get_by_label("Password").fill("short")
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_text("must contain at least 10 characters")).to_be_visible()
+    look(visitor, "sign-up-refused")
+    visitor.get_by_label("Password").fill(PASSWORD)
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_role("navigation", name="Main")).to_be_visible()
+    visitor.get_by_text("You", exact=True).click()
+    visitor.get_by_role("link", name="Company settings").click()
+    expect(visitor.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+    visitor.get_by_label("Name of the company").fill("Zander and Sons")
+    visitor.get_by_role("button", name="Save").click()
+    expect(visitor.get_by_role("status").get_by_text("The settings of the company are saved")).to_be_visible()
+    look(visitor, "company")
