@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Count, Max, Min, Sum
+from django.utils import formats
 from django.utils.translation import gettext as _
 
 from accounts.models import Account, Employee
@@ -11,6 +12,14 @@ from crm import activities
 from crm.models import Deal, Outcome, Pipeline, Stage
 
 CARDS = 50  # a column shows so many; the rest is in the list
+
+
+def money(amount: Decimal | None, currency: str) -> str:
+    if amount is None:
+        return ""
+    whole = amount == amount.to_integral_value()
+    number = formats.number_format(amount, 0 if whole else 2, force_grouping=True)
+    return f"{number} {currency}"
 
 
 def pipelines(account: Account) -> list[Pipeline]:

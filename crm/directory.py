@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.models import Employee
 from crm import activities
 from crm.kinds import KINDS, kind_of, linked
-from crm.models import Activity, Company, Contact, Deal, EmailAddress, Lead, Record
+from crm.models import Activity, Company, Contact, Deal, EmailAddress, Lead, LetterTemplate, Record
 
 BIN_DAYS = 30
 
@@ -113,6 +113,9 @@ def empty_bin(account_id: int, now: datetime) -> int:
         )
         gone += old.count()
         old.delete()
+    LetterTemplate.objects.filter(
+        account_id=account_id, binned_at__lt=now - timedelta(days=BIN_DAYS)
+    ).delete()
     # What was bound to them alone goes with them; what a person unlinked has waited as long as they have.
     unbound = Activity.objects.filter(account_id=account_id, bindings=None)
     unbound.filter(Q(unbound_at=None) | Q(unbound_at__lt=now - timedelta(days=BIN_DAYS))).delete()

@@ -9,6 +9,7 @@ from crm.views import (
     panel,
     pipelines,
     records,
+    templates,
     timeline,
     writing,
 )
@@ -20,6 +21,7 @@ urlpatterns = [
     *importing.urls,
     *pipelines.urls,
     *records.urls,
+    *templates.urls,
     *timeline.urls,
     *merging.urls,
     *panel.urls,

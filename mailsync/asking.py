@@ -1,4 +1,4 @@
-"""Questions before a letter goes: is a file missing, is there a newer message, is that domain spelt right?"""
+"""Questions before a letter goes: is a file or a name missing, is there a newer message, is that domain right?"""
 
 import re
 
@@ -19,6 +19,8 @@ def questions(letter: Outgoing) -> list[str]:
     asked = []
     if doubts.speaks_of_attachment(letter.html) and not letter.attachments.exists():
         asked.append(_("The text speaks of an attachment, but nothing is attached."))
+    if empty := doubts.unfilled(letter.subject, letter.html):
+        asked.append(_("These fields of the template are empty: %(fields)s.") % {"fields": ", ".join(empty)})
     own = [letter.from_address.rpartition("@")[2]]
     for address, domain in doubts.slips(letter.recipients, own):
         asked.append(

@@ -14,6 +14,7 @@ from crm.models.directory import (
     Source,
 )
 from crm.models.feeding import Feed, FeedFolder, FeedTurn, Strangers
+from crm.models.writing import LetterTemplate
 
 __all__ = [
     "Activity",
@@ -32,6 +33,7 @@ __all__ = [
     "FeedTurn",
     "Lead",
     "LeadStatus",
+    "LetterTemplate",
     "Outcome",
     "Pipeline",
     "Record",

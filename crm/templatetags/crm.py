@@ -5,24 +5,27 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from crm import deals
 from crm.models import Deal
-from crm.views import facts
 
 register = template.Library()
 
 
 @register.filter
 def money(deal: Deal) -> str:
-    return facts.money(deal.amount, deal.currency)
+    return deals.money(deal.amount, deal.currency)
 
 
 @register.simple_tag
 def undo_url(act: str) -> str:
-    """Where a toast's "Undo" goes: "deals 7" brings that deal back, "exception x.example" puts that one on the list."""
+    """Where a toast's "Undo" goes: "deals 7" brings that deal back, "template 7" that template, and
+    "exception x.example" puts that one on the list."""
     kind, _blank, number = act.partition(" ")
-    return (
-        reverse("crm:exceptions") if kind == "exception" else reverse("crm:restore", args=[kind, int(number)])
-    )
+    if kind == "exception":
+        return reverse("crm:exceptions")
+    if kind == "template":
+        return reverse("crm:template-restore", args=[int(number)])
+    return reverse("crm:restore", args=[kind, int(number)])
 
 
 @register.simple_tag

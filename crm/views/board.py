@@ -16,7 +16,6 @@ from accounts.views import RequestOfEmployee
 from crm import access, deals
 from crm.kinds import DEALS
 from crm.models import Deal, Pipeline, Stage
-from crm.views import facts
 from crm.views.frame import SECTION
 
 
@@ -62,7 +61,7 @@ def move(request: RequestOfEmployee, deal_id: int) -> HttpResponse:
 def _board(request: RequestOfEmployee, pipeline: Pipeline, mine: bool) -> dict[str, Any]:
     columns = deals.board(pipeline, responsible_id=request.user.pk if mine else None)
     heads = [
-        (column, " + ".join(facts.money(amount, currency) for amount, currency in column.sums))
+        (column, " + ".join(deals.money(amount, currency) for amount, currency in column.sums))
         for column in columns
     ]
     return {"pipeline": pipeline, "columns": heads, "mine": mine, "empty": not any(c.count for c in columns)}

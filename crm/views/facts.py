@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from django.urls import reverse
 from django.utils import formats
 from django.utils.translation import gettext as _
 
+from crm.deals import money
 from crm.kinds import DEALS, KINDS, Kind, kind_of
 from crm.models import Company, Contact, Deal, EmailAddress, Lead, Record
 
@@ -43,14 +43,6 @@ class Related:
 
 def url_of(record: Record) -> str:
     return reverse("crm:record", args=[kind_of(record), record.pk])
-
-
-def money(amount: Decimal | None, currency: str) -> str:
-    if amount is None:
-        return ""
-    whole = amount == amount.to_integral_value()
-    number = formats.number_format(amount, 0 if whole else 2, force_grouping=True)
-    return f"{number} {currency}"
 
 
 def row(record: Record) -> Row:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from mailsync.mime import plain
+from mailsync.mime import placeholders, plain
 
 # In the languages of our people; stems, so that their endings do not matter. No plain "file": it is said too often.
 _ATTACHED = re.compile(
@@ -26,6 +26,11 @@ def speaks_of_attachment(html: str) -> bool:
     own = html.partition('<div class="signature"')[0]
     lines = (line for line in plain.text(own).splitlines() if not line.startswith(">"))
     return bool(_ATTACHED.search("\n".join(lines)))
+
+
+def unfilled(subject: str, html: str) -> list[str]:
+    """Fields of a template that nobody has filled, also where part of one was made bold."""
+    return [f"{{{field}}}" for field in placeholders.found(f"{subject}\n{plain.text(html)}")]
 
 
 def slips(addresses: Iterable[str], known: Collection[str]) -> list[tuple[str, str]]:

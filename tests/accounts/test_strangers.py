@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from crm import activities, deals
-from crm.models import Contact, ContactImport, Deal, Rematch, Stage
+from crm.models import Contact, ContactImport, Deal, LetterTemplate, Rematch, Stage
 from mailsync import outbox
 from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
 from plans.models import PlanLimits
@@ -100,6 +100,7 @@ def guarded(world: World) -> Guarded:
         activity = activities.kept_for(world.acme.pk, placement.message_id)
         of_ann = {"account": world.acme, "by": world.ann}
         draft = ContactImport.objects.create(file_name=f"{CANARY}.csv", **of_ann)
+        template = LetterTemplate.objects.create(name=f"Template {CANARY}", html=f"<p>{CANARY}</p>", **of_ann)
         rematch = Rematch.objects.create(finished_at=activity.at, **of_ann)
         notice = PlanNotice.objects.create(
             account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
@@ -137,6 +138,7 @@ def guarded(world: World) -> Guarded:
         "pipeline_id": deal.stage.pipeline_id,
         "activity_id": activity.pk,
         "import_id": draft.pk,
+        "template_id": template.pk,
         "rematch_id": rematch.pk,
         "task_id": task.pk,
         "run_id": purge.pk,

@@ -24,6 +24,7 @@ from crm.models import (
     FeedFolder,
     FeedTurn,
     Lead,
+    LetterTemplate,
     Pipeline,
     Rematch,
     Ruling,
@@ -120,6 +121,7 @@ def furnished(world: World) -> World:
         Ruling.objects.create(account=world.acme, thread="x", by=world.ann)
         Rematch.objects.create(account=world.acme, by=world.ann)
         ContactImport.objects.create(account=world.acme, by=world.ann, file_name="a.csv")
+        LetterTemplate.objects.create(name="Thanks", html="<p>Thanks</p>", **of_ann)
         feed = Feed.objects.create(account=world.acme, mailbox=world.ann_box)
         FeedFolder.objects.create(account=world.acme, feed=feed, folder=placement.folder)
         FeedTurn.objects.create(account=world.acme, feed=feed, employee=world.ann, position=0)

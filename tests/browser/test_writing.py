@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from mailsync.models import Mailbox, Outgoing
 from tests.browser.test_connecting import look
+from tests.crm.conftest import Clients
 from tests.world import World, session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -64,6 +65,7 @@ def test_ann_answers_by_keyboard_takes_it_back_and_sends_it_after_a_reload(world
     expect(ann.get_by_label("From")).to_have_value(re.compile("sales@acme.example"))
     expect(ann.locator(".chip")).to_have_text(["Zoe Zander×", "Cyd×"])
     expect(text_of(ann)).to_contain_text("Acme Ltd")
+    expect(ann.locator(".row.current")).to_contain_text("Crane inspection")
     ann.keyboard.type("Ten is fine. ")
     ann.keyboard.press("Control+b")
     ann.keyboard.type("Bring a hat")
@@ -80,6 +82,9 @@ def test_ann_answers_by_keyboard_takes_it_back_and_sends_it_after_a_reload(world
     ann.keyboard.press("Control+Enter")
     expect(ann.get_by_text("On its way to Zoe Zander, Cyd")).to_be_visible()
     assert only_letter(world).state == "queued"
+    # She is back at what she was reading.
+    expect(ann.get_by_role("heading", name="Crane inspection")).to_be_visible()
+    expect(ann.locator(".row.current")).to_contain_text("Crane inspection")
     ann.get_by_role("button", name="Undo").click()
     expect(text_of(ann)).to_contain_text("Bring a hat")
     assert only_letter(world).state == "draft"
@@ -155,6 +160,47 @@ def test_ann_writes_a_new_letter_with_files_and_an_image(world, ann: Page) -> No
     ann.get_by_role("link", name="Figures and pictures").click()
     expect(ann.get_by_role("button", name="Take it back")).to_be_visible()
     look(ann, "letter-state")
+
+
+def test_ann_writes_to_a_client_from_the_record_with_a_template(world, ann: Page) -> None:
+    clients = Clients(world)
+    marieke = clients.contact("Marieke de Vries", "m@rijn.example", company=clients.company("Rijn Water"))
+    ann.goto("/crm/templates/")
+    expect(ann.get_by_role("heading", name="No templates yet")).to_be_visible()
+    ann.get_by_role("link", name="New template").click()
+    ann.get_by_label("Name", exact=True).fill("Offer")
+    subject = ann.get_by_label("Subject")
+    subject.fill("Offer for ")
+    ann.get_by_role("button", name="{company.name}").click()
+    expect(subject).to_have_value("Offer for {company.name}")
+    ann.get_by_role("textbox", name="Text").click()
+    ann.keyboard.type("Dear ")
+    ann.get_by_role("button", name="{contact.first name}").click()
+    ann.keyboard.type(", it costs {deal.amount}.")
+    look(ann, "template-form")
+    ann.get_by_role("button", name="Save").click()
+    expect(ann.get_by_text("“Offer” is saved.")).to_be_visible()
+    look(ann, "templates")
+    ann.goto(f"/crm/contacts/{marieke.pk}/")
+    ann.get_by_role("button", name="Write", exact=True).click()
+    expect(text_of(ann)).to_be_focused()
+    ann.keyboard.press("Control+;")
+    expect(ann.get_by_role("option", name="Offer")).to_be_visible()
+    expect(ann.get_by_label("Preview")).to_contain_text("Dear Marieke, it costs")
+    ann.keyboard.type("off")
+    look(ann, "template-choice")
+    ann.keyboard.press("Enter")
+    expect(text_of(ann)).to_contain_text("Dear Marieke, it costs {deal.amount}.")
+    expect(ann.get_by_label("Subject")).to_have_value("Offer for Rijn Water")
+    ann.keyboard.press("Control+Enter")
+    expect(ann.get_by_text("These fields of the template are empty: {deal.amount}.")).to_be_visible()
+    ann.get_by_role("button", name="Back to the text").click()
+    ann.keyboard.type("1 200 euro")  # in the place of the empty field, which is selected
+    ann.keyboard.press("Control+Enter")
+    expect(ann.get_by_text("On its way to Marieke de Vries")).to_be_visible()
+    letter = only_letter(world)
+    assert "<p>Dear Marieke, it costs 1 200 euro.</p>" in letter.html
+    assert (letter.state, letter.origin, letter.recipients) == ("queued", "crm", ["m@rijn.example"])
 
 
 def test_ann_signs_her_letters(world, ann: Page) -> None:

@@ -28,11 +28,12 @@
 
   // One row is reachable by Tab, the others by j, k and the arrows.
   const rove = () => {
-    if (!row(here)) here = openId() && row(openId()) ? openId() : list()[0] ? idOf(list()[0]) : null;
+    const current = openId() ?? answered();
+    if (!row(here)) here = current && row(current) ? current : list()[0] ? idOf(list()[0]) : null;
     for (const item of rows.querySelectorAll(".row")) {
       const index = idOf(item) === here ? 0 : -1;
       for (const part of item.querySelectorAll("input, a, button")) part.tabIndex = index;
-      item.classList.toggle("current", idOf(item) === openId());
+      item.classList.toggle("current", idOf(item) === current);
     }
   };
   const focusRow = (item) => {
@@ -86,9 +87,15 @@
 
   const article = () => document.getElementById("message");
   const openId = () => article()?.dataset.id ?? null;
+  // While a letter is written: the row of the message that its author was reading, and goes back to.
+  const answered = () => {
+    const back = pane.querySelector("#composer") && history.state?.back;
+    const item = back && list().find((one) => one.querySelector(".line").getAttribute("href") === back);
+    return item ? idOf(item) : null;
+  };
   const load = (url) => htmx.ajax("GET", url, { target: pane, swap: "innerHTML", source: pane });
   const open = (url, { push = true } = {}) => {
-    if (push) history.pushState({ mail: url }, "", url);
+    if (push) history.pushState({ mail: url, back: openId() ? location.pathname + location.search : history.state?.back }, "", url);
     mail.classList.add("open");
     return load(url);
   };
@@ -101,7 +108,7 @@
     if (was && row(was)) focusRow(row(was));
     rove();
   };
-  history.replaceState({ mail: openId() ? location.pathname + location.search : "" }, "");
+  history.replaceState({ ...history.state, mail: openId() || pane.querySelector("#composer") ? location.pathname + location.search : "" }, "");
   addEventListener("popstate", (event) => {
     if (event.state?.mail === undefined) return;
     if (event.state.mail) open(event.state.mail, { push: false });
@@ -109,7 +116,8 @@
   });
   // Others that fill the pane (compose.js) ask for it by these.
   document.addEventListener("mail:open", ({ detail }) => open(detail));
-  document.addEventListener("mail:close", () => close());
+  document.addEventListener("mail:close", () => { if (history.state?.back) open(history.state.back); else close(); });
+  pane.addEventListener("htmx:responseError", () => { if (pane.querySelector("#composer")) close(); }); // what was read has left
   const opened = () => {
     const message = article();
     rove();

@@ -1,0 +1,32 @@
+// A field for formatted text (a signature, a template), written as it will look; without scripts it shows the HTML.
+(async () => {
+  const field = document.querySelector("textarea[data-rich]");
+  if (!field) return;
+  const { form } = field;
+  const kit = await import(form.dataset.editor);
+  const element = document.createElement("div");
+  element.className = "rich-field";
+  field.hidden = true;
+  field.after(element);
+  const label = document.querySelector(`label[for="${field.id}"]`);
+  const parts = ["Document", "Paragraph", "Text", "Bold", "Italic", "Underline", "HardBreak", "History"];
+  if (field.dataset.rich === "letter") parts.push("BulletList", "OrderedList", "ListItem", "Blockquote", "Heading");
+  const editor = new kit.Editor({
+    element, injectCSS: false, content: field.value,
+    extensions: [...parts.map((name) => kit[name]), kit.Link.configure({ openOnClick: false, autolink: true, enableTarget: false })],
+    editorProps: { attributes: { class: "written", role: "textbox", "aria-multiline": "true", "aria-label": label.textContent.trim(), dir: "auto" } },
+    onUpdate: () => { field.value = editor.getHTML(); },
+  });
+  label.addEventListener("click", () => editor.commands.focus());
+
+  // Words that a button writes where the cursor was last: into the text, or into another field of the form.
+  let last = null;
+  form.addEventListener("focusin", ({ target }) => { last = target.matches("input[type=text]") ? target : target.closest(".written") ? null : last; });
+  for (const button of form.querySelectorAll("[data-insert]")) {
+    button.addEventListener("click", () => {
+      if (!last) return editor.chain().focus().insertContent(button.dataset.insert).run();
+      last.setRangeText(button.dataset.insert, last.selectionStart, last.selectionEnd, "end");
+      last.focus();
+    });
+  }
+})();
