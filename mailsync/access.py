@@ -21,12 +21,18 @@ from mailsync.tags import Tag, tags_of
 
 Found = TypeVar("Found", bound=Model)
 
-# The rule in SQL, for the doors that every page goes through: `b` is the mailbox, `g` the employee's grant on it.
-_GRANT = "LEFT JOIN mailsync_mailboxgrant g ON g.mailbox_id = b.id AND g.employee_id = %(employee)s"
-_OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.level = ANY(%(levels)s))"
+# The rule in SQL, for the doors that every page goes through: `b` is the mailbox, `g` the highest grant on it that the
+# employee has, in person or by the department. The grants of one person are few and found by their keys.
+_GRANT = """
+LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s, level::text)) AS step FROM mailsync_mailboxgrant
+           WHERE employee_id = %(employee)s OR department_id = %(department)s
+           GROUP BY mailbox_id) g ON g.mailbox_id = b.id
+"""
+_OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.step >= %(step)s)"
 _BOX = """b.id, b.address, b.owner_id = %(employee)s,
-CASE WHEN b.owner_id = %(employee)s THEN 'manage' ELSE g.level END,
-b.state, b.last_error, b.troubled_since, b.first_synced_at IS NOT NULL, b.missing, b.missing_at"""
+CASE WHEN b.owner_id = %(employee)s THEN 'manage' ELSE (%(ladder)s)[g.step] END,
+b.state, b.last_error, b.troubled_since, b.first_synced_at IS NOT NULL, b.missing, b.missing_at,
+EXISTS (SELECT FROM mailsync_mailboxgrant s WHERE s.mailbox_id = b.id), %(employee)s::bigint"""
 _BOXES = f"SELECT {_BOX} FROM mailsync_mailbox b {_GRANT} WHERE {_OPEN}"  # noqa: S608 (constants)
 # Found by their ids first: else the planner may look through whole folders for them.
 _PLACEMENTS = """
@@ -62,6 +68,8 @@ class Box:
     first_synced: bool
     missing: int
     missing_at: datetime | None
+    shared: bool  # whether anybody but its owner has a grant
+    reader: int  # the id of the employee whose view of it this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +123,10 @@ def placements_in(boxes: Iterable[Box], ids: Iterable[int], level: str) -> list[
 
 
 def _rows(sql: str, employee: Employee, level: str, **values: Any) -> list[tuple[Any, ...]]:
-    levels = [has for has in GrantLevel.values if includes(has, level)]
+    ladder = GrantLevel.values
+    holder = {"employee": employee.pk, "department": employee.department_id}
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"employee": employee.pk, "levels": levels, **values})
+        cursor.execute(sql, {**holder, "ladder": ladder, "step": ladder.index(level) + 1, **values})
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 
@@ -139,8 +148,25 @@ def may(employee: Employee, mailbox: Mailbox, level: str) -> bool:
 
 
 def grants(employee: Employee) -> dict[int, str]:
-    """The level in each mailbox that others share with the employee."""
-    return dict(MailboxGrant.objects.filter(employee=employee).values_list("mailbox_id", "level"))
+    """The level in each mailbox that others share with the employee, in person or by the department."""
+    by_department = Q(department__isnull=False, department=employee.department_id)
+    held = MailboxGrant.objects.filter(Q(employee=employee) | by_department)
+    rows = list(held.values_list("mailbox_id", "level"))
+    return dict(sorted(rows, key=lambda row: GrantLevel.values.index(row[1])))
+
+
+def people_of(mailbox: Mailbox, level: str = GrantLevel.READ) -> list[Employee]:
+    """The active colleagues who have at least this level in a mailbox, its owner among them, by name."""
+    enough = mailbox.grants.filter(level__in=[has for has in GrantLevel.values if includes(has, level)])
+    return list(
+        Employee.objects.filter(
+            Q(pk=mailbox.owner_id)
+            | Q(pk__in=enough.values("employee"))
+            | Q(department__in=enough.values("department")),
+            account_id=mailbox.account_id,
+            is_active=True,
+        ).order_by("name", "pk")
+    )
 
 
 def includes(has: str, level: str) -> bool:

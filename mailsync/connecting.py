@@ -23,6 +23,7 @@ from mailsync.models import (
     Consent,
     Folder,
     Mailbox,
+    MailboxGrant,
     MailboxState,
     Schedule,
     Security,
@@ -256,6 +257,7 @@ def connect(
         today = account.today()
         refuse_if(why_not(owner, today))
         refuse_if(why_not_address(account, owner, address))
+        refuse_if(_why_not_shared_again(account, address, today))
         too_far = _why_not_days(limits_for(account, today), fetch_days)
         if not as_operator:
             refuse_if(too_far)
@@ -313,6 +315,43 @@ def why_not_address(account: Account, owner: Employee, address: str) -> str:
         "address": address,
         "owner": there.owner,
     }
+
+
+def why_not_share(account: Account, on: date) -> str:
+    """Why the account may not share one more mailbox, as a sentence; "" when it may."""
+    limits = limits_for(account, on)
+    room = limits.shared_mailboxes
+    if room is None:
+        return ""
+    used = shared_mailboxes(account)
+    if used < room:
+        return ""
+    return ngettext(
+        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and %(used)d is shared. %(offer)s",
+        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and %(used)d are shared. %(offer)s",
+        room,
+    ) % {
+        "plan": plan_name(limits.plan),
+        "room": room,
+        "used": used,
+        "offer": or_ask_admin(
+            _("End the sharing of another one first"), with_more(limits, on, "shared_mailboxes")
+        ),
+    }
+
+
+def shared_mailboxes(account: Account) -> int:
+    """How many connected mailboxes somebody besides the owner may use: each counts once, however many do."""
+    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
+    return used.values("mailbox").distinct().count()
+
+
+def _why_not_shared_again(account: Account, address: str, today: date) -> str:
+    """A mailbox that comes back is shared with whom it was: that counts again."""
+    comes_back = MailboxGrant.objects.filter(
+        account=account, mailbox__address=address, mailbox__disconnected_at__isnull=False
+    )
+    return why_not_share(account, today) if comes_back.exists() else ""
 
 
 def _why_not_days(limits: Limits, fetch_days: int) -> str:

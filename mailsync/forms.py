@@ -15,7 +15,7 @@ from mailsync.connecting import Choice, ServerSettings, why_not_address
 from mailsync.mime import writing
 from mailsync.mime.build import Unfit, wire_address
 from mailsync.mime.headers import addresses
-from mailsync.models import Folder, GrantLevel, Mailbox, Security, SpecialUse
+from mailsync.models import Folder, Mailbox, Security, SpecialUse
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
 
@@ -353,22 +353,6 @@ class SenderForm(forms.Form):
     def clean_signature(self) -> str:
         cleaned = writing.clean(self.cleaned_data["signature"])
         return "" if writing.is_empty(cleaned) else cleaned
-
-
-class ShareForm(forms.Form):
-    """A colleague and what they may do."""
-
-    employee = forms.ModelChoiceField(
-        label=_("Colleague"), queryset=Employee.objects.none(), empty_label=_("Choose a colleague")
-    )
-    level = forms.ChoiceField(label=_("May"), choices=GrantLevel.choices, initial=GrantLevel.READ)
-
-    def __init__(self, data: QueryDict | None = None, *, mailbox: Mailbox) -> None:
-        super().__init__(data)
-        colleagues = Employee.objects.filter(account_id=mailbox.account_id, is_active=True)
-        field = self.fields["employee"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = colleagues.exclude(pk=mailbox.owner_id).order_by("name")
 
 
 def _choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:

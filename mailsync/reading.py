@@ -94,6 +94,10 @@ class Box(Protocol):
     def missing(self) -> int: ...
     @property
     def missing_at(self) -> datetime | None: ...
+    @property
+    def shared(self) -> bool: ...
+    @property
+    def reader(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class MailboxLine:
     first_synced: bool
     missing: int
     missing_at: datetime | None
+    shared: bool
+    reader: int
     folders: tuple[FolderLine, ...]
 
     def may(self, level: str) -> bool:
@@ -127,6 +133,11 @@ class Tree:
     def inboxes(self) -> tuple[FolderLine, ...]:
         lines = (mailbox.folder_of_role(SpecialUse.INBOX) for mailbox in self.mailboxes)
         return tuple(line for line in lines if line)
+
+    @property
+    def reader(self) -> int:
+        """Whose tree it is: the id of the employee; 0 where there is nothing to read."""
+        return self.mailboxes[0].reader if self.mailboxes else 0
 
     @property
     def inbox_unseen(self) -> int:
@@ -169,6 +180,8 @@ def tree(boxes: Iterable[Box]) -> Tree:
                 first_synced=box.first_synced,
                 missing=box.missing,
                 missing_at=box.missing_at,
+                shared=box.shared,
+                reader=box.reader,
                 folders=tuple(lines_of(folders.get(box.id, []))),
             )
             for box in ordered

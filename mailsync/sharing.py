@@ -1,72 +1,184 @@
-"""Who else may use a mailbox: giving a right and taking it back, within the plan's number of shared mailboxes."""
+"""Who else may use a mailbox: grants to colleagues and departments, what a change would mean, and the plan's limit.
 
-from datetime import date
+A grant to a department is a grant to whoever is active in it, now and later; of several grants the highest counts.
+Whether a mailbox is shared goes by its grants alone, so that a new colleague in a department never meets a limit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts import audit
-from accounts.models import Account, Employee
-from mailsync.connecting import CannotConnect, lock_account, refuse_if
-from mailsync.models import GrantLevel, Mailbox, MailboxGrant
-from plans.offers import or_ask_admin, plan_name, with_more
-from plans.subscriptions import limits_for
+from accounts.models import Department, Employee
+from mailsync import live, notices
+from mailsync.access import includes
+from mailsync.connecting import CannotConnect, lock_account, refuse_if, why_not_share
+from mailsync.models import Assignment, GrantLevel, Mailbox, MailboxGrant, NoticeKind
+
+Holder = Employee | Department
+# The level each holder is to have; "" for none.
+Changes = Mapping[Holder, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seer:
+    """Somebody who sees the mail, after or before a change. `level` and `before` are "" for no access.
+
+    `through` are the departments whose grants count, `personally` whether one of their own does.
+    """
+
+    employee: Employee
+    level: str
+    before: str
+    personally: bool
+    through: tuple[str, ...]
+
+    @property
+    def change(self) -> str:
+        """gained | lost | changed, or "" where all stays as it is."""
+        if self.level == self.before:
+            return ""
+        return "changed" if self.level and self.before else "gained" if self.level else "lost"
+
+
+def key_of(holder: Holder) -> str:
+    """How forms name a holder: e12, d3."""
+    return f"{'e' if isinstance(holder, Employee) else 'd'}{holder.pk}"
+
+
+def holders(mailbox: Mailbox) -> dict[Holder, str]:
+    """Who holds a grant, departments first, by name."""
+    rows = mailbox.grants.select_related("employee", "department")
+    held = {grant.department or grant.employee: grant.level for grant in rows}
+    ordered = sorted((h for h in held if h), key=lambda h: (isinstance(h, Employee), str(h).casefold(), h.pk))
+    return {holder: held[holder] for holder in ordered}
+
+
+def possible(mailbox: Mailbox) -> list[Holder]:
+    """Who could be given a grant: departments with the active people of the company, but for the owner."""
+    company = {"account_id": mailbox.account_id}
+    colleagues = Employee.objects.filter(**company, is_active=True).exclude(pk=mailbox.owner_id)
+    return [*Department.objects.filter(**company).order_by("name"), *colleagues.order_by("name", "pk")]
+
+
+def preview(mailbox: Mailbox, changes: Changes) -> list[Seer]:
+    """Everybody who sees the mail before or after, by name, the owner left out: nothing changes for them."""
+    now = holders(mailbox)
+    return _compare(mailbox, now, _changed(now, changes))
 
 
 @transaction.atomic
-def share(mailbox: Mailbox, employee: Employee, level: str, *, by: Employee) -> MailboxGrant:
-    """Give a colleague a right on the mailbox, or change it. Raises CannotConnect at the plan's limit."""
+def change(mailbox: Mailbox, changes: Changes, *, by: Employee) -> list[Seer]:
+    """Give, change and take grants, tell those whom it concerns, and write it down. Raises CannotConnect.
+
+    Sharings of one company happen one after another, so that the plan's limit holds. Returns those for whom
+    something is different now.
+    """
     account = lock_account(mailbox.account_id)
-    if employee.account_id != account.pk or employee.pk == mailbox.owner_id or not employee.is_active:
-        raise CannotConnect(_("Choose a colleague of your company."))
+    now = holders(mailbox)
+    wanted = {holder: level for holder, level in changes.items() if now.get(holder, "") != level}
+    for holder, level in wanted.items():
+        _check(mailbox, holder, level)
+    after = _changed(now, wanted)
+    if after and not now:
+        refuse_if(why_not_share(account, account.today()))
+    for holder, level in wanted.items():
+        _write(mailbox, holder, level, by)
+    different = [seer for seer in _compare(mailbox, now, after) if seer.change]
+    _tell(mailbox, different, by)
+    return different
+
+
+def share(mailbox: Mailbox, holder: Holder, level: str, *, by: Employee) -> None:
+    """Give one colleague or department a right on the mailbox, or change it. Raises CannotConnect."""
     if level not in GrantLevel.values:
         raise CannotConnect(_("Choose what they may do."))
-    if not mailbox.grants.exists():
-        refuse_if(why_not_share(account, account.today()))
-    grant, _created = MailboxGrant.objects.update_or_create(
-        mailbox=mailbox, employee=employee, defaults={"account": account, "level": level}
-    )
-    audit.record(
-        "mailbox.shared", mailbox.address, account_id=account.pk, by=by, to=employee.email, level=level
-    )
-    return grant
+    change(mailbox, {holder: level}, by=by)
 
 
-def why_not_share(account: Account, on: date) -> str:
-    """Why the account may not share one more mailbox, as a sentence; "" when it may."""
-    limits = limits_for(account, on)
-    room = limits.shared_mailboxes
-    if room is None:
-        return ""
-    used = shared_mailboxes(account)
-    if used < room:
-        return ""
-    return ngettext(
-        "Your plan %(plan)s allows %(room)d shared mailbox in the company, and %(used)d is shared. %(offer)s",
-        "Your plan %(plan)s allows %(room)d shared mailboxes in the company, and %(used)d are shared. %(offer)s",
-        room,
-    ) % {
-        "plan": plan_name(limits.plan),
-        "room": room,
-        "used": used,
-        "offer": or_ask_admin(
-            _("End the sharing of another one first"), with_more(limits, on, "shared_mailboxes")
-        ),
-    }
-
-
-def shared_mailboxes(account: Account) -> int:
-    """How many connected mailboxes somebody besides the owner may use: each counts once, however many do."""
-    used = MailboxGrant.objects.filter(account=account, mailbox__disconnected_at=None)
-    return used.values("mailbox").distinct().count()
-
-
-@transaction.atomic
-def unshare(mailbox: Mailbox, employee: Employee, *, by: Employee) -> None:
+def unshare(mailbox: Mailbox, holder: Holder, *, by: Employee) -> None:
     """Take the right back; nothing happens if there was none."""
-    gone, _tables = MailboxGrant.objects.filter(mailbox=mailbox, employee=employee).delete()
-    if gone:
-        audit.record(
-            "mailbox.unshared", mailbox.address, account_id=mailbox.account_id, by=by, to=employee.email
+    change(mailbox, {holder: ""}, by=by)
+
+
+def _check(mailbox: Mailbox, holder: Holder, level: str) -> None:
+    """A right may always be taken back, also from who has left."""
+    if not level:
+        return
+    if level not in GrantLevel.values:
+        raise CannotConnect(_("Choose what they may do."))
+    left = isinstance(holder, Employee) and not holder.is_active
+    if left or holder.account_id != mailbox.account_id or holder.pk == _owner(mailbox, holder):
+        raise CannotConnect(_("Choose a colleague of your company."))
+
+
+def _owner(mailbox: Mailbox, holder: Holder) -> int | None:
+    return mailbox.owner_id if isinstance(holder, Employee) else None
+
+
+def _changed(now: Mapping[Holder, str], changes: Changes) -> dict[Holder, str]:
+    return {holder: level for holder, level in {**now, **changes}.items() if level}
+
+
+def _write(mailbox: Mailbox, holder: Holder, level: str, by: Employee) -> None:
+    whose = {"employee": holder} if isinstance(holder, Employee) else {"department": holder}
+    to = holder.email if isinstance(holder, Employee) else f"department {holder.name}"
+    if level:
+        MailboxGrant.objects.update_or_create(
+            mailbox=mailbox, **whose, defaults={"account_id": mailbox.account_id, "level": level}
         )
+    else:
+        MailboxGrant.objects.filter(mailbox=mailbox, **whose).delete()
+    audit.record(
+        "mailbox.shared" if level else "mailbox.unshared",
+        mailbox.address,
+        account_id=mailbox.account_id,
+        by=by,
+        to=to,
+        **({"level": level} if level else {}),
+    )
+
+
+def _compare(mailbox: Mailbox, now: Mapping[Holder, str], after: Mapping[Holder, str]) -> list[Seer]:
+    people = _people(mailbox, {**now, **after})
+    seers = [
+        Seer(
+            employee,
+            _highest(employee, after),
+            _highest(employee, now),
+            employee in after,
+            tuple(h.name for h in after if isinstance(h, Department) and h.pk == employee.department_id),
+        )
+        for employee in people
+    ]
+    return [seer for seer in seers if seer.level or seer.before]
+
+
+def _people(mailbox: Mailbox, held: Iterable[Holder]) -> list[Employee]:
+    """Whom grants reach: the active people among the holders and of the departments."""
+    active = Employee.objects.filter(account_id=mailbox.account_id, is_active=True)
+    named = active.filter(pk__in=[h.pk for h in held if isinstance(h, Employee)])
+    members = active.filter(department__in=[h.pk for h in held if isinstance(h, Department)])
+    return list((named | members).exclude(pk=mailbox.owner_id).order_by("name", "pk"))
+
+
+def _highest(employee: Employee, held: Mapping[Holder, str]) -> str:
+    levels = [
+        level
+        for holder, level in held.items()
+        if holder == employee or (isinstance(holder, Department) and holder.pk == employee.department_id)
+    ]
+    return next((level for level in levels if all(includes(level, other) for other in levels)), "")
+
+
+def _tell(mailbox: Mailbox, different: Iterable[Seer], by: Employee) -> None:
+    for seer in different:
+        notices.tell(
+            [seer.employee.pk], NoticeKind(seer.change), mailbox, by=by.pk, words=seer.level or seer.before
+        )
+    lost = [seer.employee.pk for seer in different if not seer.level]
+    # What they had to do here waits for somebody else.
+    Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()
+    live.tell(mailbox.pk)

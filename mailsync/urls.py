@@ -16,6 +16,7 @@ from mailsync.views import (
     parking,
     people,
     reading,
+    sharing,
     tagging,
 )
 
@@ -36,5 +37,6 @@ urlpatterns = [
     *live.urls,
     *mailboxes.urls,
     *parking.urls,
+    *sharing.urls,
     *tagging.urls,
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Count, Q, Sum
 
 from accounts.models import Account, Employee
-from mailsync import parking, quota, sharing
+from mailsync import connecting, parking, quota
 from mailsync.models import Mailbox, Message
 from plans.limits import Limits
 from retention.models import LineKind, RetentionRun, RunState
@@ -101,7 +101,7 @@ def people(account: Account, limits: Limits) -> list[Person]:
 
 
 def shared(account: Account, limits: Limits) -> Meter:
-    return Meter(sharing.shared_mailboxes(account), limits.shared_mailboxes)
+    return Meter(connecting.shared_mailboxes(account), limits.shared_mailboxes)
 
 
 def outgoing(account: Account, at: datetime) -> quota.Usage:

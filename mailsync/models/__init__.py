@@ -29,12 +29,14 @@ from mailsync.models.outgoing import (
 )
 from mailsync.models.placement import Placement
 from mailsync.models.skipped import SkippedMessage
+from mailsync.models.team import Assignment, Note, Notice, NoticeKind
 from mailsync.models.tombstone import Tombstone
 from mailsync.models.usage import LedgerEntry, OutgoingUsage
 
 __all__ = [
     "FOLDER_KINDS",
     "Act",
+    "Assignment",
     "Attachment",
     "Blob",
     "ConnectionTest",
@@ -52,6 +54,9 @@ __all__ = [
     "MailboxGrant",
     "MailboxState",
     "Message",
+    "Note",
+    "Notice",
+    "NoticeKind",
     "Operation",
     "OperationKind",
     "OperationState",

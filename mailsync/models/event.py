@@ -22,6 +22,8 @@ class EventKind(models.TextChoices):
     # What other programs did, as the server shows it: a move of theirs is one of each, in either order.
     PLACED = "placed"
     GONE = "gone"
+    # Of work in a shared mailbox: `target` is the name of whose it is now, "" for nobody's.
+    ASSIGN = "assign"
     # Of a whole folder: its UIDVALIDITY changed.
     RENUMBERED = "renumbered"
 

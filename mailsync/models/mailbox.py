@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Account, Employee
+from accounts.models import Account, Department, Employee
 from mailsync.models.consent import Consent
 
 
@@ -105,18 +105,31 @@ class GrantLevel(models.TextChoices):
 
 
 class MailboxGrant(models.Model):
-    """Another employee's right on a mailbox. A mailbox is *shared* iff a grant exists: no flag to drift."""
+    """A right on a mailbox, of one colleague or of whoever is active in a department: now and later.
+
+    Of several the highest counts. A mailbox is *shared* iff a grant exists: no flag to drift.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="grants")
-    employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="grants")
+    employee = models.ForeignKey(Employee, null=True, on_delete=models.CASCADE, related_name="grants")
+    department = models.ForeignKey(Department, null=True, on_delete=models.CASCADE, related_name="grants")
     level = models.CharField(max_length=10, choices=GrantLevel)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["mailbox", "employee"], name="one_grant_each")]
+        constraints = [
+            models.UniqueConstraint(fields=["mailbox", "employee"], name="one_grant_each"),
+            models.UniqueConstraint(fields=["mailbox", "department"], name="one_grant_a_department"),
+            models.CheckConstraint(
+                condition=models.Q(employee__isnull=False, department__isnull=True)
+                | models.Q(employee__isnull=True, department__isnull=False),
+                name="a_grant_has_one_holder",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.employee_id} {self.level} {self.mailbox_id}"
+        holder = self.employee_id or f"department {self.department_id}"
+        return f"{holder} {self.level} {self.mailbox_id}"
 
 
 class Schedule(models.Model):

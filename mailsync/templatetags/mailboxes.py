@@ -8,7 +8,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from mailsync import oauth
-from mailsync.models import Mailbox
+from mailsync.models import GrantLevel, Mailbox
 
 register = template.Library()
 
@@ -20,6 +20,12 @@ def provider(mailbox: Mailbox) -> str:
         return ""
     found = oauth.by_key(mailbox.consent.provider)
     return found.name if found else mailbox.consent.provider
+
+
+@register.filter
+def level_name(level: str) -> str:
+    """A level of a grant in words."""
+    return str(GrantLevel(level).label)
 
 
 @register.filter

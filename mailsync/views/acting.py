@@ -17,6 +17,7 @@ from accounts.requests import id_of, ids_of, next_page
 from accounts.views import RequestOfEmployee
 from mailsync import access, actions, reading
 from mailsync.access import Box
+from mailsync.levels import LEVEL_OF
 from mailsync.models import Act, GrantLevel
 from mailsync.reading import Key
 from mailsync.views import listing as lists
@@ -90,9 +91,9 @@ def undo(request: RequestOfEmployee) -> HttpResponse:
 
 def _chosen(request: RequestOfEmployee, boxes: list[Box], ids: list[str], verb: str) -> list[int]:
     """The placements meant, as far as the employee has the right; reading alone changes nothing."""
-    if verb not in FLAGS and verb not in MOVES and verb != "move":
+    if verb not in LEVEL_OF:
         raise Http404
-    level = GrantLevel.REPLY if verb in FLAGS else GrantLevel.DELETE
+    level = LEVEL_OF[verb]
     if request.POST.get("all") == "1" and not request.POST.get("one"):
         return _all_that_match(request, boxes, level)
     return access.placements_in(boxes, ids_of(ids), level)

@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -31,7 +31,7 @@ from mailsync import (
     windows,
 )
 from mailsync.connecting import CannotConnect
-from mailsync.forms import FoldersForm, RepairForm, SenderForm, ShareForm
+from mailsync.forms import FoldersForm, RepairForm, SenderForm
 from mailsync.models import (
     Folder,
     GrantLevel,
@@ -123,12 +123,7 @@ def _settings_page(
                 "signature": mailbox.signature,
             }
         ),
-        "share_form": ShareForm(mailbox=mailbox),
-        "share_refusal": ""
-        if mailbox.grants.exists()
-        else sharing.why_not_share(request.user.account, request.user.account.today()),
-        "grants": mailbox.grants.select_related("employee").order_by("employee__name"),
-        "levels": GrantLevel.choices,
+        "seers": sharing.preview(mailbox, {}),
         "skipped": skipped.select_related("folder").order_by("-last_at")[:SKIPPED_SHOWN],
         "skipped_count": skipped.count(),
     }
@@ -177,37 +172,6 @@ def sender(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
         by=request.user,
     )
     messages.success(request, _("Name and signature are saved."))
-    return redirect("mail:mailbox-settings", mailbox.pk)
-
-
-@login_required
-@require_POST
-def share(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
-    """Give a colleague a right, or change it."""
-    mailbox = _get_managed(request.user, mailbox_id)
-    form = ShareForm(request.POST, mailbox=mailbox)
-    if form.is_valid():
-        colleague, level = form.cleaned_data["employee"], form.cleaned_data["level"]
-        try:
-            sharing.share(mailbox, colleague, level, by=request.user)
-        except CannotConnect as refusal:
-            form.add_error(None, refusal.sentence)
-        else:
-            messages.success(request, _("%(name)s has access now.") % {"name": colleague})
-            return redirect("mail:mailbox-settings", mailbox.pk)
-    return _settings_page(request, mailbox, status=422, share_form=form)
-
-
-@login_required
-@require_POST
-def unshare(request: RequestOfEmployee, mailbox_id: int, employee_id: int) -> HttpResponse:
-    """Take a right back."""
-    mailbox = _get_managed(request.user, mailbox_id)
-    grant = get_object_or_404(mailbox.grants.select_related("employee"), employee_id=employee_id)
-    sharing.unshare(mailbox, grant.employee, by=request.user)
-    messages.success(request, _("%(name)s has no access any more.") % {"name": grant.employee})
-    if employee_id == request.user.pk:
-        return redirect("mail:mailboxes")
     return redirect("mail:mailbox-settings", mailbox.pk)
 
 
@@ -289,7 +253,7 @@ def disconnect(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
         "mailbox": mailbox,
         "count": leaving,
         "bound": Message.objects.filter(mailbox=mailbox).count() - leaving,
-        "people": mailbox.grants.count(),
+        "people": len(sharing.preview(mailbox, {})),
     }
     return render(request, "mail/connect/disconnect.html", context)
 
@@ -321,8 +285,6 @@ urls = [
     path("mailboxes/<int:mailbox_id>/", mailbox_settings, name="mailbox-settings"),
     path("mailboxes/<int:mailbox_id>/folders/", folders, name="mailbox-folders"),
     path("mailboxes/<int:mailbox_id>/sender/", sender, name="mailbox-sender"),
-    path("mailboxes/<int:mailbox_id>/share/", share, name="mailbox-share"),
-    path("mailboxes/<int:mailbox_id>/share/<int:employee_id>/end/", unshare, name="mailbox-unshare"),
     path("mailboxes/<int:mailbox_id>/server/", repair, name="mailbox-repair"),
     path("mailboxes/<int:mailbox_id>/check/", check, name="mailbox-check"),
     path("mailboxes/<int:mailbox_id>/disconnect/", disconnect, name="mailbox-disconnect"),

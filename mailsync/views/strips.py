@@ -1,11 +1,13 @@
-"""What stands above every page of mail: trouble, what is held back, what was missing, what the server refused."""
+"""What stands above every page of mail: trouble, what is held back, what was missing, what the server refused, and
+what colleagues have done that concerns the reader."""
 
 from dataclasses import dataclass
 
 from accounts.models import Employee
-from mailsync import health, reading
+from mailsync import health, notices, reading
 from mailsync.health import Health
 from mailsync.models import GrantLevel
+from mailsync.notices import Told
 from mailsync.reading import Failure, FolderLine, MailboxLine, Tree
 from mailsync.sync.brake import Brake
 
@@ -47,10 +49,11 @@ class Strips:
     held: tuple[Held, ...]
     missing: tuple[MailboxLine, ...]
     failed: tuple[Failure, ...]
+    told: tuple[Told, ...]
 
 
 def strips(employee: Employee, tree: Tree) -> Strips:
-    """Where all is well this costs one query."""
+    """Where all is well this costs two queries."""
     lines = {line.id: line for line in tree.troubled}
     troubles = tuple(Trouble(lines[each.mailbox_id], each) for each in health.of_ids(lines))
     held = [
@@ -60,4 +63,5 @@ def strips(employee: Employee, tree: Tree) -> Strips:
         if folder.held_back and folder.brake != Brake.FOLLOW
     ]
     missing = [mailbox for mailbox in tree.mailboxes if mailbox.missing and mailbox.may(GrantLevel.MANAGE)]
-    return Strips(troubles, tuple(held), tuple(missing), tuple(reading.failed_operations(employee)))
+    failed = tuple(reading.failed_operations(employee))
+    return Strips(troubles, tuple(held), tuple(missing), failed, notices.unseen(employee.pk))

@@ -17,7 +17,7 @@ from django.utils import timezone
 from crm import activities, deals
 from crm.models import Contact, ContactImport, Deal, LetterTemplate, Rematch, Stage
 from mailsync import outbox
-from mailsync.models import Act, ConnectionTest, Placement, SpecialUse
+from mailsync.models import Act, ConnectionTest, Notice, Placement, SpecialUse
 from plans.models import PlanLimits
 from retention.models import PlanNotice, RetentionRun
 from tests.tasks.people import busy_task
@@ -105,6 +105,9 @@ def guarded(world: World) -> Guarded:
         notice = PlanNotice.objects.create(
             account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
         )
+        told = Notice.objects.create(
+            account=world.acme, employee=world.ann, kind="mentioned", mailbox=world.ann_box, words=CANARY
+        )
         task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
         letter = outbox.start(
             world.ann_box,
@@ -150,6 +153,7 @@ def guarded(world: World) -> Guarded:
         "mailbox_id": world.ann_box.pk,
         "employee_id": world.ann.pk,
         "test_id": test.pk,
+        "told_id": told.pk,
         "part": 2,
         "outgoing_id": letter.pk,
         "attachment_id": file.pk,

@@ -32,12 +32,15 @@ from crm.models import (
 )  # fmt: skip
 from mailsync.models import (
     Act,
+    Assignment,
     ConnectionTest,
     Consent,
     DeliveryReport,
     Event,
     FolderCheck,
     LedgerEntry,
+    Note,
+    Notice,
     Operation,
     Outgoing,
     OutgoingAttachment,
@@ -86,6 +89,10 @@ def furnished(world: World) -> World:
             mailbox=world.ann_box, folder=placement.folder, uid=placement.uid, kind="flag", **of_ann
         )
         Event.objects.create(account=world.acme, message=placement.message, kind="gone", path="INBOX")
+        of_box = {"account": world.acme, "mailbox": world.ann_box}
+        Assignment.objects.create(message=placement.message, employee=world.ann, by=world.ann, **of_box)
+        Note.objects.create(identity=b"x" * 32, text="Call her.", by=world.ann, **of_box)
+        Notice.objects.create(kind="gained", employee=world.bob, **of_box)
         FolderCheck.objects.create(
             account=world.acme, mailbox=world.ann_box, folder=placement.folder, asked_by=world.ann
         )

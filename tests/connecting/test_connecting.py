@@ -9,12 +9,11 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import connecting, discarding, progress, secrets, settling, sharing
+from mailsync import connecting, discarding, progress, secrets, settling
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import (
     ConnectionTest,
     Folder,
-    GrantLevel,
     Mailbox,
     MailboxGrant,
     MailboxState,
@@ -26,7 +25,6 @@ from mailsync.models import (
 )
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
-from plans.models import PlanLimits
 from plans.subscriptions import change_plan
 
 SETTINGS = ServerSettings(
@@ -273,35 +271,6 @@ def test_ann_may_return_and_nobody_else_may_take_the_address(world):
         assert AuditEntry.objects.filter(verb="mailbox.reconnected").exists()
     world.message(world.folder(back))
     assert discarding.discard_let_go(world.acme.pk, back.pk) == 0
-
-
-# Sharing
-
-
-def test_sharing_counts_once_a_mailbox_against_the_plan(world):
-    with world.acting():
-        PlanLimits.objects.filter(plan="professional").update(shared_mailboxes=1)
-        assert "1 shared mailbox" in refused(
-            sharing.share, world.ann_box, world.cyd, GrantLevel.READ, by=world.ann
-        )
-        sharing.share(world.team_box, world.cyd, GrantLevel.READ, by=world.ann)
-        sharing.share(world.team_box, world.cyd, GrantLevel.MANAGE, by=world.ann)
-        assert MailboxGrant.objects.get(mailbox=world.team_box, employee=world.cyd).level == "manage"
-
-
-def test_a_mailbox_is_not_shared_with_its_owner_or_a_stranger(world):
-    with world.acting():
-        for somebody in (world.ann, world.eve):
-            assert "colleague" in refused(
-                sharing.share, world.ann_box, somebody, GrantLevel.READ, by=world.ann
-            )
-
-
-def test_taking_a_right_back_is_written_down(world):
-    with world.acting():
-        sharing.unshare(world.team_box, world.bob, by=world.ann)
-        assert not world.team_box.grants.exists()
-        assert AuditEntry.objects.get(verb="mailbox.unshared").details == {"to": "bob@acme.example"}
 
 
 # Tests of a connection

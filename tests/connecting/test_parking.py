@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import checking, connecting, engine, health, parking, schedule, sharing, watcher, windows
+from mailsync import checking, connecting, engine, health, parking, schedule, watcher, windows
 from mailsync.connecting import CannotConnect
 from mailsync.models import FolderCheck, GrantLevel, Mailbox, MailboxState, Placement, Schedule
 from plans.limits import Limits, window_start
@@ -168,28 +168,7 @@ def together(*acts) -> list[str]:
     return refusals
 
 
-# Sharing
-
-
-@pytest.mark.django_db(transaction=True)
-def test_on_trial_the_fourth_shared_mailbox_is_refused_also_when_two_share_at_once(world: World) -> None:
-    boxes = cyds(world, 4)
-    on_plan(world, "trial")  # team@ is shared already
-    with world.acting():
-        sharing.share(boxes[0], world.bob, GrantLevel.READ, by=world.cyd)
-
-    def share(box: Mailbox) -> None:
-        with tenancy.acting_for(world.acme.pk):
-            sharing.share(box, world.bob, GrantLevel.READ, by=world.cyd)
-
-    [sentence] = together(lambda: share(boxes[1]), lambda: share(boxes[2]))
-    assert sentence == (
-        "Your plan Trial allows 3 shared mailboxes in the company, and 3 are shared. End the sharing of another "
-        "one first, or ask an admin for a plan with more room: Basic, Standard, Enterprise, Professional."
-    ) or sentence.endswith("Basic, Standard, Professional, Enterprise.")
-    with world.acting():
-        assert sharing.shared_mailboxes(world.acme) == 3
-        sharing.share(boxes[0], world.ann, GrantLevel.READ, by=world.cyd)  # once a mailbox, not a person
+# Refusals
 
 
 def test_a_refusal_says_limit_use_and_which_plans_have_more(world: World) -> None:

@@ -265,7 +265,13 @@ def test_somebody_elses_test_does_not_exist(world, box, jobs):
 
 
 SETTINGS_PAGES = ("mailbox-settings", "mailbox-repair", "mailbox-disconnect")
-SETTINGS_ACTS = ("mailbox-folders", "mailbox-sender", "mailbox-share", "mailbox-check", "mailbox-disconnect")
+SETTINGS_ACTS = (
+    "mailbox-folders",
+    "mailbox-sender",
+    "mailbox-sharing",
+    "mailbox-check",
+    "mailbox-disconnect",
+)
 
 
 def test_only_owner_and_managers_open_the_settings(world):
@@ -355,20 +361,6 @@ def test_folders_and_roles_are_saved_from_the_page(world):
     with world.acting(world.other):
         foreign = world.eve_box.folders.first().pk
     assert client.post(url, {"folders": [foreign]}).status_code == 422
-
-
-def test_access_is_given_and_ended_on_the_page(world):
-    client = world.client(world.ann)
-    share = reverse("mail:mailbox-share", args=[world.ann_box.pk])
-    client.post(share, {"employee": world.cyd.pk, "level": "reply"})
-    assert (
-        "Cyd Cole" in client.get(reverse("mail:mailbox-settings", args=[world.ann_box.pk])).content.decode()
-    )
-    for nobody in (world.eve.pk, world.ann.pk, 0):
-        assert client.post(share, {"employee": nobody, "level": "read"}).status_code == 422
-    client.post(reverse("mail:mailbox-unshare", args=[world.ann_box.pk, world.cyd.pk]))
-    with world.acting():
-        assert not world.ann_box.grants.exists()
 
 
 def test_disconnecting_says_the_number_first(world):

@@ -1,0 +1,156 @@
+"""Who else has access to a mailbox: the grants, what a change would mean, and the table of what each level opens."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.models import Department, Employee
+from accounts.views import RequestOfEmployee
+from mailsync import access, connecting, levels, notices, sharing
+from mailsync.connecting import CannotConnect
+from mailsync.models import GrantLevel, Mailbox, Notice
+from mailsync.sharing import Holder, key_of
+from plans.offers import plan_name
+from plans.subscriptions import limits_for
+
+SECTION = {"section": "mailboxes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A grant as the form shows it: `level` as chosen, `kept` as it is."""
+
+    key: str
+    holder: Holder
+    level: str
+    kept: str
+    people: int
+
+    @property
+    def is_department(self) -> bool:
+        return isinstance(self.holder, Department)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def mailbox_sharing(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
+    """The form; as it changes the page asks what that would mean (`do=preview`), and `do=save` does it."""
+    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    changes, trouble = _asked(request, mailbox)
+    if request.method == "POST" and request.POST.get("do") == "save" and not trouble:
+        try:
+            done = sharing.change(mailbox, changes, by=request.user)
+        except CannotConnect as refusal:
+            trouble = refusal.sentence
+        else:
+            messages.success(request, _said(len(done)))
+            still = access.may(request.user, mailbox, GrantLevel.MANAGE)
+            return redirect("mail:mailbox-sharing", mailbox.pk) if still else redirect("mail:mailboxes")
+    return _page(request, mailbox, changes, trouble)
+
+
+@login_required
+@require_safe
+def rights(request: RequestOfEmployee) -> HttpResponse:
+    """What each level opens."""
+    rows = [(deed.words, [deed.at(level) for level in GrantLevel.values]) for deed in levels.TABLE]
+    context = {**SECTION, "levels": GrantLevel.labels, "rows": rows}
+    return render(request, "mail/sharing/rights.html", context)
+
+
+@login_required
+@require_POST
+def notice(request: RequestOfEmployee, told_id: int) -> HttpResponse:
+    """The employee has read it."""
+    notices.see(get_object_or_404(Notice, pk=told_id, employee=request.user))
+    return HttpResponse() if request.headers.get("HX-Request") else redirect("mail:inbox")
+
+
+def _asked(request: RequestOfEmployee, mailbox: Mailbox) -> tuple[dict[Holder, str], str]:
+    """What the form wants to be different, and a sentence where it names what there is not."""
+    known = {key_of(holder): holder for holder in (*sharing.possible(mailbox), *sharing.holders(mailbox))}
+    said = request.POST.dict()
+    asked = {name[6:]: level for name, level in said.items() if name.startswith("level-")}
+    if said.get("who"):
+        asked[said["who"]] = said.get("level", "")
+    if not asked.keys() <= known.keys():
+        return {}, _("Somebody named here is no longer in your company. Look at the list again.")
+    if not set(asked.values()) <= {"", *GrantLevel.values}:
+        return {}, _("Choose what they may do.")
+    return {known[key]: level for key, level in asked.items()}, ""
+
+
+def _page(
+    request: RequestOfEmployee, mailbox: Mailbox, changes: dict[Holder, str], trouble: str
+) -> HttpResponse:
+    now = sharing.holders(mailbox)
+    seers = sharing.preview(mailbox, changes)
+    new = request.POST.get("who", "")
+    possible = [holder for holder in sharing.possible(mailbox) if holder not in now]
+    context = {
+        **SECTION,
+        "mailbox": mailbox,
+        "trouble": trouble,
+        "lines": [_line(holder, level, changes) for holder, level in now.items()],
+        "departments": [(key_of(each), each) for each in possible if isinstance(each, Department)],
+        "colleagues": [(key_of(each), each) for each in possible if isinstance(each, Employee)],
+        "who": new,
+        "level": request.POST.get("level", GrantLevel.READ),
+        "levels": GrantLevel.choices,
+        "seers": seers,
+        "is_change": any(now.get(holder, "") != level for holder, level in changes.items()),
+        "ends": bool(now)
+        and not any(changes.get(holder, level) for holder, level in (now | changes).items()),
+        "counted": _counted(mailbox, now=bool(now)),
+        "refusal": "" if now else connecting.why_not_share(mailbox.account, mailbox.account.today()),
+    }
+    part = request.headers.get("HX-Request")
+    template = "mail/sharing/_preview.html" if part else "mail/sharing/page.html"
+    return render(request, template, context, status=422 if trouble and not part else 200)
+
+
+def _line(holder: Holder, level: str, changes: dict[Holder, str]) -> Line:
+    people = holder.employees.filter(is_active=True).count() if isinstance(holder, Department) else 1
+    return Line(key_of(holder), holder, changes.get(holder, level), level, people)
+
+
+def _counted(mailbox: Mailbox, *, now: bool) -> str:
+    """How the mailbox counts against the plan; "" where sharing is not limited."""
+    account = mailbox.account
+    limits = limits_for(account, account.today())
+    if limits.shared_mailboxes is None:
+        return ""
+    values = {
+        "plan": plan_name(limits.plan),
+        "used": connecting.shared_mailboxes(account),
+        "room": limits.shared_mailboxes,
+    }
+    if now:
+        return _("It is one of %(used)d shared mailboxes; the plan %(plan)s allows %(room)d.") % values
+    return (
+        _("Sharing it counts once, with however many: %(used)d of %(room)d are shared (%(plan)s).") % values
+    )
+
+
+def _said(different: int) -> str:
+    if not different:
+        return _("Saved. Nobody sees more or less than before.")
+    return ngettext(
+        "Saved. %(n)d person has been told what is different for them.",
+        "Saved. %(n)d people have been told what is different for them.",
+        different,
+    ) % {"n": different}
+
+
+urls = [
+    path("mailboxes/<int:mailbox_id>/sharing/", mailbox_sharing, name="mailbox-sharing"),
+    path("mail/notices/<int:told_id>/seen/", notice, name="notice"),
+    path("mailboxes/rights/", rights, name="rights"),
+]
