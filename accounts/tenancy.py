@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-_SWITCH = "SELECT set_config('app.account', %s, true)"
+# Which account it was before and which it is now, in one question; MATERIALIZED: in this order.
+_SWITCH = """WITH before AS MATERIALIZED (SELECT current_setting('app.account', true) AS account)
+SELECT account, set_config('app.account', %s, true) FROM before"""
 _NOBODY = ""
 
 
@@ -24,8 +26,7 @@ def acting_for(account_id: int | None) -> Iterator[None]:
     """
     nested = connection.in_atomic_block
     with transaction.atomic():
-        before = _current() if nested else _NOBODY
-        _switch(_NOBODY if account_id is None else str(account_id))
+        before = _switch(_NOBODY if account_id is None else str(account_id))
         yield
         # The end of a transaction takes the setting back by itself, and so does a rollback; a broken one obeys no
         # further statement.
@@ -56,13 +57,9 @@ def account_of_address(email: str) -> int | None:
     return row[0] if row else None
 
 
-def _current() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('app.account', true)")
-        row = cursor.fetchone()
-    return row[0] or _NOBODY if row else _NOBODY
-
-
-def _switch(account: str) -> None:
+def _switch(account: str) -> str:
+    """Returns for whom the transaction acted before."""
     with connection.cursor() as cursor:
         cursor.execute(_SWITCH, [account])
+        row = cursor.fetchone()
+    return row[0] or _NOBODY if row else _NOBODY

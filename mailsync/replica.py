@@ -207,7 +207,23 @@ def never_came(folder: Folder, asked_at: datetime) -> list[Vanish]:
 
 
 def forget(folder: Folder, uidvalidity: int) -> None:
-    """Every UID is void. Messages stay on screen; flags wait for the new UID; moves and removals are taken back.
+    """Every UID is void: the folder is to be read anew. One that was never read has none."""
+    if folder.uidvalidity is not None:
+        _void_uids(folder)
+        folder.errors_in_row += 1  # pulling counts how often in a row
+    folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
+    folder.server_messages = folder.server_uidnext = 0
+    folder.full_at = None
+    # Not the counters: the triggers have just counted what came back.
+    folder.save(
+        update_fields=[
+            "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "errors_in_row",
+        ]
+    )  # fmt: skip
+
+
+def _void_uids(folder: Folder) -> None:
+    """Messages stay on screen; flags wait for the new UID; moves and removals are taken back.
 
     A move cannot be matched to a new UID safely (C05), so its message returns to this folder and waits here.
     """
@@ -222,19 +238,8 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG).update(
         uid=None, uidvalidity=None, state=OperationState.PENDING
     )
-    if folder.uidvalidity is not None:
-        events.renumbered(folder)
-        folder.errors_in_row += 1  # pulling counts how often in a row
+    events.renumbered(folder)
     Placement.objects.filter(folder=folder).update(uid=None)
-    folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
-    folder.server_messages = folder.server_uidnext = 0
-    folder.full_at = None
-    # Not the counters: the triggers have just counted what came back.
-    folder.save(
-        update_fields=[
-            "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "errors_in_row",
-        ]
-    )  # fmt: skip
 
 
 def remove_folder(folder: Folder, reason: str = "") -> None:

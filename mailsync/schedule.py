@@ -71,6 +71,8 @@ class Rest:
 
 
 _WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING mailbox_id"
+# By hand: every transaction of the engine begins with it.
+_RENEW = "UPDATE mailsync_schedule SET leased_until = %s WHERE mailbox_id = %s AND epoch = %s"
 _LOCK = "SELECT FROM mailsync_schedule WHERE mailbox_id = ANY(%s) ORDER BY mailbox_id FOR NO KEY UPDATE"
 
 
@@ -180,8 +182,10 @@ def renew(lease: Lease) -> None:
 
     The row stays locked until the commit, so no other worker can claim between our check and our write.
     """
-    ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)
-    if not ours.update(leased_until=_lease_end(timezone.now())):
+    with connection.cursor() as cursor:
+        cursor.execute(_RENEW, [_lease_end(timezone.now()), lease.mailbox_id, lease.epoch])
+        ours = cursor.rowcount
+    if not ours:
         raise LeaseLost(f"mailbox {lease.mailbox_id}: epoch {lease.epoch} is over")
 
 
