@@ -1,23 +1,10 @@
-"""Forms of people: adding one, one's own settings, and the company's."""
+"""Forms of one's own settings, and the company's."""
 
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee, time_zones
-
-
-class AddEmployeeForm(forms.ModelForm[Employee]):
-    """An address of another account is invisible here: people.add_employee meets it in the index."""
-
-    class Meta:
-        model = Employee
-        fields = ["name", "email", "role"]
-        labels = {"name": _("Name"), "email": _("E-mail address"), "role": _("Role")}
-        error_messages = {"email": {"unique": _("Somebody already signs in with this address.")}}
-
-    def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).strip().lower()
 
 
 class SettingsForm(forms.ModelForm[Employee]):

@@ -1,4 +1,4 @@
-"""Account (the tenant), Department, Employee (who logs in) and AuditEntry (what was done)."""
+"""Account (the tenant), Department, Employee (who logs in), Invitation, and AuditEntry (what was done)."""
 
 import zoneinfo
 from datetime import date, datetime
@@ -112,6 +112,52 @@ class Employee(AbstractBaseUser):
     @property
     def is_admin(self) -> bool:
         return self.role == Role.ADMIN
+
+
+class Invitation(models.Model):
+    """Somebody was asked to join. Open until it is used or withdrawn; after `expires_at` its link opens nothing.
+
+    The link carries a secret, and here is its SHA-256 alone: each new link makes the one before it worthless.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    email = models.EmailField(max_length=254)  # kept in lower case
+    name = models.CharField(max_length=200, blank=True)
+    role = models.CharField(max_length=20, choices=Role, default=Role.EMPLOYEE)
+    department = models.ForeignKey(
+        Department, null=True, blank=True, on_delete=models.SET_NULL, related_name="invitations"
+    )
+    by = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    secret_hash = models.BinaryField(max_length=32)
+    expires_at = models.DateTimeField()
+    # When the newest link went out by mail; empty where it was handed over.
+    mailed_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "email"],
+                name="one_open_invitation",
+                condition=models.Q(used_at=None, withdrawn_at=None),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="invitation_email_lower_case"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(used_at=None) | models.Q(withdrawn_at=None),
+                name="used_or_withdrawn",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
 
 
 class AuditEntry(models.Model):

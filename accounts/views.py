@@ -1,4 +1,4 @@
-"""Pages of people: one's own settings; for admins the employees and the audit log."""
+"""Pages of people: one's own settings; for admins the audit log. `admin_required` is every admin's page's guard."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,18 +6,16 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import people
 from accounts.adapter import remember_locale
-from accounts.forms import AddEmployeeForm, SettingsForm
-from accounts.models import AuditEntry, Employee, Role
+from accounts.forms import SettingsForm
+from accounts.models import AuditEntry, Employee
 from accounts.requests import id_of
 
 AUDIT_PAGE = 50
@@ -58,94 +56,12 @@ def settings(request: RequestOfEmployee) -> HttpResponse:
 
 @admin_required
 @require_GET
-def employees(request: RequestOfEmployee) -> HttpResponse:
-    return _employees_page(request, AddEmployeeForm(initial={"role": Role.EMPLOYEE}))
-
-
-@admin_required
-@require_POST
-@never_cache
-def add(request: RequestOfEmployee) -> HttpResponse:
-    """The password is in this answer and nowhere else: it is not stored, and not shown again."""
-    form = AddEmployeeForm(request.POST)
-    if not form.is_valid():
-        return _employees_page(request, form, status=422)
-    password = people.new_password()
-    try:
-        employee = people.add_employee(
-            request.user.account, password=password, by=request.user, **form.cleaned_data
-        )
-    except ValidationError as error:
-        form.add_error(None, error)
-        return _employees_page(request, form, status=422)
-    return _password_page(request, employee, password, added=True)
-
-
-@admin_required
-@require_POST
-@never_cache
-def renew_password(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    employee = people.get_employee(request.user, employee_id)
-    password = people.renew_password(employee, by=request.user)
-    return _password_page(request, employee, password, added=False)
-
-
-@admin_required
-@require_POST
-def change_role(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    employee = people.get_employee(request.user, employee_id)
-    return _tried(
-        request, lambda: people.change_role(employee, request.POST.get("role", ""), by=request.user)
-    )
-
-
-@admin_required
-@require_POST
-def deactivate(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    employee = people.get_employee(request.user, employee_id)
-    return _tried(request, lambda: people.deactivate(employee, by=request.user))
-
-
-@admin_required
-@require_POST
-def reactivate(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    employee = people.get_employee(request.user, employee_id)
-    return _tried(request, lambda: people.reactivate(employee, by=request.user))
-
-
-@admin_required
-@require_GET
 def audit(request: RequestOfEmployee) -> HttpResponse:
     """Newest first; `before` is the last entry of the page above."""
     entries = list(_audit_before(request.user, request.GET.get("before", ""))[: AUDIT_PAGE + 1])
     page = entries[:AUDIT_PAGE]
     older = page[-1].pk if len(entries) > AUDIT_PAGE else None
     return render(request, "accounts/audit.html", {"entries": page, "older": older, "section": "people"})
-
-
-def _password_page(request: HttpRequest, employee: Employee, password: str, *, added: bool) -> HttpResponse:
-    context = {"employee": employee, "password": password, "added": added, "section": "people"}
-    return render(request, "accounts/password_once.html", context)
-
-
-def _employees_page(request: RequestOfEmployee, form: AddEmployeeForm, status: int = 200) -> HttpResponse:
-    everybody = Employee.objects.filter(account_id=request.user.account_id)
-    context = {
-        "employees": everybody.order_by("-is_active", "name", "pk"),
-        "form": form,
-        "roles": Role.choices,
-        "section": "people",
-    }
-    return render(request, "accounts/employees.html", context, status=status)
-
-
-def _tried(request: HttpRequest, change: Callable[[], None]) -> HttpResponse:
-    """Back to the list; a refusal is a sentence above it."""
-    try:
-        change()
-    except people.CannotChange as refusal:
-        messages.error(request, str(refusal))
-    return redirect("people:employees")
 
 
 def _audit_before(admin: Employee, before: str) -> QuerySet[AuditEntry]:
