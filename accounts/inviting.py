@@ -46,7 +46,7 @@ def invite(*, email: str, name: str, role: str, department: Department | None, b
         secret_hash=b"",
         expires_at=timezone.now(),
     )
-    invitation.full_clean(exclude=["secret_hash"], validate_constraints=False)
+    invitation.clean_fields(exclude=["secret_hash", "mailed_at", "used_at", "withdrawn_at"])
     try:
         with transaction.atomic():
             invitation.save()

@@ -1,6 +1,6 @@
 """The list of people as an admin asks for it: searched, narrowed, a page at a time."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
@@ -41,13 +41,10 @@ class Asked:
     def narrowed(self) -> bool:
         return bool(self.q or self.role or self.department or self.state)
 
-    def url(self, **changes: object) -> str:
-        """The same with something else, as the query of a link."""
-        asked = replace(self, after=None, **changes)  # type: ignore[arg-type]
-        said = {"q": asked.q, "role": asked.role, "department": asked.department, "state": asked.state}
-        return "?" + urlencode(
-            {key: value for key, value in {**said, "after": changes.get("after")}.items() if value}
-        )
+    def url(self, **changes: str | int) -> str:
+        """The same with something else, from its first page on unless told; as the query of a link."""
+        said = {"q": self.q, "role": self.role, "department": self.department, "state": self.state}
+        return "?" + urlencode({key: value for key, value in (said | changes).items() if value})
 
 
 def people(account: Account, asked: Asked) -> tuple[list[Employee], int | None]:

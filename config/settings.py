@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "accounts.middleware.RequestLogMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.LocaleOfEmployeeMiddleware",
@@ -224,7 +224,7 @@ LIVE_STREAMS = env.int("LIVE_STREAMS", default=24)
 MAIL_HISTORY_DAYS = env.int("MAIL_HISTORY_DAYS", default=90)
 # A purge that would remove more than this many percent of a company's messages waits for an admin.
 MAIL_PURGE_BRAKE = env.int("MAIL_PURGE_BRAKE", default=50)
-# Notices of a change of the plan go by e-mail, too, where a server for it is named (smtp+tls://login:password@host:port).
+# Invitations and notices go by e-mail where a server for it is named (smtp+tls://login:password@host:port).
 EMAIL_URL = env.str("EMAIL_URL", default="")
 if EMAIL_URL:
     vars().update(env.email_url("EMAIL_URL"))

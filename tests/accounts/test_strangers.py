@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from accounts import departments, inviting
 from crm import activities, deals
 from crm.models import Contact, ContactImport, Deal, LetterTemplate, Rematch, Stage
 from mailsync import outbox
@@ -109,6 +110,10 @@ def guarded(world: World) -> Guarded:
             account=world.acme, employee=world.ann, kind="mentioned", mailbox=world.ann_box, words=CANARY
         )
         task = busy_task(world.ann, placement.message, world.bob, title=f"Task {CANARY}")
+        department = departments.make(world.acme, CANARY, by=world.adm)
+        invitation = inviting.invite(
+            email=f"{CANARY}@acme.example", name=CANARY, role="employee", department=department, by=world.adm
+        )
         letter = outbox.start(
             world.ann_box,
             by=world.ann,
@@ -152,6 +157,8 @@ def guarded(world: World) -> Guarded:
         "message_id": placement.message_id,
         "mailbox_id": world.ann_box.pk,
         "employee_id": world.ann.pk,
+        "department_id": department.pk,
+        "invitation_id": invitation.pk,
         "test_id": test.pk,
         "told_id": told.pk,
         "part": 2,

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.utils import timezone
 
 from accounts import audit, tenancy
-from accounts.models import Account, AuditEntry, Department, Employee
+from accounts.models import Account, AuditEntry, Department, Employee, Invitation
 from crm.models import (
     Activity,
     ActivityCopy,
@@ -74,6 +74,13 @@ def furnished(world: World) -> World:
     with world.acting():
         of_ann = {"account": world.acme, "by": world.ann}
         Department.objects.create(account=world.acme, name="Sales")
+        Invitation.objects.create(
+            account=world.acme,
+            email="dora@acme.example",
+            by=world.adm,
+            secret_hash=b"x",
+            expires_at=timezone.now(),
+        )
         Act.objects.create(verb="star", count=1, **of_ann)
         ConnectionTest.objects.create(
             address="x@acme.example", imap_host="x", login="x", secret=b"", **of_ann

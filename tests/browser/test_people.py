@@ -55,30 +55,69 @@ def test_ann_signs_in_by_keyboard_and_out_again(world, visitor: Page, settings) 
     expect(visitor).to_have_title("Sign in · Mailbound")
 
 
-def test_adm_adds_somebody_and_hands_over_the_password(world, admin: Page) -> None:
+def test_adm_invites_dora_who_joins_and_leaves_again(
+    world, admin: Page, browser: Browser, live_server
+) -> None:
     with world.acting():
         world.cyd.is_active = False
         world.cyd.name = "Cyd Constantinopolitanidou-Featherstonehaugh the Younger"
         world.cyd.save()
+    admin.goto("/people/departments/")
+    look(admin, "departments-none")
+    admin.get_by_label("Name").fill("Sales")
+    admin.get_by_role("button", name="Make").click()
+    admin.get_by_label("Name", exact=True).fill("sales")
+    admin.get_by_role("button", name="Make").click()
+    expect(admin.get_by_role("alert")).to_contain_text("of this name already")
+    look(admin, "departments")
     admin.goto("/people/")
     look(admin, "people")
-    admin.get_by_label("Name").fill("Dora Dunn")
     admin.get_by_label("E-mail address").fill("bob@acme.example")
-    admin.get_by_role("button", name="Add").click()
+    admin.get_by_role("button", name="Make the link").click()
     expect(admin.get_by_text("already signs in")).to_be_visible()
     look(admin, "people-refused")
     admin.get_by_label("E-mail address").fill("dora@acme.example")
-    admin.get_by_role("button", name="Add").click()
-    expect(admin.get_by_role("heading", name="Dora Dunn can sign in now")).to_be_visible()
-    look(admin, "password-once")
+    admin.get_by_label("Department", exact=True).last.select_option("Sales")
+    admin.get_by_role("button", name="Make the link").click()
+    look(admin, "link-once")
+    link = admin.locator("code.link-once").inner_text()
     admin.get_by_role("link", name="Done").click()
-    admin.get_by_label("More for Dora Dunn").click()
-    admin.get_by_role("button", name="Deactivate").click()
-    expect(admin.get_by_role("listitem").filter(has_text="Dora Dunn")).to_contain_text("deactivated")
+    expect(admin.get_by_role("region", name="Invited")).to_contain_text("dora@acme.example")
+    look(admin, "people-invited")
+
+    dora = browser.new_context(base_url=live_server.url, timezone_id="Asia/Tokyo").new_page()
+    dora.goto(link)
+    look(dora, "join")
+    dora.get_by_label("Your name").fill("Dora Dunn")
+    dora.get_by_label("Password").fill("short")
+    expect(dora.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+    dora.get_by_role("button", name="Join").click()
+    expect(dora.get_by_text("too short")).to_be_visible()
+    dora.get_by_label("Password").fill("a garden of slow stones")
+    dora.get_by_role("button", name="Join").click()
+    expect(dora.get_by_role("status").first).to_contain_text("Welcome")
+    dora.goto(link)
+    expect(dora.get_by_role("heading", name="Somebody is signed in here")).to_be_visible()
+    dora.context.clear_cookies()
+    dora.goto(link)
+    expect(dora.get_by_text("was used already")).to_be_visible()
+    look(dora, "join-used")
+    dora.context.close()
+
+    admin.goto("/people/")
+    admin.get_by_label("Choose Ann Archer").check()
+    admin.get_by_label("Move to").select_option("Sales")
+    admin.get_by_role("button", name="Move", exact=True).click()
+    expect(admin.get_by_role("listitem").filter(has_text="Ann Archer")).to_contain_text("Sales")
+    admin.get_by_role("link", name="Ann Archer").click()
+    look(admin, "person")
     with world.acting():
         audit.record(
             "mailbox.connected", "x" * 200, account_id=world.acme.pk, by=world.ann, host="mail.acme.example"
         )
+    admin.goto("/people/departments/")
+    admin.get_by_label("Delete Sales").click()
+    look(admin, "department-delete")
     admin.goto("/audit/")
     look(admin, "audit")
 
