@@ -66,8 +66,8 @@ _HANGING = (
        INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
        SELECT k.account_id, k.id, m.id FROM kept k JOIN mailsync_message m
        ON m.mailbox_id = %(mailbox)s AND m.identity = k.fingerprint""",
-    """INSERT INTO tasks_taskmessage (account_id, task_id, message_id, by_id, at)
-       SELECT account_id, %(task)s, id, %(by)s, now() FROM mailsync_message
+    """INSERT INTO tasks_taskmessage (account_id, task_id, message_id, by_id, at, because)
+       SELECT account_id, %(task)s, id, %(by)s, now(), 'hand' FROM mailsync_message
        WHERE mailbox_id = %(mailbox)s AND id %% 100 = 7""",
 )
 _TASK = """

@@ -1,9 +1,11 @@
-"""A letter has left: one that was written from a record, or answers such mail, is on the record's timeline at once.
+"""A letter goes: one that was written from a record, or answers such mail, is on the record's timeline at once.
 
-Runs inside of the transaction that says so. The copy that is pulled from Sent later is the same mail with the same
-fingerprint, so it finds this activity. Every other letter comes by its copy alone, as all mail does (crm.arrivals).
+From queueing on, in the transaction that fixes its bytes: its Message-ID, Date and body are those of the copy that is
+pulled from Sent later, so that copy finds this activity by its fingerprint. Taken back, it is gone from the timeline.
+Every other letter comes by its copy alone, as all mail does (crm.arrivals).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -17,19 +19,36 @@ from crm.matching import Policy, Ref, Rule
 from crm.models import Activity, ActivityKind, Binding
 from mailsync import blobs
 from mailsync.importing import Prepared, prepare
-from mailsync.models import Outgoing
+from mailsync.models import Origin, Outgoing, OutgoingState
 
 log = structlog.get_logger(__name__)
 
 
 def receive(*, outgoing: Outgoing, **_signal: Any) -> None:
-    """The receiver of mailsync.signals.letter_sent."""
+    """The receiver of mailsync.signals.letter_queued and letter_sent."""
+    if outgoing.origin == Origin.WEBMAIL and not outgoing.in_reply_to:
+        return  # begun from no record, and no answer: the parsing is spared
     try:
         with transaction.atomic():
             _keep(outgoing)
     except (DataError, IntegrityError) as error:
         # It has left whatever CRM makes of it; matching again finds its copy.
         log.warning("crm_refused_letter", letter=outgoing.pk, error=type(error).__name__)
+
+
+def recall(*, outgoing: Outgoing, **_signal: Any) -> None:
+    """The receiver of mailsync.signals.letter_recalled: nobody has the letter, so nothing happened."""
+    mails = Activity.objects.filter(account_id=outgoing.account_id, message_id=outgoing.message_id)
+    mails.filter(kind=ActivityKind.MAIL, outgoing=True, copies=None).delete()
+
+
+def waiting(account_id: int, shown: Iterable[Activity]) -> dict[int, Outgoing]:
+    """By activity, the letters among these mails that no server has taken yet, or that nobody knows of."""
+    ids = {each.message_id: each.pk for each in shown if each.outgoing and each.message_id}
+    letters_ = Outgoing.objects.filter(account_id=account_id, message_id__in=ids).exclude(
+        state=OutgoingState.SENT
+    )
+    return {ids[letter.message_id]: letter for letter in letters_.defer("header", "html", "text", "quoted")}
 
 
 def _keep(outgoing: Outgoing) -> None:
@@ -42,6 +61,10 @@ def _keep(outgoing: Outgoing) -> None:
         activity = _activity(outgoing, item, letter, about, activities.reason_of(decision))
         for ref in decision.bind:
             _bind(activity, ref, outgoing)
+        if outgoing.sent_at and activity.at != item.received_at:
+            # It stood there since it was queued: now it has its place among what happened.
+            Activity.objects.filter(pk=activity.pk).update(at=item.received_at)
+            Binding.objects.filter(activity=activity).update(at=item.received_at)
 
 
 def _prepared(outgoing: Outgoing) -> Prepared:

@@ -11,7 +11,7 @@ from accounts import tenancy
 from accounts.models import Account, AuditEntry, Employee
 from demo.company import PEOPLE
 from mailsync.models import Message
-from tasks import actions
+from tasks import actions, binding, details
 from tasks.models import Priority, Status, Task
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -111,14 +111,14 @@ def _make(chore: Chore, mail: Sequence[Message], people: dict[str, Employee], no
         priority=chore.priority,
         deadline=_deadline(chore, now),
     )
-    actions.bind(task, [message.pk for message in mail], by=who)
+    binding.bind(task, [message.pk for message in mail], by=who)
     for key in chore.among:
         actions.let_in(task, people[key], by=who)
     for words in chore.points:
-        point = actions.add_point(task, words.removeprefix("+"))
-        actions.tick(point, done=words.startswith("+"), by=who)
+        point = details.add_point(task, words.removeprefix("+"))
+        details.tick(point, done=words.startswith("+"), by=who)
     for key, words in chore.comments:
-        actions.comment(task, words, by=people[key])
+        details.comment(task, words, by=people[key])
 
 
 def _deadline(chore: Chore, now: datetime) -> datetime | None:

@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import access, actions, outbox
+from mailsync import access, actions, naming, outbox
 from mailsync.access import Letter
 from mailsync.mime import parse, quotes, writing
 from mailsync.mime.headers import Address, Fields, addresses, pairs, unfold
@@ -171,7 +171,10 @@ def moved(found: Outgoing, sender: Sender, *, revision: int, **fields: Any) -> O
     """
     kept = outbox.save(found, revision=revision, **fields)
     copied = {name: getattr(kept, name) for name in outbox.WRITABLE}
-    begun = outbox.start(sender.mailbox, by=kept.by, origin=kept.origin, **copied)
+    host = outbox.new_message_id(sender.address).rpartition("@")[2]
+    # What it was written from goes with it.
+    named = naming.renewed(kept.message_id, account_id=kept.account_id, host=host)
+    begun = outbox.start(sender.mailbox, by=kept.by, origin=kept.origin, message_id=named, **copied)
     for file in kept.attachments.order_by("pk"):
         file.pk, file.outgoing = None, begun
         file.save(force_insert=True)

@@ -20,7 +20,7 @@ from accounts.models import Account, Employee
 from mailsync import actions, blobs, dispatch, filing, lettering, quota, schedule
 from mailsync.mime import build, parse
 from mailsync.models import How, Mailbox, Message, Outgoing, OutgoingAttachment, OutgoingState, Placement
-from mailsync.signals import letter_sent
+from mailsync.signals import letter_queued, letter_recalled, letter_sent
 
 # What `save` and `start` may be given.
 WRITABLE = frozenset(
@@ -151,6 +151,7 @@ def _queue(outgoing: Outgoing, by: Employee | None, key: str, send_at: datetime 
     letter.accepted, letter.refused, letter.error, letter.error_kind, letter.tries = [], {}, "", "", 0
     _wait(letter, letter.send_at)
     letter.save()
+    letter_queued.send(Outgoing, outgoing=letter)
     return letter
 
 
@@ -160,6 +161,7 @@ def undo(outgoing: Outgoing) -> Outgoing:
     letter = _locked(outgoing)
     if letter.state not in (OutgoingState.QUEUED, OutgoingState.REFUSED) or letter.accepted:
         raise SavedElsewhere(letter)
+    letter_recalled.send(Outgoing, outgoing=letter)
     quota.release(letter)
     letter.state, letter.due_at, letter.key = OutgoingState.DRAFT, None, ""
     letter.header = letter.body = letter.queued_at = letter.send_at = None

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import Account
-from tasks import actions
+from tasks import deletion, details
 
 # A deletion that no worker took by then is handed out anew.
 HINT_SECONDS = 60
@@ -20,14 +20,14 @@ def tick() -> int:
 @shared_task(name="tasks.carry_out_deletion")
 def carry_out_deletion(account_id: int, task_id: int) -> int:
     """Each deletion by itself: one that fails keeps no other waiting."""
-    return actions.carry_out_deletion(account_id, task_id, timezone.now())
+    return deletion.carry_out_deletion(account_id, task_id, timezone.now())
 
 
 def _tick(account_id: int) -> int:
     now = timezone.now()
     with tenancy.acting_for(account_id):
-        raised = actions.raise_reminders(account_id, now)
-        over = actions.leaving(account_id, now)
+        raised = details.raise_reminders(account_id, now)
+        over = deletion.leaving(account_id, now)
     for task_id in over:
         carry_out_deletion.apply_async((account_id, task_id), queue="interactive", expires=HINT_SECONDS)
     return raised + len(over)

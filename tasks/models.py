@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee
-from mailsync.models import Blob, Message
+from mailsync.models import Blob, Message, Outgoing
 from mailsync.models.message import Bond
 
 TITLE_LENGTH = 300
@@ -131,6 +131,14 @@ class Participant(models.Model):
         return f"{self.employee_id} in task {self.task_id}"
 
 
+class Because(models.TextChoices):
+    """Why a message is bound to a task."""
+
+    HAND = "hand", _("bound by %(who)s")
+    WRITTEN = "written", _("written from this task by %(who)s")
+    ANSWERS = "answers", _("answers a letter that %(who)s wrote from this task")
+
+
 class TaskMessage(models.Model):
     """A message bound to a task: it stays in Webmail for as long as the task lives."""
 
@@ -139,6 +147,7 @@ class TaskMessage(models.Model):
     message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="+")
     by = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+    because = models.CharField(max_length=10, choices=Because, default=Because.HAND)
 
     bond = Bond("task")
 
@@ -147,6 +156,22 @@ class TaskMessage(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.message_id} on task {self.task_id}"
+
+    @property
+    def why(self) -> str:
+        return self.get_because_display() % {"who": self.by.name}
+
+
+class TaskLetter(models.Model):
+    """A letter written from a task, or answering such mail, until its copy is here and bound."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="letters")
+    outgoing = models.OneToOneField(Outgoing, on_delete=models.CASCADE, related_name="+")
+    by = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+
+    def __str__(self) -> str:
+        return f"letter {self.outgoing_id} of task {self.task_id}"
 
 
 class ChecklistItem(models.Model):

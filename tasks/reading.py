@@ -18,7 +18,7 @@ from accounts.models import Employee
 from accounts.requests import id_or_none
 from mailsync import access as mail
 from mailsync.mime import parse
-from mailsync.models import Message, Placement
+from mailsync.models import Message, Outgoing, Placement
 from mailsync.reading import Key as MailKey
 from tasks import access
 from tasks.models import NEVER, ChecklistItem, Reminder, Status, Task, TaskMessage
@@ -235,7 +235,18 @@ def referred(header: bytes) -> set[str]:
     """The Message-IDs, without brackets, that a mail says it answers (RFC 5322 3.6.4)."""
     fields = parse.header_fields(header)
     text = " ".join(value for name, value in fields if name.lower() in {"references", "in-reply-to"})
-    return set(re.findall(r"<([^<>\s]+)>", text)[:200])
+    return set(ids_in(text))
+
+
+def ids_in(text: str) -> list[str]:
+    """The Message-IDs, without brackets, of a References field."""
+    return re.findall(r"<([^<>\s]+)>", text)[:200]
+
+
+def letters_of(task: Task) -> list[Outgoing]:
+    """What was written from the task and is not bound yet, the oldest first."""
+    rows = task.letters.select_related("outgoing__mailbox", "outgoing__by").order_by("pk")
+    return [row.outgoing for row in rows.defer("outgoing__header", "outgoing__html", "outgoing__quoted")]
 
 
 # Tasks of a message

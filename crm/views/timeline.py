@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.views import RequestOfEmployee
-from crm import access, activities, timeline
+from crm import access, activities, departures, timeline
 from crm.kinds import Kind
 from crm.models import Activity, ActivityKind, Record
 from crm.views import facts, panel
@@ -23,6 +23,7 @@ from crm.views.frame import SECTION
 from mailsync import blobs
 from mailsync.mime import parse
 from mailsync.views.documents import body_response, file_response
+from mailsync.views.letter import state_of
 from mailsync.views.pane import File, plain
 
 LONGEST_NOTE = 10_000
@@ -41,6 +42,10 @@ def part(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse
 
 def shown(record: Record, *, kind_of_activity: str = "", after: str = "") -> dict[str, Any]:
     entries, further = timeline.page(record, kind=kind_of_activity, after=after)
+    waiting = departures.waiting(record.account_id, entries)
+    for entry in entries:
+        letter = waiting.get(entry.pk)
+        entry.letter_state = state_of(letter) if letter else None  # type: ignore[attr-defined]
     return {"entries": entries, "further": further, "show": kind_of_activity}
 
 
@@ -89,8 +94,10 @@ def activity(request: RequestOfEmployee, activity_id: int) -> HttpResponse:
     found = get_mail(request, activity_id)
     raw = raw_of(found)
     content = parse.read(raw.header, raw.body)
+    letter = departures.waiting(found.account_id, [found]).get(found.pk)
     context = {
         "activity": found,
+        "letter_state": state_of(letter) if letter else None,
         "html": bool(content.html),
         "text": SafeString("") if content.html else plain(content.text),
         "files": _files(found, content),

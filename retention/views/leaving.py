@@ -27,8 +27,7 @@ from plans.offers import plan_name
 from retention.policy import DAY, Rule
 from retention.views.clock import CLOSE, NEAR, leaves, limits_of
 from tasks import access as task_access
-from tasks import actions as tasks
-from tasks import reading
+from tasks import binding, reading, telling
 
 PAGE = 100
 CHOICES = 6
@@ -107,7 +106,7 @@ def keep(request: RequestOfEmployee) -> HttpResponse:
     if request.method == "POST":
         try:
             messages.success(request, _bound(request, ids, found))
-        except (tasks.CannotDo, activities.MessageLeft) as refusal:
+        except (telling.CannotDo, activities.MessageLeft) as refusal:
             messages.error(request, str(refusal))
         return redirect("retention:leaving")
     return render(request, "retention/keep.html", _choices(request, ids, found))
@@ -139,7 +138,7 @@ def _bound(request: RequestOfEmployee, ids: list[int], found: list[Message]) -> 
         said = ngettext("%(n)d message is linked.", "%(n)d messages are linked.", count)
         return said % {"n": count}
     task = task_access.get_task(request.user, id_of(request.POST.get("task")))
-    tasks.bind(task, [message.pk for message in found], by=request.user)
+    binding.bind(task, [message.pk for message in found], by=request.user)
     said = ngettext(
         "%(n)d message stays with “%(task)s”.", "%(n)d messages stay with “%(task)s”.", len(found)
     )

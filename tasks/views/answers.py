@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from accounts.views import RequestOfEmployee
-from tasks.actions import CannotDo
+from tasks.telling import CannotDo
 
 
 def by_htmx(request: RequestOfEmployee) -> bool:

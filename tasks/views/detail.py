@@ -18,7 +18,8 @@ from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.views.documents import disposition
-from tasks import access, actions, reading
+from mailsync.views.letter import state_of
+from tasks import access, actions, deletion, details, reading, telling, writing
 from tasks.forms import ReminderForm, TaskForm
 from tasks.models import ChecklistItem, Reminder, Status, Task, TaskFile
 from tasks.views.answers import tried
@@ -35,7 +36,7 @@ def detail(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             _save(task, form, request.user)
-        except actions.CannotDo as refusal:
+        except telling.CannotDo as refusal:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, _("Saved."))
@@ -66,14 +67,18 @@ def _page(
 ) -> HttpResponse:
     participants = list(task.participants.select_related("employee").order_by("employee__name"))
     inside = {task.responsible_id, task.by_id, *(each.employee_id for each in participants)}
+    links = reading.links_of(task)
+    reads_mail = access.reads_mail_of(request.user, task)
     context = {
         "section": "tasks",
         "task": task,
         "form": form,
         "reminder_form": reminder,
-        "links": reading.links_of(task),
+        "links": links,
+        "letters": [state_of(letter) for letter in reading.letters_of(task)],
+        "sends_to": writing.correspondents(links, request.user) if reads_mail else [],
         "may_delete": access.may_delete(request.user, task),
-        "reads_mail": access.reads_mail_of(request.user, task),
+        "reads_mail": reads_mail,
         "participants": participants,
         "others": colleagues(request.user).exclude(pk__in=inside),
         "points": list(task.checklist.all()),
@@ -92,7 +97,7 @@ def _page(
 @require_POST
 def add_point(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     task = access.get_task(request.user, task_id)
-    return tried(request, lambda: actions.add_point(task, request.POST.get("text", "")), back=_url(task))
+    return tried(request, lambda: details.add_point(task, request.POST.get("text", "")), back=_url(task))
 
 
 @login_required
@@ -105,7 +110,7 @@ def change_point(request: RequestOfEmployee, task_id: int, point_id: int) -> Htt
     if wanted == "remove":
         point.delete()
     elif wanted in {"tick", "untick"}:
-        actions.tick(point, done=wanted == "tick", by=request.user)
+        details.tick(point, done=wanted == "tick", by=request.user)
     else:
         raise Http404
     return redirect(_url(task))
@@ -116,7 +121,7 @@ def change_point(request: RequestOfEmployee, task_id: int, point_id: int) -> Htt
 def comment(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     task = access.get_task(request.user, task_id)
     text = request.POST.get("text", "")[:20_000]
-    return tried(request, lambda: actions.comment(task, text, by=request.user), back=_url(task))
+    return tried(request, lambda: details.comment(task, text, by=request.user), back=_url(task))
 
 
 @login_required
@@ -131,7 +136,7 @@ def attach(request: RequestOfEmployee, task_id: int) -> HttpResponse:
 
 def _attach(task: Task, uploads: Sequence[UploadedFile[bytes]], by: Employee) -> None:
     for upload in uploads:
-        actions.attach(task, upload.name or "", upload.read(actions.FILE_BYTES + 1), by=by)
+        details.attach(task, upload.name or "", upload.read(details.FILE_BYTES + 1), by=by)
 
 
 @login_required
@@ -180,7 +185,7 @@ def remind(request: RequestOfEmployee, task_id: int) -> HttpResponse:
         messages.error(request, " ".join(map(str, form.errors["at"])))
         return redirect(_url(task))
     at = form.cleaned_data["at"]
-    return tried(request, lambda: actions.remind(task, at, whom=request.user), back=_url(task))
+    return tried(request, lambda: details.remind(task, at, whom=request.user), back=_url(task))
 
 
 # Deleting
@@ -195,12 +200,12 @@ def delete(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     if not access.may_delete(request.user, task):
         raise PermissionDenied
     if request.method != "POST":
-        context = {"section": "tasks", "task": task, "fate": actions.Fate(task)}
+        context = {"section": "tasks", "task": task, "fate": deletion.Fate(task)}
         return render(request, "tasks/delete.html", context)
-    actions.ask_deletion(task, keep_mail=request.POST.get("mail") == "keep", by=request.user)
+    deletion.ask_deletion(task, keep_mail=request.POST.get("mail") == "keep", by=request.user)
     messages.warning(
         request,
-        _("“%(title)s” is deleted in %(n)d seconds.") % {"title": task.title, "n": actions.HELD.seconds},
+        _("“%(title)s” is deleted in %(n)d seconds.") % {"title": task.title, "n": deletion.HELD.seconds},
         extra_tags=reverse("tasks:undo-deletion", args=[task.pk]),
     )
     return redirect("tasks:list")
@@ -212,9 +217,9 @@ def undo_deletion(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     task = access.find_leaving(request.user, task_id)
     try:
         if task is None:
-            raise actions.TooLate
-        actions.undo_deletion(task, by=request.user)
-    except actions.TooLate as refusal:
+            raise deletion.TooLate
+        deletion.undo_deletion(task, by=request.user)
+    except deletion.TooLate as refusal:
         context = {"section": "tasks", "sentence": str(refusal), "back": reverse("tasks:list")}
         return render(request, "tasks/refused.html", context, status=404)
     messages.success(request, _("“%(title)s” is back, with all its mail.") % {"title": task.title})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,7 +19,7 @@ from mailsync.models import Message
 from mailsync.reading import Key
 from mailsync.views.documents import body_response, file_response
 from mailsync.views.pane import plain
-from tasks import access, actions, reading
+from tasks import access, actions, binding, deletion, reading, telling, writing
 from tasks.models import TaskMessage
 from tasks.views.answers import by_htmx, tried
 
@@ -38,7 +39,7 @@ def make(request: RequestOfEmployee) -> HttpResponse:
         return _refused(request, _("These messages are no longer here."))
     try:
         task = actions.create_from(found, by=request.user)
-    except actions.CannotDo as refusal:
+    except telling.CannotDo as refusal:
         return _refused(request, str(refusal))
     if not by_htmx(request):
         return redirect("tasks:detail", task.pk)
@@ -52,7 +53,7 @@ def unmake(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     task = access.get_task(request.user, task_id)
     if task.by_id != request.user.pk:
         raise Http404
-    actions.ask_deletion(task, keep_mail=True, by=request.user)
+    deletion.ask_deletion(task, keep_mail=True, by=request.user)
     if not by_htmx(request):
         return redirect("tasks:list")
     response = render(request, "tasks/_unmade.html", {"task": task})
@@ -104,7 +105,7 @@ def bind(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """Add the message to `task`."""
     message = access.get_readable(request.user, placement_id)
     task = access.get_task(request.user, id_of(request.POST.get("task")))
-    return _changed(request, placement_id, message, lambda: actions.bind(task, [message.pk], by=request.user))
+    return _changed(request, placement_id, message, lambda: binding.bind(task, [message.pk], by=request.user))
 
 
 @login_required
@@ -113,7 +114,7 @@ def unbind(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     """Take the message off `task`."""
     message = access.get_readable(request.user, placement_id)
     task = access.get_task(request.user, id_of(request.POST.get("task")))
-    return _changed(request, placement_id, message, lambda: actions.unbind(task, message.pk, by=request.user))
+    return _changed(request, placement_id, message, lambda: binding.unbind(task, message.pk, by=request.user))
 
 
 def _changed(
@@ -121,7 +122,7 @@ def _changed(
 ) -> HttpResponse:
     try:
         verb()
-    except actions.CannotDo as refusal:
+    except telling.CannotDo as refusal:
         return _refused(request, str(refusal))
     if not by_htmx(request):
         return redirect("tasks:panel", placement_id)
@@ -150,6 +151,24 @@ def _refused(request: RequestOfEmployee, sentence: str) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def write(request: RequestOfEmployee, task_id: int) -> HttpResponse:
+    """A letter of the task's to `address`, one of those that its page offers, or to nobody yet; in mail's own page."""
+    task = access.get_task(request.user, task_id)
+    links = reading.links_of(task) if access.reads_mail_of(request.user, task) else []
+    wanted = request.POST.get("address", "")
+    known = writing.correspondents(links, request.user)
+    to = next((each for each in known if each.address == wanted), None)
+    if wanted and to is None:
+        raise Http404
+    sender = writing.sender_for(links, request.user)
+    if sender is None:
+        messages.error(request, _("None of your mailboxes can send. Connect one with an outgoing server."))
+        return redirect("tasks:detail", task.pk)
+    return redirect("mail:letter", writing.begin(task, sender, by=request.user, to=to).pk)
+
+
+@login_required
 @require_safe
 @never_cache
 def offers(request: RequestOfEmployee, task_id: int) -> HttpResponse:
@@ -167,7 +186,7 @@ def accept(request: RequestOfEmployee, task_id: int) -> HttpResponse:
     wanted = set(ids_of(request.POST.getlist("ids")[:MANY]))
     offered = [reply.pk for reply in reading.later_replies(task, request.user) if reply.pk in wanted]
     back = reverse("tasks:detail", args=[task.pk])
-    return tried(request, lambda: actions.bind(task, offered, by=request.user), back=back)
+    return tried(request, lambda: binding.bind(task, offered, by=request.user), back=back)
 
 
 @login_required
@@ -176,7 +195,7 @@ def release(request: RequestOfEmployee, task_id: int, message_id: int) -> HttpRe
     """Take a message off the task."""
     task = access.get_task(request.user, task_id)
     link = get_object_or_404(TaskMessage, task=task, message=message_id)
-    actions.unbind(task, link.message_id, by=request.user)
+    binding.unbind(task, link.message_id, by=request.user)
     return redirect(next_page(request, reverse("tasks:detail", args=[task.pk])))
 
 
@@ -260,6 +279,7 @@ urls = [
     path("of-mail/<int:placement_id>/bind/", bind, name="bind"),
     path("of-mail/<int:placement_id>/unbind/", unbind, name="unbind"),
     path("marks/", marks, name="marks"),
+    path("<int:task_id>/write/", write, name="write"),
     path("<int:task_id>/offers/", offers, name="offers"),
     path("<int:task_id>/accept/", accept, name="accept"),
     path("<int:task_id>/mail/<int:message_id>/", message, name="message"),

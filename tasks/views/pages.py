@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Employee
 from accounts.requests import next_page
 from accounts.views import RequestOfEmployee
-from tasks import access, actions, reading
+from tasks import access, actions, reading, telling
 from tasks.models import Reminder, Status
 from tasks.views.answers import by_htmx, tried
 
@@ -97,7 +97,7 @@ def move(request: RequestOfEmployee, task_id: int, status: str) -> HttpResponse:
     before = task.status
     try:
         actions.move(task, status)
-    except actions.CannotDo as refusal:
+    except telling.CannotDo as refusal:
         if request.headers.get("X-Board"):
             return HttpResponse(str(refusal), status=422, content_type="text/plain; charset=utf-8")
         messages.error(request, str(refusal))

@@ -49,6 +49,7 @@ from mailsync.models import (
     Tombstone,
 )
 from retention.models import LooseBlob, PlanNotice, RetentionRun
+from tasks.models import TaskLetter
 from tests.tasks.people import busy_task
 from tests.world import World
 
@@ -128,7 +129,8 @@ def furnished(world: World) -> World:
         Deal.objects.create(**client, stage=stage)
         EmailAddress.objects.create(account=world.acme, address="zoe@elsewhere.example", contact=contact)
         Exclusion.objects.create(account=world.acme, pattern="noise.example")
-        busy_task(world.ann, placement.message, world.bob)
+        task = busy_task(world.ann, placement.message, world.bob)
+        TaskLetter.objects.create(task=task, by=world.ann, **of_letter)
         activity = Activity.objects.create(account=world.acme, kind="note", text="Called.")
         Binding.objects.create(account=world.acme, activity=activity, contact=contact, at=activity.at)
         ActivityCopy.objects.create(account=world.acme, activity=activity, message=placement.message)

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tasks import actions
+from tasks import actions, details
 from tasks.models import Priority, Status, Task, TaskMessage
 from tests.browser.test_connecting import look
 from tests.browser.test_reading import ann, context, row, sign_in_as
@@ -81,7 +81,7 @@ def test_cards_move_by_drag_and_by_keyboard_and_come_back_when_refused(world, an
         Task.objects.filter(pk=first.pk).update(
             deadline=timezone.now() - timedelta(days=1), priority=Priority.HIGH
         )
-        actions.add_point(second, "Price")
+        details.add_point(second, "Price")
         actions.create("Old", by=world.ann, status=Status.DONE)
     ann.goto("/tasks/board/")
     look(ann, "board")
@@ -109,6 +109,8 @@ def test_cards_move_by_drag_and_by_keyboard_and_come_back_when_refused(world, an
 
 def test_a_task_is_worked_on_deleted_and_taken_back(world, ann: Page, letters) -> None:
     with world.acting():
+        world.ann_box.smtp_host = "smtp.acme.example"
+        world.ann_box.save(update_fields=["smtp_host"])
         task = busy_task(world.ann, letters[0].message, world.bob, title="Answer Zoe " + "at length " * 20)
     ann.goto("/tasks/")
     expect(ann.locator("#notices")).to_contain_text("You wanted to be reminded")
@@ -119,6 +121,14 @@ def test_a_task_is_worked_on_deleted_and_taken_back(world, ann: Page, letters) -
     expect(ann.locator("#said")).to_contain_text("is now: Done.")
     look(ann, "task-list")
     ann.get_by_role("link", name="Answer Zoe").first.click()
+    ann.get_by_role("region", name="Mail").get_by_role("button", name="Write", exact=True).click()
+    expect(ann.get_by_role("textbox", name="Text of the message")).to_be_focused()
+    expect(ann.locator(".chip")).to_have_text("Zoe Zander×")
+    ann.keyboard.type("At length.")
+    ann.keyboard.press("Control+Enter")
+    expect(ann.get_by_text("On its way to Zoe Zander")).to_be_visible()
+    ann.goto(f"/tasks/{task.pk}/")
+    expect(ann.get_by_role("list", name="On their way")).to_contain_text("Leaves in a moment")
     half_written = ann.get_by_label("A new comment")
     half_written.fill("She says")
     ann.get_by_role("checkbox", name="Ask for the price").click()

@@ -195,12 +195,16 @@ def test_ann_writes_to_a_client_from_the_record_with_a_template(world, ann: Page
     ann.keyboard.press("Control+Enter")
     expect(ann.get_by_text("These fields of the template are empty: {deal.amount}.")).to_be_visible()
     ann.get_by_role("button", name="Back to the text").click()
+    expect(text_of(ann)).to_be_focused()
     ann.keyboard.type("1 200 euro")  # in the place of the empty field, which is selected
     ann.keyboard.press("Control+Enter")
     expect(ann.get_by_text("On its way to Marieke de Vries")).to_be_visible()
     letter = only_letter(world)
     assert "<p>Dear Marieke, it costs 1 200 euro.</p>" in letter.html
     assert (letter.state, letter.origin, letter.recipients) == ("queued", "crm", ["m@rijn.example"])
+    ann.goto(f"/crm/contacts/{marieke.pk}/")
+    expect(ann.get_by_role("list", name="What happened")).to_contain_text("Leaves in a moment")
+    look(ann, "record-being-sent")
 
 
 def test_ann_signs_her_letters(world, ann: Page) -> None:

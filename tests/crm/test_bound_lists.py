@@ -10,7 +10,7 @@ from crm.matching import Ref
 from mailsync import narrowing, reading
 from mailsync.models import Placement
 from mailsync.reading import Key
-from tasks import actions
+from tasks import actions, binding
 from tests.crm.conftest import Clients
 from tests.reading.factory import NEWEST, fill
 from tests.reading.test_lists import all_pages, plan_of, text_of, walk
@@ -31,7 +31,7 @@ def letters(world: World, clients: Clients) -> dict[str, Placement]:
     }
     with world.acting():
         task = actions.create("Answer Zoe", by=world.ann)
-        actions.bind(task, [placed[name].message_id for name in ("task", "both")], by=world.ann)
+        binding.bind(task, [placed[name].message_id for name in ("task", "both")], by=world.ann)
         for name in ("crm", "both", "left"):
             kept = activities.kept_for(world.acme.pk, placed[name].message_id)
             activities.bind(kept, zoe, by=world.ann, alone=True)

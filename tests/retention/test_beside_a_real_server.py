@@ -11,6 +11,7 @@ from mailsync.models import Folder, FolderCheck, Mailbox, MailboxState, Message
 from plans.subscriptions import change_plan
 from retention.purge import purge
 from tasks import actions as tasks
+from tasks import deletion
 from tests.engine.conftest import Box, box
 
 __all__ = ["box"]  # fixture
@@ -56,8 +57,8 @@ def test_the_server_is_untouched_and_what_left_stays_away(box: Box) -> None:
     on_plan(box, "basic")
     run = purge(box.world.acme.pk, timezone.now())
     with box.acting():
-        tasks.ask_deletion(dying, keep_mail=False, by=box.world.ann)
-    tasks.carry_out_deletion(box.world.acme.pk, dying.pk, timezone.now() + tasks.HELD)
+        deletion.ask_deletion(dying, keep_mail=False, by=box.world.ann)
+    deletion.carry_out_deletion(box.world.acme.pk, dying.pk, timezone.now() + deletion.HELD)
 
     assert run
     assert run.expected == 4

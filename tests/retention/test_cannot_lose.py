@@ -24,6 +24,7 @@ from retention import runs
 from retention.models import RetentionRun, RunState
 from retention.purge import purge
 from tasks import actions as tasks
+from tasks import binding, telling
 from tasks.models import TaskMessage
 from tests.consistency import assert_consistent
 from tests.reading.factory import fill
@@ -166,7 +167,7 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
     def bind(message_id: int) -> None:
         with tenancy.acting_for(world.acme.pk):
             if bound_to == "task":
-                tasks.bind(task, [message_id], by=world.ann)
+                binding.bind(task, [message_id], by=world.ann)
             else:
                 activity = activities.kept_for(world.acme.pk, message_id)
                 activities.bind(activity, Ref("contact", contact.pk), by=world.ann, alone=True)
@@ -184,7 +185,7 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
                 time.sleep(seconds)
                 try:
                     act(message_id)
-                except (tasks.CannotDo, activities.MessageLeft):
+                except (telling.CannotDo, activities.MessageLeft):
                     continue
 
         return all_of_them

@@ -6,19 +6,19 @@ from django.utils import timezone
 
 from accounts.models import Employee
 from mailsync.models import Message
-from tasks import actions
+from tasks import actions, binding, details
 from tasks.models import Task
 
 
 def busy_task(by: Employee, message: Message, participant: Employee, *, title: str = "Answer Zoe") -> Task:
     """A task with something of everything; the account must be the acting one."""
     task = actions.create(title, by=by)
-    actions.bind(task, [message.pk], by=by)
+    binding.bind(task, [message.pk], by=by)
     actions.let_in(task, participant, by=by)
-    actions.add_point(task, "Ask for the price")
-    actions.comment(task, "Called; she is away until Monday.", by=by)
-    actions.attach(task, "offer.txt", b"42 buoys", by=by)
-    reminder = actions.remind(task, timezone.now() + timedelta(days=1), whom=by)
+    details.add_point(task, "Ask for the price")
+    details.comment(task, "Called; she is away until Monday.", by=by)
+    details.attach(task, "offer.txt", b"42 buoys", by=by)
+    reminder = details.remind(task, timezone.now() + timedelta(days=1), whom=by)
     reminder.raised_at = timezone.now()
     reminder.save()
     return task

@@ -11,7 +11,7 @@ from django.db import connection
 from accounts import tenancy
 from mailsync import discarding
 from mailsync.models import Message
-from tasks import actions
+from tasks import actions, binding, telling
 from tasks.models import Task, TaskMessage
 from tests.reading.factory import fill
 from tests.world import World
@@ -34,7 +34,7 @@ def test_a_link_and_a_discard_race_and_no_bound_message_is_lost(world: World, ra
 
     def bind(message_id: int) -> None:
         with tenancy.acting_for(world.acme.pk):
-            actions.bind(task, [message_id], by=world.ann)
+            binding.bind(task, [message_id], by=world.ann)
         outcomes["bound"].add(message_id)
 
     def discard(message_id: int) -> None:
@@ -70,7 +70,7 @@ def _each(
             time.sleep(seconds)
             try:
                 act(message_id)
-            except actions.CannotDo:
+            except telling.CannotDo:
                 continue
     finally:
         connection.close()

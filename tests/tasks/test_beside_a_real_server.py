@@ -8,7 +8,7 @@ from django.utils import timezone
 from mailsync import actions as mail_actions
 from mailsync import discarding, schedule, settling
 from mailsync.models import Folder, Mailbox, Message, Placement, Schedule
-from tasks import actions
+from tasks import actions, deletion
 from tasks.models import Task
 from tests.engine.conftest import Box, box
 
@@ -24,8 +24,8 @@ def task_about(box: Box, *subjects: str) -> Task:
 
 def delete(box: Box, task: Task) -> int:
     with box.acting():
-        actions.ask_deletion(task, keep_mail=False, by=box.world.ann)
-    return actions.carry_out_deletion(box.world.acme.pk, task.pk, timezone.now() + actions.HELD)
+        deletion.ask_deletion(task, keep_mail=False, by=box.world.ann)
+    return deletion.carry_out_deletion(box.world.acme.pk, task.pk, timezone.now() + deletion.HELD)
 
 
 def test_a_deleted_tasks_mail_stays_on_the_server_and_never_comes_back(box: Box) -> None:

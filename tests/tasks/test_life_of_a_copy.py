@@ -23,7 +23,7 @@ from mailsync.actions import remove_placements
 from mailsync.blobs import body_of
 from mailsync.mime import parse
 from mailsync.models import Attachment, Mailbox, Message, Operation, Placement, Tombstone
-from tasks import access, actions
+from tasks import access, actions, binding, deletion, telling
 from tasks.models import Task, TaskMessage
 from tests.world import World
 
@@ -43,19 +43,19 @@ class Scene:
         """Ask, and let the half minute pass."""
         task, world = self.tasks[number], self.world
         with world.acting():
-            actions.ask_deletion(task, keep_mail=keep_mail, by=world.ann)
-        later = timezone.now() + actions.HELD + timedelta(seconds=1)
-        actions.carry_out_deletion(world.acme.pk, task.pk, later)
+            deletion.ask_deletion(task, keep_mail=keep_mail, by=world.ann)
+        later = timezone.now() + deletion.HELD + timedelta(seconds=1)
+        deletion.carry_out_deletion(world.acme.pk, task.pk, later)
 
     def ask_and_undo(self) -> None:
         with self.world.acting():
-            actions.ask_deletion(self.tasks[0], keep_mail=False, by=self.world.ann)
-            actions.undo_deletion(self.tasks[0], by=self.world.ann)
-        actions.carry_out_deletion(self.world.acme.pk, self.tasks[0].pk, timezone.now() + timedelta(days=1))
+            deletion.ask_deletion(self.tasks[0], keep_mail=False, by=self.world.ann)
+            deletion.undo_deletion(self.tasks[0], by=self.world.ann)
+        deletion.carry_out_deletion(self.world.acme.pk, self.tasks[0].pk, timezone.now() + timedelta(days=1))
 
     def unbind(self, number: int = 0) -> None:
         with self.world.acting():
-            actions.unbind(self.tasks[number], self.message.pk, by=self.world.ann)
+            binding.unbind(self.tasks[number], self.message.pk, by=self.world.ann)
 
     def disconnect(self) -> None:
         with self.world.acting():
@@ -302,8 +302,8 @@ def test_what_left_a_moment_ago_cannot_be_bound(world: World) -> None:
     with world.acting():
         task = actions.create("Answer", by=world.ann)
         discarding.discard([placement.message_id], reason="purged")
-        with pytest.raises(actions.CannotDo, match="just left"):
-            actions.bind(task, [placement.message_id], by=world.ann)
+        with pytest.raises(telling.CannotDo, match="just left"):
+            binding.bind(task, [placement.message_id], by=world.ann)
         assert not TaskMessage.objects.exists()
 
 
@@ -311,26 +311,26 @@ def test_nothing_is_bound_to_a_task_that_is_leaving(world: World) -> None:
     placement = world.message(world.folder(world.ann_box))
     with world.acting():
         task = actions.create("Answer", by=world.ann)
-        actions.ask_deletion(task, keep_mail=False, by=world.ann)
-        with pytest.raises(actions.CannotDo, match="being deleted"):
-            actions.bind(task, [placement.message_id], by=world.ann)
+        deletion.ask_deletion(task, keep_mail=False, by=world.ann)
+        with pytest.raises(telling.CannotDo, match="being deleted"):
+            binding.bind(task, [placement.message_id], by=world.ann)
 
 
 def test_a_deletion_waits_its_half_minute_and_happens_once(world: World) -> None:
     placement = world.message(world.folder(world.ann_box))
     with world.acting():
         task = actions.create_from([placement.message], by=world.ann)
-        actions.ask_deletion(task, keep_mail=False, by=world.ann)
+        deletion.ask_deletion(task, keep_mail=False, by=world.ann)
     now = timezone.now()
-    assert actions.carry_out_deletion(world.acme.pk, task.pk, now) == 0
-    later = now + actions.HELD
-    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 1
-    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 0
+    assert deletion.carry_out_deletion(world.acme.pk, task.pk, now) == 0
+    later = now + deletion.HELD
+    assert deletion.carry_out_deletion(world.acme.pk, task.pk, later) == 1
+    assert deletion.carry_out_deletion(world.acme.pk, task.pk, later) == 0
     with world.acting():
         entry = AuditEntry.objects.get(verb="task.deleted")
         assert (entry.by, entry.details) == (world.ann, {"messages_removed": 1, "messages_kept": 0})
-        with pytest.raises(actions.CannotDo, match="for good"):
-            actions.undo_deletion(task, by=world.ann)
+        with pytest.raises(telling.CannotDo, match="for good"):
+            deletion.undo_deletion(task, by=world.ann)
 
 
 def test_a_deletion_killed_half_way_leaves_everything_and_is_done_by_the_next(
@@ -339,16 +339,16 @@ def test_a_deletion_killed_half_way_leaves_everything_and_is_done_by_the_next(
     placement = world.message(world.folder(world.ann_box))
     with world.acting():
         task = actions.create_from([placement.message], by=world.ann)
-        actions.ask_deletion(task, keep_mail=False, by=world.ann)
-    later = timezone.now() + actions.HELD
+        deletion.ask_deletion(task, keep_mail=False, by=world.ann)
+    later = timezone.now() + deletion.HELD
     with monkeypatch.context() as worker:
-        worker.setattr("tasks.actions.audit.record", _killed)
+        worker.setattr("tasks.deletion.audit.record", _killed)
         with pytest.raises(KeyboardInterrupt):
-            actions.carry_out_deletion(world.acme.pk, task.pk, later)
+            deletion.carry_out_deletion(world.acme.pk, task.pk, later)
     with world.acting():
         assert where(placement) == IN_WEBMAIL
-        assert actions.leaving(world.acme.pk, later) == [task.pk]
-    assert actions.carry_out_deletion(world.acme.pk, task.pk, later) == 1
+        assert deletion.leaving(world.acme.pk, later) == [task.pk]
+    assert deletion.carry_out_deletion(world.acme.pk, task.pk, later) == 1
 
 
 def _killed(*_arguments: object, **_options: object) -> None:
@@ -362,14 +362,14 @@ def test_the_number_asked_is_the_number_that_goes(world: World) -> None:
         task = actions.create_from([each.message for each in (only, shared, leaving)], by=world.ann)
         actions.create_from([shared.message], by=world.ann)
         dying = actions.create_from([leaving.message], by=world.ann)
-        actions.ask_deletion(dying, keep_mail=False, by=world.ann)
-        fate = actions.Fate(task)
+        deletion.ask_deletion(dying, keep_mail=False, by=world.ann)
+        fate = deletion.Fate(task)
     assert (fate.bound, fate.messages, fate.kept, fate.attachments) == (3, 2, 1, 2)
-    later = timezone.now() + actions.HELD
-    actions.carry_out_deletion(world.acme.pk, dying.pk, later)
+    later = timezone.now() + deletion.HELD
+    deletion.carry_out_deletion(world.acme.pk, dying.pk, later)
     with world.acting():
-        actions.ask_deletion(task, keep_mail=False, by=world.ann)
-    assert actions.carry_out_deletion(world.acme.pk, task.pk, later + actions.HELD) == 2
+        deletion.ask_deletion(task, keep_mail=False, by=world.ann)
+    assert deletion.carry_out_deletion(world.acme.pk, task.pk, later + deletion.HELD) == 2
 
 
 def test_bound_mail_is_read_on_after_its_mailbox_was_disconnected_and_found_again_after_its_return(
@@ -392,6 +392,6 @@ def test_a_link_and_a_discard_at_the_same_moment_lose_nothing(world: World) -> N
     with world.acting():
         task = actions.create("Answer", by=world.ann)
         with transaction.atomic():
-            actions.bind(task, [placement.message_id], by=world.ann)
+            binding.bind(task, [placement.message_id], by=world.ann)
             assert discarding.discard([placement.message_id], reason="purged") == []
         assert where(placement) == IN_WEBMAIL

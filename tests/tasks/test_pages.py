@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from mailsync.actions import remove_placements
 from mailsync.reading import Key as MailKey
-from tasks import actions, jobs, reading
+from tasks import actions, binding, deletion, details, jobs, reading
 from tasks.models import Reminder, Status, Task, TaskMessage
 from tests.tasks.people import busy_task
 from tests.world import World
@@ -71,7 +71,7 @@ def test_list_and_board_show_what_the_filter_means(world: World, ann: Client, na
     with world.acting():
         actions.create("Mine and quiet", by=world.ann)
         bobs = actions.create("Bob's for me", by=world.ann, responsible=world.bob)
-        actions.bind(bobs, [mail.pk], by=world.ann)
+        binding.bind(bobs, [mail.pk], by=world.ann)
         late = actions.create("Mine and late", by=world.ann)
         Task.objects.filter(pk=late.pk).update(deadline=timezone.now() - timedelta(hours=1))
         actions.create("None of Ann's business", by=world.cyd)
@@ -177,7 +177,7 @@ def test_an_admin_sees_the_task_but_not_its_mail(world: World) -> None:
     placement = world.message(world.folder(world.ann_box), subject="Strictly between us", text="The secret.")
     with world.acting():
         task = actions.create("Call Zoe", by=world.ann)
-        actions.bind(task, [placement.message_id], by=world.ann)
+        binding.bind(task, [placement.message_id], by=world.ann)
     adm = world.client(world.adm)
     page = adm.get(url("detail", task.pk)).content.decode()
     assert "Call Zoe" in page
@@ -198,7 +198,7 @@ def test_one_key_makes_a_task_of_a_message_and_its_undo_leaves_the_mail(world: W
     assert ann.get(url("marks"), {"ids": f"{placement.pk},"}).json()["bound"] == [placement.pk]
     ann.post(url("unmake", task.pk), headers=by_htmx)
     with world.acting():
-        actions.carry_out_deletion(world.acme.pk, task.pk, timezone.now() + timedelta(minutes=1))
+        deletion.carry_out_deletion(world.acme.pk, task.pk, timezone.now() + timedelta(minutes=1))
         assert not Task.objects.exists()
         placement.message.refresh_from_db()
 
@@ -261,7 +261,7 @@ def test_an_undo_that_comes_too_late_says_so(world: World, ann: Client) -> None:
     with world.acting():
         task = actions.create("Water the plants", by=world.ann)
     ann.post(url("delete", task.pk))
-    actions.carry_out_deletion(world.acme.pk, task.pk, timezone.now() + actions.HELD)
+    deletion.carry_out_deletion(world.acme.pk, task.pk, timezone.now() + deletion.HELD)
     answer = ann.post(url("undo-deletion", task.pk))
     assert answer.status_code == 404
     assert "deleted for good, so it cannot be brought back" in answer.content.decode()
@@ -302,9 +302,9 @@ def test_all_mail_of_anns_tasks_is_on_one_page_also_what_left_its_folder(world: 
 def test_the_clock_raises_reminders_and_deletes_what_nobody_took_back(world: World) -> None:
     with world.acting():
         task = actions.create("Water the plants", by=world.ann)
-        reminder = actions.remind(task, timezone.now() + timedelta(days=1), whom=world.ann)
+        reminder = details.remind(task, timezone.now() + timedelta(days=1), whom=world.ann)
         other = actions.create("Old", by=world.ann)
-        actions.ask_deletion(other, keep_mail=False, by=world.ann)
+        deletion.ask_deletion(other, keep_mail=False, by=world.ann)
     assert jobs.tick() == 0
     with world.acting():
         Reminder.objects.filter(pk=reminder.pk).update(at=timezone.now())
