@@ -4,10 +4,12 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 SECONDS = 2
 
 
+@require_safe
 def healthz(_: HttpRequest) -> JsonResponse:
     """200 with every part "ok", or 503 that names the part that is not; never why, strangers may read it."""
     parts = {"database": _database(), "redis": _redis()}

@@ -6,9 +6,12 @@ from typing import Any, TypeVar, cast
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import URLPattern, URLResolver, path
 from django.utils.translation import gettext_lazy as _
+
+# The admin takes whatever it does not know for GET.
+METHODS = ["GET", "HEAD", "POST"]
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
@@ -33,6 +36,8 @@ class OperatorSite(AdminSite):
                 return redirect_to_login(request.get_full_path())
             if not is_operator(request):
                 raise Http404
+            if request.method not in METHODS:
+                return HttpResponseNotAllowed(METHODS)
             return inner(request, *args, **kwargs)
 
         return cast(View, update_wrapper(guarded, view))

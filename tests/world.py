@@ -117,7 +117,7 @@ class World:
 def world(db: None, request: pytest.FixtureRequest) -> World:
     """Acme and Other, with the plan professional, mailboxes and the usual folders."""
     if "transactional_db" in request.fixturenames or _commits(request.node):
-        return _made()
+        return made_world()
     return _replay.world()
 
 
@@ -126,7 +126,7 @@ def _commits(test: pytest.Item) -> bool:
     return marker is not None and bool(marker.kwargs.get("transaction"))
 
 
-def _made() -> World:
+def made_world() -> World:
     acme, ann, bob, cyd, adm = _acme()
     other, eve = _other()
     with tenancy.acting_for(acme.pk):
@@ -153,7 +153,7 @@ class Replay:
     def world(self) -> World:
         if self.made_at is None or not timedelta(0) <= timezone.now() - self.made_at < self.GOOD_FOR:
             self.made_at = timezone.now()
-            self.original = _made()
+            self.original = made_world()
             self.script = "".join(self._rows_of(each) for each in (self.original.acme, self.original.other))
         else:
             with connection.cursor() as cursor:
