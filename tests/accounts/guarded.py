@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.cookies import SimpleCookie
+from typing import Any
 
 from django.apps import apps
 from django.core import signing
@@ -64,8 +65,8 @@ class Guarded:
 
     world: World
     people: dict[str, Employee | None]
-    ids: dict[str, object]
-    own_ids: dict[str, dict[str, object]]
+    ids: dict[str, Any]
+    own_ids: dict[str, dict[str, Any]]
     form: dict[str, object]
     own_form: dict[str, dict[str, object]]
     cookies: dict[str, str]
@@ -78,7 +79,7 @@ class Guarded:
         self._browser.cookies = SimpleCookie(self.cookies[who])
         return self._browser
 
-    def ids_of(self, name: str, kwargs: Iterable[str]) -> dict[str, object]:
+    def ids_of(self, name: str, kwargs: Iterable[str]) -> dict[str, Any]:
         ids = self.ids | self.own_ids.get(name, {})
         return {each: ids[each] for each in kwargs}
 
@@ -180,7 +181,7 @@ def furnish() -> Guarded:
         later.pk, later.effective_from = None, timezone.now().date() + timedelta(days=90)
         later.save()
         point, task_file, reminder = task.checklist.get(), task.files.get(), task.reminders.get()
-    ids: dict[str, object] = {
+    ids: dict[str, Any] = {
         "kind": "contacts",
         "app_label": "plans",
         "department_id": department.pk,
@@ -213,14 +214,13 @@ def furnish() -> Guarded:
         "attachment_id": file.pk,
         "token": "forged",  # the address of a remote image is itself the permission, if we signed it
     }
-    own_ids: dict[str, dict[str, object]] = {
+    own_ids: dict[str, dict[str, Any]] = {
         "admin:plans_planlimits_change": {"object_id": later.pk},
         "admin:plans_planlimits_delete": {"object_id": later.pk},
         "crm:convert": {"kind": "leads", "record_id": lead.pk},
         "crm:restore": {"record_id": binned.pk},
         "mail:connect-consent": {"test_id": asked.pk},
         "mail:mailbox-consent": {"mailbox_id": by_consent.pk},
-        "mail:mailbox-unshare": {"employee_id": world.bob.pk},
         "tasks:undo-deletion": {"task_id": leaving.pk},
     }
     form = {"ids": placement.pk, "act": act.pk, "list": inbox.pk, "folder": archive.pk, "confirmed": "1",

@@ -4,6 +4,7 @@ The walk finds new URLs by itself. A URL with a new kind of id fails until `guar
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -112,7 +113,7 @@ def complaints(guarded: Guarded, endpoint: Endpoint, method: str, who: str, word
 
 
 def ask(
-    guarded: Guarded, endpoint: Endpoint, method: str, who: str, ids: dict[str, object] | None = None
+    guarded: Guarded, endpoint: Endpoint, method: str, who: str, ids: dict[str, Any] | None = None
 ) -> HttpResponseBase:
     url = reverse(endpoint.name, kwargs=ids or guarded.ids_of(endpoint.name, endpoint.kwargs))
     send = getattr(guarded.browser(who), method.lower())
@@ -231,5 +232,5 @@ def test_who_may_only_read_opens_every_page_and_changes_nothing(guarded: Guarded
     for verb in ("read", "star", "archive", "trash", "spam"):
         client.post(reverse("mail:act"), guarded.form | {"verb": verb})
     with world.acting():
-        [placement] = Placement.objects.filter(message_id=guarded.ids["message_id"])
+        [placement] = Placement.objects.filter(message=guarded.ids["message_id"])
         assert (placement.folder_id, placement.flags) == (guarded.ids["folder_id"], [])
