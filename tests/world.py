@@ -127,6 +127,7 @@ def _commits(test: pytest.Item) -> bool:
 
 
 def made_world() -> World:
+    """Acme and Other, with the plan professional, mailboxes and the usual folders."""
     acme, ann, bob, cyd, adm = _acme()
     other, eve = _other()
     with tenancy.acting_for(acme.pk):

@@ -139,9 +139,13 @@ def furnish() -> Guarded:
         Exclusion.objects.create(account=world.acme, pattern=f"{COMPANY}.example")
         activity = activities.kept_for(world.acme.pk, placement.message_id)
         state = activities.bind(activity, Ref("contact", contact.pk), by=world.ann, alone=True)
-        department = departments.make(world.acme, PRIVATE, by=world.adm)
+        department = departments.make(world.acme, COMPANY, by=world.adm)
         invitation = inviting.invite(
-            email=f"{PRIVATE}@acme.example", name=PRIVATE, role="employee", department=department, by=world.adm
+            email=f"{COMPANY}@acme.example",
+            name=COMPANY,
+            role="employee",
+            department=department,
+            by=world.adm,
         )
         draft = ContactImport.objects.create(file_name=f"{PRIVATE}.csv", **of_ann)
         template = LetterTemplate.objects.create(
