@@ -1,7 +1,6 @@
 """Forms of one's own settings, and the company's."""
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee, time_zones
@@ -10,14 +9,13 @@ from accounts.models import Account, Employee, time_zones
 class SettingsForm(forms.ModelForm[Employee]):
     """What an employee says about themselves."""
 
-    language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
     time_zone = forms.ChoiceField(
         label=_("Time zone"), choices=[(zone, zone) for zone in sorted(time_zones())]
     )
 
     class Meta:
         model = Employee
-        fields = ["name", "language", "time_zone"]
+        fields = ["name", "time_zone"]
         labels = {"name": _("Name")}
 
 

@@ -90,6 +90,6 @@ class LocaleOfEmployeeMiddleware:
         zone = request.session.get("time_zone") or timezone.get_default_timezone()
         with translation.override(language), timezone.override(zone):
             response = self.get_response(request)
-        response.headers.setdefault("Content-Language", language)
+            response.headers.setdefault("Content-Language", translation.get_language())
         patch_vary_headers(response, ["Accept-Language"])
         return response

@@ -264,7 +264,9 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 # Pages
 MESSAGE_TAGS = {messages.SUCCESS: "good", messages.WARNING: "warn", messages.ERROR: "bad"}  # banner classes
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ru", "Русский")]
+# One language, and so nothing to look up: a page asks for a hundred words. Who translates adds the language here.
+LANGUAGES = [("en", "English")]
+USE_I18N = len(LANGUAGES) > 1
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -1,8 +1,10 @@
 """{% load mail %}: what mail's templates need beyond Django's own."""
 
+import functools
 from datetime import datetime
 
 from django import template
+from django.urls import reverse
 from django.utils import dateformat, formats, timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
@@ -30,6 +32,17 @@ ICONS = {
 def role_icon(role: str) -> SafeString:
     """The icon of a folder by its role."""
     return icon(ICONS.get(SpecialUse(role), "folder") if role else "folder")
+
+
+@register.simple_tag
+def url_of(name: str, number: int) -> SafeString:
+    """{% url name number %} at a tenth of its cost: the pane of a message has two dozen of them."""
+    return SafeString(_pattern(name).format(number))
+
+
+@functools.cache
+def _pattern(name: str) -> str:
+    return reverse(name, args=[0]).replace("/0/", "/{}/")
 
 
 @register.filter
