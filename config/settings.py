@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "crm",
     "tasks",
     "retention",
+    "overview",
     "demo",
 ]
 
@@ -159,6 +160,12 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "retention.sweep",
         "schedule": crontab(hour="4", minute="40"),
+        "options": {"queue": "purge"},
+    },
+    # After the last purge of the night: what the admins' list of mailboxes says of storage.
+    "count_storage": {
+        "task": "retention.count_storage",
+        "schedule": crontab(hour="5", minute="50"),
         "options": {"queue": "purge"},
     },
     # Several times a day, because companies' days begin at different hours; each stage is told once.

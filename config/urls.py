@@ -12,6 +12,7 @@ urlpatterns = [
     path("account/password/", allauth.password_change, name="account_change_password"),
     path("healthz", import_string("accounts.health.healthz"), name="healthz"),
     path("", include("accounts.urls")),
+    path("", include("overview.urls")),
     path("", include("mailsync.urls")),
     path("crm/", include("crm.urls")),
     path("tasks/", include("tasks.urls")),

@@ -1,6 +1,6 @@
 """How a mailbox is, in words: what is wrong, since when, what is missing because of it, and what happens next."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -102,6 +102,12 @@ class Health:
             return self._next_of_a_refusal()
         return _("It is tried again at %(time)s.") % {"time": near(self.next_at)}
 
+    @property
+    def words(self) -> str:
+        """Since when, what is missing, what waits, what happens next."""
+        since = _("Since %(time)s.") % {"time": self.since_near} if self.since else ""
+        return " ".join(part for part in (since, self.missing, self.waits, self.next) if part)
+
     def _next_of_a_refusal(self) -> str:
         if self.next_at is None:
             return _("Nothing is tried until it is repaired.")
@@ -110,8 +116,8 @@ class Health:
         }
 
 
-def of(mailboxes: QuerySet[Mailbox]) -> list[Health]:
-    """The health of these mailboxes, those in trouble first."""
+def of(mailboxes: QuerySet[Mailbox], *, resting: Collection[int] | None = None) -> list[Health]:
+    """The health of these mailboxes, those in trouble first. `resting` are the parked ones, where they are known."""
     now = timezone.now()
     open_ones = Operation.objects.filter(
         mailbox=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
@@ -119,7 +125,8 @@ def of(mailboxes: QuerySet[Mailbox]) -> list[Health]:
     counted = open_ones.order_by().values("mailbox").annotate(n=Count("pk")).values("n")
     rows = mailboxes.select_related("owner", "schedule").annotate(waiting=Coalesce(Subquery(counted), 0))
     boxes = list(rows.defer("secret"))
-    resting = _parked({box.account_id for box in boxes})
+    if resting is None:
+        resting = _parked({box.account_id for box in boxes})
     found = [_health(box, box.waiting, now, parked=box.pk in resting) for box in boxes]
     return sorted(found, key=lambda health: (health.is_well, health.address))
 

@@ -4,7 +4,7 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from accounts.models import Account
-from retention import runs, scan, telling
+from retention import runs, scan, storage, telling
 from retention.models import RunState
 from retention.purge import purge
 from retention.sweep import sweep
@@ -43,6 +43,21 @@ def sweep_all() -> int:
 def sweep_account(account_id: int) -> None:
     """The same for one account (queue purge)."""
     sweep(account_id, timezone.now())
+
+
+@shared_task(name="retention.count_storage")
+def count_storage() -> int:
+    """Count what every mailbox holds, account by account (beat, by night); returns how many accounts."""
+    ids = list(Account.objects.order_by("pk").values_list("pk", flat=True))
+    for account_id in ids:
+        current_app.send_task("retention.count_account", args=[account_id], queue="purge", retry=False)
+    return len(ids)
+
+
+@shared_task(name="retention.count_account")
+def count_account(account_id: int) -> None:
+    """The same for one account, also when an admin asks (queue purge)."""
+    storage.count(account_id, timezone.now())
 
 
 @shared_task(name="retention.tell_changes")

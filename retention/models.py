@@ -133,3 +133,27 @@ class PlanNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.employee_id} {self.on} {self.stage}"
+
+
+class Storage(models.Model):
+    """What a mailbox held when it was counted last, by what keeps it (policy.Bond): messages and bytes of mail.
+
+    Written by night and after each purge (retention.storage), because counting looks at every message.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    mailbox = models.OneToOneField(Mailbox, on_delete=models.CASCADE, related_name="+")
+    task_messages = models.PositiveBigIntegerField(default=0)
+    task_bytes = models.PositiveBigIntegerField(default=0)
+    crm_messages = models.PositiveBigIntegerField(default=0)
+    crm_bytes = models.PositiveBigIntegerField(default=0)
+    unbound_messages = models.PositiveBigIntegerField(default=0)
+    unbound_bytes = models.PositiveBigIntegerField(default=0)
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"mailbox {self.mailbox_id}: {self.bytes}"
+
+    @property
+    def bytes(self) -> int:
+        return self.task_bytes + self.crm_bytes + self.unbound_bytes

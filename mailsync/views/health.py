@@ -1,38 +1,18 @@
-"""Whether the mailboxes work: the admin's list, and what a person says to trouble."""
+"""What a person says to trouble with a mailbox."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST
 
-from accounts.views import RequestOfEmployee, admin_required
-from mailsync import access, health, holding, schedule
+from accounts.views import RequestOfEmployee
+from mailsync import access, holding, schedule
 from mailsync.models import GrantLevel, Mailbox, MailboxState
 from mailsync.sync.brake import Brake
 from mailsync.views.acting import came_from
-
-
-@admin_required
-@require_GET
-@never_cache
-def all_mailboxes(request: RequestOfEmployee) -> HttpResponse:
-    """Every connected mailbox of the company and how it is; nothing of the mail in it."""
-    connected = Mailbox.objects.filter(account_id=request.user.account_id, disconnected_at=None)
-    everybody = health.of(connected)
-    troubled = [each for each in everybody if not each.is_well]
-    only_troubled = request.GET.get("show") == "troubled"
-    context = {
-        "section": "mailboxes",
-        "shown": troubled if only_troubled else everybody,
-        "total": len(everybody),
-        "troubled": len(troubled),
-        "only_troubled": only_troubled,
-    }
-    return render(request, "mail/health/mailboxes.html", context)
 
 
 @login_required
@@ -78,7 +58,6 @@ def dismiss_missing(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse
 
 
 urls = [
-    path("mailboxes/all/", all_mailboxes, name="all-mailboxes"),
     path("mailboxes/<int:mailbox_id>/retry/", retry, name="mailbox-retry"),
     path("mailboxes/<int:mailbox_id>/missing/dismiss/", dismiss_missing, name="dismiss-missing"),
     path("folders/<int:folder_id>/held/", held, name="folder-held"),

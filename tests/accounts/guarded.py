@@ -36,7 +36,7 @@ from mailsync import folders, outbox
 from mailsync.models import Act, ConnectionTest, GrantLevel, Notice, SpecialUse
 from plans.models import PlanLimits
 from retention.models import PlanNotice, RetentionRun
-from tasks.actions import ask_deletion
+from tasks.deletion import ask_deletion
 from tasks.models import Task
 from tests.tasks.people import busy_task
 from tests.world import World, account, employee, made_world, mailbox

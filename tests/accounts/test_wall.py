@@ -48,7 +48,8 @@ from mailsync.models import (
     SkippedMessage,
     Tombstone,
 )
-from retention.models import LooseBlob, PlanNotice, RetentionRun
+from overview.models import Layout
+from retention.models import LooseBlob, PlanNotice, RetentionRun, Storage
 from tasks.models import TaskLetter
 from tests.tasks.people import busy_task
 from tests.world import World
@@ -82,6 +83,8 @@ def furnished(world: World) -> World:
             secret_hash=b"x",
             expires_at=timezone.now(),
         )
+        Layout.objects.create(account=world.acme, employee=world.adm, columns=["owner"])
+        Storage.objects.create(account=world.acme, mailbox=world.ann_box, counted_at=timezone.now())
         Act.objects.create(verb="star", count=1, **of_ann)
         ConnectionTest.objects.create(
             address="x@acme.example", imap_host="x", login="x", secret=b"", **of_ann

@@ -116,24 +116,6 @@ def test_try_now_leaves_a_hurried_server_alone(world: World) -> None:
     assert Schedule.objects.get(mailbox=world.ann_box).rests_until == until
 
 
-def test_the_admin_sees_how_every_mailbox_is_and_nothing_of_its_mail(world: World) -> None:
-    world.message(world.folder(world.ann_box), subject="Confidential")
-    trouble(world, MailboxState.REFUSED, "The server refuses this login and password: “no”.", due_at=None)
-    shown = page(world, world.adm, "/mailboxes/all/")
-    assert "Confidential" not in shown
-    for words in ("ann@acme.example", "team@acme.example", "Ann Archer", "waits for its owner"):
-        assert words in shown
-    assert shown.index("ann@acme.example") < shown.index("team@acme.example"), "trouble comes first"
-    assert "eve@other.example" not in shown
-    only = page(world, world.adm, "/mailboxes/all/?show=troubled")
-    assert "team@acme.example" not in only
-
-
-@pytest.mark.parametrize("who", ["ann", "bob"])
-def test_only_admins_see_everybodys_mailboxes(world: World, who: str) -> None:
-    assert world.client(getattr(world, who)).get("/mailboxes/all/").status_code == 403
-
-
 def test_where_all_is_well_no_page_asks_for_health(world: World, django_assert_num_queries: Any) -> None:
     with world.acting(), django_assert_num_queries(0):
         assert health.of_ids([]) == []

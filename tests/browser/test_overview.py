@@ -1,0 +1,57 @@
+"""An admin looks after everybody's mailboxes, in a real browser: wide, on a phone, in the dark."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import Department, Employee
+from mailsync.models import Mailbox, MailboxState
+from retention.models import Storage
+from tests.browser.test_connecting import look
+from tests.browser.test_people import admin, visitor
+from tests.world import mailbox
+
+__all__ = ["admin", "visitor"]  # fixtures
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def company(world):
+    """Forty mailboxes, two in trouble, one shared, storage counted."""
+    now = timezone.now()
+    with world.acting():
+        sales = Department.objects.create(account=world.acme, name="Sales")
+        Employee.objects.filter(pk=world.cyd.pk).update(department=sales)
+        made = [mailbox(world.cyd, f"office{n:02}@acme.example") for n in range(8)]
+        Storage.objects.bulk_create(
+            Storage(account=world.acme, mailbox=box, counted_at=now, unbound_bytes=7 * 10**8, crm_bytes=3 * 10**8,
+                    task_bytes=n * 10**8)
+            for n, box in enumerate([world.team_box, *made])
+        )  # fmt: skip
+        troubled = Mailbox.objects.filter(pk=world.ann_box.pk)
+        troubled.update(
+            state=MailboxState.REFUSED, last_error="The server refuses this login and password: “no”.",
+            troubled_since=now - timedelta(days=2), synced_at=now - timedelta(days=2),
+        )  # fmt: skip
+    return world
+
+
+def test_adm_looks_after_everybodys_mailboxes(company, admin: Page) -> None:
+    admin.goto("/mailboxes/all/")
+    expect(admin.get_by_role("row")).to_have_count(11)
+    expect(admin.get_by_role("row").nth(1)).to_contain_text("The server refuses the sign-in")
+    look(admin, "all-mailboxes")
+    admin.get_by_role("link", name="Storage").click()
+    expect(admin.get_by_role("row").nth(1)).to_contain_text("office07@acme.example")
+    admin.get_by_text("Filters", exact=True).click()
+    admin.get_by_role("combobox", name="Who has access").select_option(label="Shared")
+    look(admin, "all-mailboxes-filters")
+    admin.get_by_role("button", name="Apply").click()
+    expect(admin.get_by_role("row")).to_have_count(2)
+    admin.get_by_role("link", name="Who has access: Shared").click()
+    admin.locator("summary", has_text="Columns").click()
+    admin.get_by_role("checkbox", name="Department").check()
+    admin.get_by_role("button", name="Show these").click()
+    expect(admin.get_by_role("columnheader", name="Department")).to_be_visible()
