@@ -1,15 +1,19 @@
 """allauth's hooks: signing in crosses the wall between tenants exactly once, here."""
 
-from typing import Any
+from typing import Any, Never
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
-from django.http import HttpRequest
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
-from accounts import audit, tenancy
+from accounts import audit, sessions, tenancy, throttling
 from accounts.middleware import ACCOUNT_KEY
 from accounts.models import Employee
+
+PENDING_KEY = "pending_account"  # in the session between a right password and the second factor
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -19,7 +23,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Employee | None:
-        """Enter the account of the address, then let allauth check the password (and its rate limits).
+        """Enter the account of the address, then let allauth check the password (and us how often it was tried).
 
         The account stays entered only for whom the password was right: the rest of the login needs their row.
         """
@@ -34,11 +38,43 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 tenancy.leave()
         return employee
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Instead of allauth's limits, by which one place or one victim is locked out cheaply."""
+        self._attempt = throttling.attempt(request, str(credentials.get("email") or "").strip().lower())
+        limit = self._attempt.begin()
+        if limit:
+            _refuse(limit)
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """allauth's word for: the password was right."""
+        self._attempt.succeeded()
+
+    def reauthenticate(self, user: Employee, password: str) -> bool:
+        """The person is known and their account entered: allauth would look for an address in its own table."""
+        return user.check_password(password)
+
+    def pre_login(self, request: HttpRequest, user: Employee, **kwargs: Any) -> HttpResponse | None:
+        """The pages between password and second factor act for nobody yet: they enter this account."""
+        request.session[PENDING_KEY] = user.account_id
+        response: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return response
+
     def login(self, request: HttpRequest, user: Employee) -> None:
         """Remember the account in the session: the next request starts inside it."""
         super().login(request, user)
+        request.session.pop(PENDING_KEY, None)
         request.session[ACCOUNT_KEY] = user.account_id
         remember_locale(request, user)
+        sessions.begin(request, user)
+
+    def post_login(self, request: HttpRequest, user: Employee, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        throttling.know(request, response, user.email)
+        return response
+
+    def logout(self, request: HttpRequest) -> None:
+        sessions.end_this(request)
+        super().logout(request)
 
     def set_password(self, user: Employee, password: str) -> None:
         """The employee's own change; an admin's is people.renew_password."""
@@ -47,6 +83,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
         return reverse("people:settings")
+
+
+def _refuse(limit: throttling.Limit) -> Never:
+    """The same for an address that exists and for one that does not."""
+    minutes = limit.seconds // 60
+    raise ValidationError(
+        _("Too many failed sign-ins. Wait %(minutes)s minutes, or sign in with a passkey.")
+        % {"minutes": minutes}
+    )
 
 
 def remember_locale(request: HttpRequest, employee: Employee) -> None:

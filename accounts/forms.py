@@ -30,8 +30,16 @@ class CompanyForm(forms.ModelForm[Account]):
 
     class Meta:
         model = Account
-        fields = ["name", "time_zone"]
-        labels = {"name": _("Name of the company")}
+        fields = ["name", "time_zone", "two_factor_demanded"]
+        labels = {
+            "name": _("Name of the company"),
+            "two_factor_demanded": _("Everybody signs in with a second factor"),
+        }
+        help_texts = {
+            "two_factor_demanded": _(
+                "Who has none yet, you too, is led to set one up at once; nothing else opens until then."
+            )
+        }
         error_messages = {"name": {"unique": _("There is a company of this name already.")}}
 
     def clean_name(self) -> str:

@@ -26,10 +26,12 @@ def check_time_zone(name: str) -> None:
 
 
 class Account(models.Model):
-    """A company. One of the few global tables: it holds a name, where its days begin, and nothing else."""
+    """A company. One of the few global tables: a name, where its days begin, how people sign in, and nothing else."""
 
     name = models.CharField(max_length=200, unique=True)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
+    # Nothing opens to people without it but the pages that set it up (accounts.middleware).
+    two_factor_demanded = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
@@ -92,6 +94,10 @@ class Employee(AbstractBaseUser):
     # Runs this installation: may edit the rows of plans. Given by `manage.py set_operator` and by nothing else.
     is_operator = models.BooleanField(default=False)
     joined_at = models.DateTimeField(default=timezone.now)
+
+    # What accounts.backend reads with the person of a request, in the same statement.
+    owes_two_factor: ClassVar[bool] = False  # the company demands it, and they have not set it up
+    has_notices: ClassVar[bool] = False
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -158,6 +164,47 @@ class Invitation(models.Model):
     @property
     def is_expired(self) -> bool:
         return self.expires_at <= timezone.now()
+
+
+class BrowserSession(models.Model):
+    """Where somebody is signed in. It says where and since when; what lets them in is Django's session itself."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="browser_sessions")
+    key = models.CharField(max_length=40)
+    address = models.CharField(max_length=45)
+    agent = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.employee_id} since {self.began_at:%Y-%m-%d %H:%M}"
+
+
+class NoticeKind(models.TextChoices):
+    TWO_FACTOR_RESET = "two_factor_reset"
+
+
+class PersonalNotice(models.Model):
+    """Something about their sign-in or their company that a person must see, until they have seen it."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    employee = models.ForeignKey(Employee, on_delete=models.CASCADE, db_index=False, related_name="+")
+    kind = models.CharField(max_length=30, choices=NoticeKind)
+    details = models.JSONField(default=dict)
+    at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True)
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["employee"], name="personal_notice_unseen", condition=models.Q(seen_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.employee_id}"
 
 
 class AuditEntry(models.Model):

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import departments, people, roster
+from accounts import departments, people, roster, two_factor
 from accounts.models import Role
 from accounts.people_forms import InviteForm, PlaceForm
 from accounts.requests import id_of, ids_of
@@ -63,7 +63,12 @@ def person(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
             departments.move([employee], form.cleaned_data["department"], by=request.user)
             messages.success(request, _("Saved: %(who)s.") % {"who": employee})
             return redirect("people:employees")
-    context = {**SECTION, "employee": employee, "form": form}
+    context = {
+        **SECTION,
+        "employee": employee,
+        "form": form,
+        "second_factor": two_factor.has_two_factor(employee),
+    }
     return render(request, "accounts/people/person.html", context, status=422 if form.errors else 200)
 
 

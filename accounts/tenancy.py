@@ -57,6 +57,14 @@ def account_of_address(email: str) -> int | None:
     return row[0] if row else None
 
 
+def current() -> str:
+    """The id of the account in which the running transaction acts, as text; empty for nobody."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.account', true)")
+        row = cursor.fetchone()
+    return row[0] or _NOBODY if row else _NOBODY
+
+
 def _switch(account: str) -> str:
     """Returns for whom the transaction acted before."""
     with connection.cursor() as cursor:

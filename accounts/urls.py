@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import company_views, department_views, invitation_views, people_views, views
+from accounts import company_views, department_views, invitation_views, people_views, security_views, views
 
 app_name = "people"
 
@@ -24,5 +24,14 @@ urlpatterns = [
     path("people/departments/<int:department_id>/name/", department_views.rename, name="department-rename"),
     path("people/departments/<int:department_id>/delete/", department_views.delete, name="department-delete"),
     path("join/", invitation_views.join, name="join"),
+    path(
+        "people/<int:employee_id>/two-factor/reset/",
+        security_views.reset_two_factor,
+        name="reset-two-factor",
+    ),
+    path("settings/sessions/<int:session_id>/end/", security_views.end_session, name="end-session"),
+    path("settings/sessions/end-others/", security_views.end_others, name="end-other-sessions"),
+    path("settings/notices/", security_views.told, name="notices"),
+    path("settings/notices/<int:notice_id>/seen/", security_views.see, name="see-notice"),
     path("audit/", views.audit, name="audit"),
 ]

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "template_partials",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_structlog",
     "accounts",
@@ -261,7 +262,16 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 # Whether strangers may make a company of their own here, with a trial.
 SIGN_UP = env.bool("SIGN_UP", default=False)
-ACCOUNT_RATE_LIMITS = {"sign_up": "10/h/ip,3/h/key"}
+# Failed passwords are counted by accounts.throttling: by allauth's limits one person could lock out a whole office.
+ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": "5/300s/key", "sign_up": "10/h/ip,3/h/key"}
+MFA_ADAPTER = "accounts.two_factor.TwoFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"login_webauthn": "accounts.two_factor.PasskeyForm"}
+MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
+MFA_TOTP_ISSUER = "Mailbound"
+MFA_TOTP_TOLERANCE = 1  # clocks of telephones may be half a minute off
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # allauth's table of addresses stays empty: it has no wall
 # How many proxies of ours stand in front: the client's address of the rate limits is read behind them.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
 LOGIN_URL = "account_login"

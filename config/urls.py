@@ -10,6 +10,7 @@ urlpatterns = [
     path("account/logout/", allauth.logout, name="account_logout"),
     path("account/inactive/", allauth.account_inactive, name="account_inactive"),
     path("account/password/", allauth.password_change, name="account_change_password"),
+    path("account/", include("accounts.signing_urls")),
     path("healthz", import_string("accounts.health.healthz"), name="healthz"),
     path("", include("accounts.urls")),
     path("", include("overview.urls")),

@@ -49,3 +49,78 @@ def test_zoe_signs_up_her_company_and_names_it_anew(visitor: Page, settings) -> 
     visitor.get_by_role("button", name="Save").click()
     expect(visitor.get_by_role("status").get_by_text("The settings of the company are saved")).to_be_visible()
     look(visitor, "company")
+
+
+@pytest.fixture
+def bobs_browser(world, live_server, browser: Browser) -> Iterator[Page]:
+    """With a device in it that makes passkeys and recognises Bob's finger."""
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    devtools = context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+            }
+        },
+    )
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    yield page
+    assert not problems
+    context.close()
+
+
+def test_bob_makes_a_passkey_and_signs_in_with_it_alone_and_as_the_second_factor(
+    world, bobs_browser: Page
+) -> None:
+    page = bobs_browser
+    with world.acting():
+        world.acme.two_factor_demanded = True
+        world.acme.save()
+    page.goto("/")
+    look(page, "login-with-passkey")
+    page.get_by_label("Email").fill("bob@acme.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Acme demands a second factor")
+    look(page, "security-owed")
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    look(page, "again")
+    page.get_by_role("button", name="Go on").click()
+    look(page, "passkey-add")
+    page.get_by_role("button", name="Make the passkey").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    look(page, "recovery-codes")
+    page.goto("/account/security/app/add/")
+    look(page, "app-add")
+    page.goto("/account/security/")
+    expect(page.get_by_text("signs you in without the password")).to_be_visible()
+    expect(page.get_by_text("here", exact=True)).to_be_visible()
+    look(page, "security")
+
+    def sign_out() -> None:
+        page.get_by_text("You", exact=True).click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
+
+    sign_out()
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    sign_out()
+    page.get_by_label("Email").fill("bob@acme.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your second factor")).to_be_visible()
+    look(page, "second-factor")
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+    page.goto("/settings/")
+    expect(page.get_by_text("bob@acme.example").first).to_be_attached()

@@ -5,14 +5,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts import tenancy
+from accounts import tenancy, two_factor
 from accounts.models import Account
 from mailsync import secrets
 from mailsync.models import ConnectionTest, Consent, Mailbox
 
 
 class Command(BaseCommand):
-    help = "Seals every mailbox password and consent anew, with the first key of MAIL_SECRET_KEYS."
+    help = "Seals every mailbox password, consent and second factor anew, with the first key of MAIL_SECRET_KEYS."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 (Django's signature)
         sealed = 0
@@ -25,6 +25,7 @@ class Command(BaseCommand):
                 sealed += _seal_anew(
                     ConnectionTest.objects.exclude(secret=b"").select_for_update(), account_id
                 )
+                sealed += two_factor.reseal(account_id)
         self.stdout.write(f"{sealed} secrets sealed with the newest key")
 
 
