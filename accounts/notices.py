@@ -30,10 +30,8 @@ def unseen(employee: Employee) -> list[PersonalNotice]:
     return list(PersonalNotice.objects.filter(employee=employee, seen_at=None).order_by("-pk"))
 
 
-def see(employee: Employee, notice_id: int) -> None:
-    PersonalNotice.objects.filter(pk=notice_id, employee=employee, seen_at=None).update(
-        seen_at=timezone.now()
-    )
+def see(notice: PersonalNotice) -> None:
+    PersonalNotice.objects.filter(pk=notice.pk, seen_at=None).update(seen_at=timezone.now())
 
 
 def sentence(notice: PersonalNotice) -> str:

@@ -3,13 +3,14 @@
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import audit, notices, people, sessions, two_factor
+from accounts.models import PersonalNotice
 from accounts.views import RequestOfEmployee, admin_required
 
 
@@ -39,9 +40,10 @@ def security(request: RequestOfEmployee) -> HttpResponse:
 def end_session(request: RequestOfEmployee, session_id: int) -> HttpResponse:
     """Sign out in one other place. The one of this page is ended by signing out."""
     others = request.user.browser_sessions.exclude(pk=sessions.current(request))
-    if sessions.end(others.filter(pk=session_id)):
-        audit.record("session.ended", request.user.email, account_id=request.user.account_id, by=request.user)
-        messages.success(request, _("Signed out there."))
+    if not sessions.end(others.filter(pk=session_id)):
+        raise Http404
+    audit.record("session.ended", request.user.email, account_id=request.user.account_id, by=request.user)
+    messages.success(request, _("Signed out there."))
     return redirect("mfa_index")
 
 
@@ -83,8 +85,8 @@ def told(request: RequestOfEmployee) -> HttpResponse:
 
 @login_required
 @require_POST
-def see(request: RequestOfEmployee, notice_id: int) -> HttpResponse:
-    notices.see(request.user, notice_id)
+def see(request: RequestOfEmployee, own_notice_id: int) -> HttpResponse:
+    notices.see(get_object_or_404(PersonalNotice, pk=own_notice_id, employee=request.user))
     return _told(request) if request.headers.get("HX-Request") else redirect("mail:inbox")
 
 

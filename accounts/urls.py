@@ -32,6 +32,6 @@ urlpatterns = [
     path("settings/sessions/<int:session_id>/end/", security_views.end_session, name="end-session"),
     path("settings/sessions/end-others/", security_views.end_others, name="end-other-sessions"),
     path("settings/notices/", security_views.told, name="notices"),
-    path("settings/notices/<int:notice_id>/seen/", security_views.see, name="see-notice"),
+    path("settings/notices/<int:own_notice_id>/seen/", security_views.see, name="see-notice"),
     path("audit/", views.audit, name="audit"),
 ]

@@ -10,6 +10,7 @@ from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.core import signing
 from django.core.files.base import ContentFile
@@ -18,7 +19,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import departments, inviting, tenancy
-from accounts.models import Employee, Role
+from accounts.models import BrowserSession, Employee, PersonalNotice, Role
 from crm import activities, deals
 from crm.matching import Ref
 from crm.models import (
@@ -155,6 +156,13 @@ def furnish() -> Guarded:
         notice = PlanNotice.objects.create(
             account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
         )
+        own_notice = PersonalNotice.objects.create(
+            account=world.acme, employee=world.ann, kind="two_factor_reset"
+        )
+        place = BrowserSession.objects.create(
+            account=world.acme, employee=world.ann, key=PRIVATE, address=PRIVATE, agent=PRIVATE
+        )
+        passkey = Authenticator.objects.create(user=world.ann, type="recovery_codes", data={"seed": PRIVATE})
         told = Notice.objects.create(
             account=world.acme, employee=world.ann, kind="mentioned", mailbox=world.ann_box, words=PRIVATE
         )
@@ -191,6 +199,9 @@ def furnish() -> Guarded:
         "department_id": department.pk,
         "invitation_id": invitation.pk,
         "notice_id": notice.pk,
+        "own_notice_id": own_notice.pk,
+        "session_id": place.pk,
+        "pk": passkey.pk,
         "object_id": PlanLimits.objects.order_by("pk")[0].pk,
         "record_id": contact.pk,
         "deal_id": deal.pk,
