@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts import departments, inviting, tenancy
 from accounts.models import BrowserSession, Employee, PersonalNotice, Role
+from accounts.two_factor import TwoFactorAdapter
 from crm import activities, deals
 from crm.matching import Ref
 from crm.models import (
@@ -157,12 +158,13 @@ def furnish() -> Guarded:
             account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"
         )
         own_notice = PersonalNotice.objects.create(
-            account=world.acme, employee=world.ann, kind="two_factor_reset"
+            account=world.acme, employee=world.ann, kind="two_factor_reset", details={"by": PRIVATE}
         )
         place = BrowserSession.objects.create(
             account=world.acme, employee=world.ann, key=PRIVATE, address=PRIVATE, agent=PRIVATE
         )
-        passkey = Authenticator.objects.create(user=world.ann, type="recovery_codes", data={"seed": PRIVATE})
+        codes = {"seed": TwoFactorAdapter().encrypt(PRIVATE), "used_mask": 0}
+        passkey = Authenticator.objects.create(user=world.ann, type="recovery_codes", data=codes)
         told = Notice.objects.create(
             account=world.acme, employee=world.ann, kind="mentioned", mailbox=world.ann_box, words=PRIVATE
         )
