@@ -20,7 +20,7 @@ from mailsync.foldernames import within
 from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
 from mailsync.imap.server import Status
-from mailsync.models import Folder, Mailbox, MailboxState, Operation, OperationState, SpecialUse
+from mailsync.models import Folder, Mailbox, MailboxState, SpecialUse
 from mailsync.parking import is_parked
 from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
@@ -118,8 +118,11 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
 
 def _work(run: Run) -> bool:
     """Push, then pull folder by folder; whether another run is wanted at once."""
-    pushing.revive(run)
-    pushing.push(run)
+    with replica.writing(run.lease):
+        has_work = pushing.has_work(run.mailbox_id)
+    if has_work:
+        pushing.revive(run)
+        pushing.push(run)
     folders = refresh_folders(run)
     statuses = run.server.statuses([bytes(folder.name) for folder in folders])
     again = False
@@ -168,22 +171,29 @@ def refresh_folders(run: Run) -> list[Folder]:
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
     absent = [name for name in ours if listed and name not in names]
     gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
-    with replica.writing(run.lease):
-        wished = _wished_names(run)
-        for name in sorted(gone, key=lambda name: ours[name].pk):
-            if ours[name].deleting or (not _is_wished(name, wished) and holding.may_go(ours[name])):
-                replica.remove_folder(ours.pop(name))
-        for found in listed:
-            if found.name not in ours and not _is_wished(found.name, wished):
-                ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
-            elif found.name in ours and ours[found.name].selectable != found.selectable:
-                Folder.objects.filter(pk=ours[found.name].pk).update(selectable=found.selectable)
+    news = [f for f in listed if f.name not in ours or ours[f.name].selectable != f.selectable]
+    if gone or news:
+        _follow(run, ours, gone, news)
     due = [
         folder
         for name, folder in ours.items()
         if folder.syncing and folder.selectable and name not in gone and _worth_trying(folder)
     ]
     return sorted(due, key=_order)
+
+
+def _follow(run: Run, ours: dict[bytes, Folder], gone: set[bytes], news: list[FoundFolder]) -> None:
+    """Let folders go and come as they did on the server; `ours` is what we have, before and after."""
+    with replica.writing(run.lease):
+        wished = _wished_names(run)
+        for name in sorted(gone, key=lambda name: ours[name].pk):
+            if ours[name].deleting or (not _is_wished(name, wished) and holding.may_go(ours[name])):
+                replica.remove_folder(ours.pop(name))
+        for found in news:
+            if found.name in ours:
+                Folder.objects.filter(pk=ours[found.name].pk).update(selectable=found.selectable)
+            elif not _is_wished(found.name, wished):
+                ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
 
 
 def _wished_names(run: Run) -> list[tuple[bytes, str]]:
@@ -290,9 +300,3 @@ def _rests_until(outcome: Outcome, due_at: datetime | None, now: datetime) -> da
     if due_at is None:
         return now + REFUSED_REST
     return due_at if outcome.state == MailboxState.BUSY else None
-
-
-def pending_operations(mailbox_id: int) -> int:
-    """How many intentions the server has not heard of; inside a transaction of the account."""
-    open_states = [OperationState.PENDING, OperationState.SENDING]
-    return Operation.objects.filter(mailbox=mailbox_id, state__in=open_states).count()

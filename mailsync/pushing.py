@@ -56,6 +56,11 @@ class Group:
         return [operation.uid for operation in self.operations if operation.uid is not None]
 
 
+def has_work(mailbox_id: int) -> bool:
+    """Whether there is anything that the server has not heard of; inside a transaction of the account."""
+    return Operation.objects.filter(mailbox=mailbox_id, state__in=replica.OPEN).exists()
+
+
 def revive(run: Run) -> None:
     """What a worker left half sent is pending again; where the employee acted meanwhile, the newer one stands."""
     with replica.writing(run.lease):

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import engine, schedule
+from mailsync import engine, pushing, schedule
 from mailsync.engine import Outcome
 from mailsync.lookup import NotOneMailbox, find_mailbox
 from mailsync.models import Mailbox, MailboxState, Message
@@ -68,4 +68,4 @@ def _lease(mailbox: Mailbox) -> Lease:
 
 def _settled(mailbox: Mailbox, outcome: Outcome) -> bool:
     with tenancy.acting_for(mailbox.account_id):
-        return not outcome.again and not engine.pending_operations(mailbox.pk)
+        return not outcome.again and not pushing.has_work(mailbox.pk)
