@@ -30,7 +30,7 @@ class InviteForm(_InDepartment):
     """The name is a proposal: whoever joins says their own."""
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
-    name = forms.CharField(label=_("Name"), max_length=200, required=False)
+    name = forms.CharField(label=_("Name, if you know it"), max_length=200, required=False)
     field_order = ("email", "name", "role", "department")
 
 

@@ -1,7 +1,5 @@
 """Pages of people for admins: the list, one person, passwords and who may sign in."""
 
-from collections.abc import Callable
-
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -78,7 +76,7 @@ def move(request: RequestOfEmployee) -> HttpResponse:
     """Several people into one department; into none where none is named."""
     wanted = request.POST.get("department", "")
     department = departments.get_department(request.user, id_of(wanted)) if wanted else None
-    chosen = [people.get_employee(request.user, pk) for pk in ids_of(request.POST.getlist("ids"))]
+    chosen = [people.get_employee(request.user, pk) for pk in ids_of(request.POST.getlist("who"))]
     moved = departments.move(chosen, department, by=request.user)
     if not chosen:
         messages.error(request, _("Choose the people first."))
@@ -101,21 +99,9 @@ def renew_password(request: RequestOfEmployee, employee_id: int) -> HttpResponse
 
 @admin_required
 @require_POST
-def deactivate(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    return _tried(request, employee_id, people.deactivate)
-
-
-@admin_required
-@require_POST
 def reactivate(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
-    return _tried(request, employee_id, people.reactivate)
-
-
-def _tried(request: RequestOfEmployee, employee_id: int, change: Callable[..., None]) -> HttpResponse:
-    """Back to the list; a refusal is a sentence above it."""
+    """Deactivating asks who gets what they hold: a page of retention, which sees all of it."""
     employee = people.get_employee(request.user, employee_id)
-    try:
-        change(employee, by=request.user)
-    except people.CannotChange as refusal:
-        messages.error(request, str(refusal))
+    people.reactivate(employee, by=request.user)
+    messages.success(request, _("%(who)s can sign in again.") % {"who": employee})
     return redirect("people:employees")

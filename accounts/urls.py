@@ -13,7 +13,6 @@ urlpatterns = [
     path("people/move/", people_views.move, name="move"),
     path("people/<int:employee_id>/", people_views.person, name="person"),
     path("people/<int:employee_id>/password/", people_views.renew_password, name="renew-password"),
-    path("people/<int:employee_id>/deactivate/", people_views.deactivate, name="deactivate"),
     path("people/<int:employee_id>/reactivate/", people_views.reactivate, name="reactivate"),
     path("people/invitations/", invitation_views.invite, name="invite"),
     path("people/invitations/<int:invitation_id>/again/", invitation_views.send_again, name="invite-again"),

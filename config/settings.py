@@ -175,6 +175,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="*/6", minute="5"),
         "options": {"queue": "bulk"},
     },
+    # A week before a leaver's mailboxes end, and when they do.
+    "leavers": {
+        "task": "retention.leavers",
+        "schedule": crontab(hour="*/3", minute="35"),
+        "options": {"queue": "bulk"},
+    },
     # Matchings whose job was lost, and what has been in the bin of CRM for long enough.
     "crm": {"task": "crm.tick", "schedule": 60.0, "options": {"expires": 60}},
     "crm_bins": {

@@ -10,8 +10,15 @@ from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import Account, Employee
-from mailsync import connecting, live, schedule, sharing
-from mailsync.models import ConnectionTest, GrantLevel, Mailbox, MailboxGrant
+from mailsync import connecting, live, notices, schedule, sharing
+from mailsync.models import (
+    Assignment,
+    ConnectionTest,
+    GrantLevel,
+    Mailbox,
+    MailboxGrant,
+    NoticeKind,
+)
 from plans.offers import or_ask_admin, plan_name, with_more
 from plans.subscriptions import limits_for
 
@@ -54,6 +61,7 @@ def transfer(mailbox: Mailbox, heir: Employee, *, by: Employee, keeps: str = "")
         keeps=keeps,
     )
     _let_keep(mailbox, before, keeps, by)
+    notices.tell([heir.pk], NoticeKind.GAINED, mailbox, by=by.pk, words=GrantLevel.MANAGE)
     if current.disconnected_at is None:
         # It rested if the owner before had too many.
         schedule.wake(mailbox.pk)
@@ -97,6 +105,9 @@ def _why_not_people(mailbox: Mailbox, owner: Employee, heir: Employee, by: Emplo
 
 def _let_keep(mailbox: Mailbox, before: Employee, keeps: str, by: Employee) -> None:
     if not keeps:
+        # What they had to do here is the new owner's.
+        Assignment.objects.filter(mailbox=mailbox, employee=before).update(employee=mailbox.owner)
+        notices.tell([before.pk], NoticeKind.LOST, mailbox, by=by.pk)
         return
     if keeps not in GrantLevel.values:
         raise CannotTransfer(_("Choose what they may do."))

@@ -4,7 +4,7 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from accounts.models import Account
-from retention import runs, scan, storage, telling
+from retention import handing_over, leavers, runs, scan, storage, telling
 from retention.models import RunState
 from retention.purge import purge
 from retention.sweep import sweep
@@ -71,3 +71,24 @@ def tell_changes(account_id: int | None = None) -> None:
 def tell_accounts(first: int, last: int) -> None:
     """The same for the accounts with these ids (queue bulk)."""
     telling.tell_range(first, last)
+
+
+@shared_task(name="retention.hand_over")
+def hand_over(account_id: int, leaver_id: int) -> None:
+    """Give an heir what a leaver held, or go on where somebody stopped (queue bulk)."""
+    if handing_over.work(account_id, leaver_id, seconds=RUN_SECONDS):
+        current_app.send_task("retention.hand_over", args=[account_id, leaver_id], queue="bulk", retry=False)
+
+
+@shared_task(name="retention.leavers")
+def look_after_leavers() -> None:
+    """Warn of what ends soon, end what is over, take up what was left lying, in all accounts (beat)."""
+    for first, last in telling.ranges():
+        current_app.send_task("retention.leavers_of", args=[first, last], queue="bulk", retry=False)
+
+
+@shared_task(name="retention.leavers_of")
+def leavers_of(first: int, last: int) -> int:
+    """The same for the accounts with these ids (queue bulk)."""
+    ids = Account.objects.filter(pk__range=(first, last)).order_by("pk").values_list("pk", flat=True)
+    return sum(leavers.look_after(account_id, timezone.now()) for account_id in list(ids))

@@ -1,5 +1,6 @@
 """RetentionRun: a purge of an account, by which rule, and what it did to each mailbox; LooseBlob: what may be swept."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -157,3 +158,65 @@ class Storage(models.Model):
     @property
     def bytes(self) -> int:
         return self.task_bytes + self.crm_bytes + self.unbound_bytes
+
+
+class LeaverState(models.TextChoices):
+    KEPT = "kept", _("Kept for 30 days")
+    MOVING = "moving", _("Being handed over")
+    DONE = "done", _("Handed over")
+    RETURNING = "returning", _("Being given back")
+    RETURNED = "returned", _("Given back")
+
+
+class Leaver(models.Model):
+    """Somebody left: until `ends_at` their mailboxes go on, unless an heir gets them before (retention.leavers).
+
+    `stage` says how far a handing-over is (retention.handing_over.STAGES), `totals` how many of each there were when
+    it began, `problems` what could not move: [address, sentence]. What moved is in the rows of HandedOver.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=LeaverState, default=LeaverState.KEPT)
+    heir = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+")
+    stage = models.PositiveSmallIntegerField(default=0)
+    # The id up to which that stage has come.
+    cursor = models.BigIntegerField(default=0)
+    totals = models.JSONField(default=dict)
+    problems = models.JSONField(default=list)
+    touched_at = models.DateTimeField(default=timezone.now)
+    # Admins were told that the end comes; and it came: the mailboxes that were left are disconnected.
+    warned_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="kept") | Q(heir__isnull=False), name="who_gets_it_is_somebody"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["account", "ends_at"], name="leaver_open", condition=Q(ended_at=None))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.employee_id} left at {self.at:%Y-%m-%d %H:%M}"
+
+
+class HandedOver(models.Model):
+    """One batch of what went from a leaver to an heir, so that it can be counted and given back."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    leaver = models.ForeignKey(Leaver, on_delete=models.CASCADE, related_name="batches")
+    heir = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # handing_over.STAGES
+    kind = models.CharField(max_length=20)
+    ids = ArrayField(models.BigIntegerField())
+    # How many of them went back; empty until that was tried.
+    returned = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{len(self.ids)} {self.kind}"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from retention.views import clock, leaving, night
+from retention.views import clock, leavers, leaving, night
 
 app_name = "retention"
 
@@ -11,6 +11,9 @@ urlpatterns = [
     path("preview/", night.foreseen, name="preview"),
     path("runs/<int:run_id>/", night.run, name="run"),
     path("runs/<int:run_id>/decide/", night.decide, name="decide"),
+    path("leavers/<int:employee_id>/", leavers.page, name="leaver"),
+    path("leavers/<int:employee_id>/progress/", leavers.progress, name="leaver-progress"),
+    path("leavers/<int:employee_id>/back/", leavers.come_back, name="leaver-back"),
     path("leaving/", leaving.page, name="leaving"),
     path("leaving/keep/", leaving.keep, name="keep"),
     path("clock/<int:placement_id>/", clock.panel, name="clock"),

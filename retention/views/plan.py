@@ -23,7 +23,7 @@ from plans.limits import Limits
 from plans.models import Subscription
 from plans.offers import on_sale, plan_name
 from plans.subscriptions import limits_for
-from retention import telling, usage, words
+from retention import leavers, telling, usage, words
 from retention.models import PlanNotice, RetentionRun, RunState, Stage
 from retention.usage import Meter
 
@@ -130,7 +130,13 @@ def _notices(request: RequestOfEmployee) -> HttpResponse:
     parked = _parked(request.user) if request.GET.get("on") == "mail" else []
     waits = RetentionRun.objects.filter(account=request.user.account, state=RunState.WAITING)
     waiting = waits.first() if request.user.is_admin else None
-    context = {"told": told, "parked": parked, "waiting": waiting, "outgoing": _nearly_used_up(request)}
+    context = {
+        "told": told,
+        "parked": parked,
+        "waiting": waiting,
+        "outgoing": _nearly_used_up(request),
+        "ending": leavers.ending(request.user.account, timezone.now()) if request.user.is_admin else [],
+    }
     return render(request, "plan/_notices.html", context)
 
 

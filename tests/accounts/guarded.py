@@ -37,7 +37,7 @@ from crm.models import (
 from mailsync import folders, outbox
 from mailsync.models import Act, ConnectionTest, GrantLevel, Notice, SpecialUse
 from plans.models import PlanLimits
-from retention.models import PlanNotice, RetentionRun
+from retention.models import Leaver, PlanNotice, RetentionRun
 from tasks.deletion import ask_deletion
 from tasks.models import Task
 from tests.tasks.people import busy_task
@@ -190,6 +190,14 @@ def furnish() -> Guarded:
             storage_days=0,
             crm_bound_stays=False,
             state="waiting",
+        )
+        Leaver.objects.create(
+            account=world.acme,
+            employee=world.ann,
+            by=world.adm,
+            ends_at=timezone.now(),
+            heir=world.bob,
+            state="returned",
         )
         later = PlanLimits.objects.get(plan="basic")
         later.pk, later.effective_from = None, timezone.now().date() + timedelta(days=90)

@@ -31,14 +31,14 @@ def test_adm_makes_renames_and_fills_departments(world: World) -> None:
         sales = Department.objects.get(name="Sales team")
     post(world, "department-rename", sales.pk, name="Sales")
     assert "2 people moved to Sales" in post(
-        world, "move", department=sales.pk, ids=[world.ann.pk, world.bob.pk]
+        world, "move", department=sales.pk, who=[world.ann.pk, world.bob.pk]
     )
     assert where(world) == {"Ann Archer": "Sales", "Bob Brown": "Sales"}
     post(world, "person", world.bob.pk, role="supervisor", department=sales.pk)
     shown = world.client(world.adm).get("/people/departments/").content.decode()
     assert "2 people" in shown
     assert "supervisor: Bob Brown" in shown
-    assert "1 person moved to no department" in post(world, "move", department="", ids=[world.ann.pk])
+    assert "1 person moved to no department" in post(world, "move", department="", who=[world.ann.pk])
     with world.acting():
         verbs = list(
             AuditEntry.objects.filter(verb__in=["department.made", "department.renamed", "employee.moved"])
@@ -81,12 +81,12 @@ def test_departments_of_another_company_are_not_there(world: World) -> None:
     eve = world.client(world.eve)
     for name in ("department-rename", "department-delete"):
         assert eve.post(reverse(f"people:{name}", args=[sales.pk]), {"name": "x"}).status_code == 404
-    assert eve.post("/people/move/", {"department": sales.pk, "ids": [world.eve.pk]}).status_code == 404
+    assert eve.post("/people/move/", {"department": sales.pk, "who": [world.eve.pk]}).status_code == 404
     answer = eve.post(
         reverse("people:person", args=[world.eve.pk]), {"role": "admin", "department": sales.pk}
     )
     assert answer.status_code == 422
-    assert world.client(world.adm).post("/people/move/", {"ids": [world.eve.pk]}).status_code == 404
+    assert world.client(world.adm).post("/people/move/", {"who": [world.eve.pk]}).status_code == 404
     assert world.client(world.ann).get("/people/departments/").status_code == 403
 
 

@@ -57,7 +57,7 @@ from mailsync.models import (
     Tombstone,
 )
 from overview.models import Layout
-from retention.models import LooseBlob, PlanNotice, RetentionRun, Storage
+from retention.models import HandedOver, Leaver, LooseBlob, PlanNotice, RetentionRun, Storage
 from tasks.models import TaskLetter
 from tests.tasks.people import busy_task
 from tests.world import World
@@ -156,6 +156,10 @@ def furnished(world: World) -> World:
         run = RetentionRun.objects.create(
             account=world.acme, cutoff=timezone.now(), plan="free", storage_days=0, crm_bound_stays=False
         )
+        leaver = Leaver.objects.create(
+            account=world.acme, employee=world.cyd, by=world.adm, ends_at=timezone.now(), heir=world.ann
+        )
+        HandedOver.objects.create(account=world.acme, leaver=leaver, heir=world.ann, kind="tasks", ids=[1])
         LooseBlob.objects.create(account=world.acme, blob=placement.message.body, since=timezone.now())
         PlanNotice.objects.create(
             account=world.acme, employee=world.ann, key="x", on=timezone.now().date(), stage="ahead"

@@ -6,6 +6,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from accounts import audit
+from retention import handing_over
+from retention.models import Leaver
+from tasks import actions as tasks
 from tests.browser.test_connecting import look
 from tests.world import PASSWORD, session_cookie
 
@@ -115,11 +118,36 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
         audit.record(
             "mailbox.connected", "x" * 200, account_id=world.acme.pk, by=world.ann, host="mail.acme.example"
         )
+    let_ann_go(world, admin)
     admin.goto("/people/departments/")
     admin.get_by_label("Delete Sales").click()
     look(admin, "department-delete")
     admin.goto("/audit/")
     look(admin, "audit")
+
+
+def let_ann_go(world, admin: Page) -> None:
+    """She has a mailbox and tasks; Bob inherits, and the page follows the worker to its report."""
+    with world.acting():
+        for n in range(3):
+            tasks.create(f"Call client {n}", by=world.ann)
+        tasks.create("Bob's", by=world.bob)
+    admin.get_by_role("link", name="Deactivate").click()
+    expect(admin.get_by_role("heading", name="Ann Archer leaves")).to_be_visible()
+    look(admin, "leaver")
+    admin.get_by_label("Who gets it").select_option("Bob Brown")
+    admin.get_by_role("button", name="Deactivate").click()
+    expect(admin.get_by_text("You can leave this page")).to_be_visible()
+    look(admin, "leaver-moving")
+    with world.acting():
+        leaver = Leaver.objects.get()
+    handing_over.work(world.acme.pk, leaver.pk, seconds=60)
+    expect(admin.get_by_text("Nothing is left to hand over")).to_be_visible()
+    expect(admin.get_by_role("heading", name="What went to Bob Brown")).to_be_visible()
+    look(admin, "leaver-report")
+    admin.get_by_role("button", name="Let in again").click()
+    expect(admin.get_by_role("button", name="Give it back to Ann Archer")).to_be_visible()
+    look(admin, "leaver-back")
 
 
 def test_settings_and_password(world, admin: Page) -> None:
