@@ -145,6 +145,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="40"),
         "options": {"queue": "bulk"},
     },
+    "drop_notes": {
+        "task": "mailsync.drop_notes",
+        "schedule": crontab(hour="3", minute="40"),
+        "options": {"queue": "bulk"},
+    },
     "forget_letters": {
         "task": "mailsync.forget_letters",
         "schedule": crontab(hour="3", minute="50"),

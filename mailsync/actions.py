@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import events, schedule
+from mailsync import assigning, events, schedule
 from mailsync.models import (
     Act,
     Folder,
@@ -188,6 +188,7 @@ def undo(act: Act, *, by: Employee) -> Act:
         if target:
             still_there = Placement.objects.filter(pk__in=ids, folder__in=act.undo.get("to", ()))
             count += move(still_there, target, by=by).count
+    count += assigning.restore(act.undo, by=by)
     return _act("undo", count, by)
 
 

@@ -1,20 +1,20 @@
 """Questions before a letter goes: is a file or a name missing, is there a newer message, is that domain right?"""
 
-import re
+from datetime import datetime
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from accounts.models import Employee
+from mailsync import conversation, presence
 from mailsync.mime import doubts
-from mailsync.mime.headers import pairs, unfold
-from mailsync.mime.quotes import reply_subject
-from mailsync.models import Message, Outgoing
+from mailsync.models import How, Message, Outgoing, OutgoingState
 
-_LOOKED_THROUGH = 300  # of the newest messages of the mailbox
+_LEAVES = (OutgoingState.QUEUED, OutgoingState.SENDING, OutgoingState.SENT)
 
 
-def questions(letter: Outgoing) -> list[str]:
+def questions(letter: Outgoing, *, by: Employee) -> list[str]:
     """Sentences for the author; none for nearly every letter."""
     asked = []
     if doubts.speaks_of_attachment(letter.html) and not letter.attachments.exists():
@@ -26,31 +26,45 @@ def questions(letter: Outgoing) -> list[str]:
         asked.append(
             _("Is %(address)s right? %(domain)s is more usual.") % {"address": address, "domain": domain}
         )
+    return asked + _about_the_conversation(letter, by)
+
+
+def _about_the_conversation(letter: Outgoing, by: Employee) -> list[str]:
+    """What has come into it since, and what colleagues have answered or are answering."""
+    if letter.answers is None or letter.how == How.FORWARD:
+        return []
+    asked = []
+    sent = _colleagues_answer(letter, by)
+    if sent:
+        said = {"name": sent.by, "when": _when(sent.sent_at or sent.queued_at or sent.updated_at)}
+        asked.append(_("%(name)s has answered this message already, %(when)s.") % said)
     newer = newer_in_conversation(letter)
-    if newer:
-        when = date_format(timezone.localtime(newer.received_at), "SHORT_DATETIME_FORMAT")
-        said = {"name": newer.sender_name or newer.sender_address, "when": when}
+    if newer and not (sent and newer.message_id == sent.message_id):
+        said = {"name": newer.sender_name or newer.sender_address, "when": _when(newer.received_at)}
         asked.append(_("There is a newer message of %(name)s in this conversation, from %(when)s.") % said)
-    return asked
+    others = presence.others(letter.mailbox_id, conversation.root_of_letter(letter), by.pk)
+    at_it = Employee.objects.filter(pk__in=others).order_by("name") if others else []
+    return asked + [
+        _("%(name)s is answering it at this moment.") % {"name": colleague} for colleague in at_it
+    ]
+
+
+def _colleagues_answer(letter: Outgoing, by: Employee) -> Outgoing | None:
+    """The newest letter of somebody else that answers the same and has left, or is about to."""
+    others = Outgoing.objects.filter(
+        mailbox=letter.mailbox_id, answers=letter.answers_id, by__isnull=False, state__in=_LEAVES
+    )
+    replies = others.exclude(by=by).exclude(how=How.FORWARD)
+    return replies.select_related("by").order_by("-queued_at").first()
+
+
+def _when(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
 
 
 def newer_in_conversation(letter: Outgoing) -> Message | None:
-    """The newest message that answers what this letter answers: by subject, which rows have, then by References."""
+    """The newest message that answers what this letter answers."""
     answered = letter.answers
-    if answered is None or not answered.message_id or letter.how == "forward":
+    if answered is None or letter.how == "forward":
         return None
-    subject = reply_subject(answered.subject).casefold()
-    newest = Message.objects.filter(mailbox=answered.mailbox_id, received_at__gt=answered.received_at)
-    rows = newest.order_by("-received_at").values_list("pk", "subject")[:_LOOKED_THROUGH]
-    likely = [pk for pk, other in rows if reply_subject(other).casefold() == subject]
-    for message in Message.objects.filter(pk__in=likely[:20]).order_by("-received_at"):
-        if answered.message_id in _referred(bytes(message.header)):
-            return message
-    return None
-
-
-def _referred(header: bytes) -> set[str]:
-    fields = (
-        unfold(value) for name, value in pairs(header) if name.lower() in (b"references", b"in-reply-to")
-    )
-    return {found for value in fields for found in re.findall(r"<([^<>\s]+)>", value)}
+    return next(conversation.answers_to(answered), None)

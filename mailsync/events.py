@@ -58,6 +58,10 @@ CROSS JOIN LATERAL (SELECT path FROM mailsync_folder WHERE id = p.folder_id LIMI
 _APPEARED = f"""{_WRITE} SELECT %(account)s, k.message_id, 'placed', %(path)s, k.uid, '', '', NULL, ''
 FROM unnest(%(messages)s::bigint[], %(uids)s::bigint[]) AS k(message_id, uid)
 """  # noqa: S608
+_ASSIGNED = f"""{_WRITE} SELECT m.account_id, m.id, 'assign', '', NULL, %(name)s, '', %(by)s, ''
+FROM unnest(%(ids)s::bigint[]) AS k(id)
+CROSS JOIN LATERAL (SELECT id, account_id FROM mailsync_message WHERE id = k.id LIMIT 1) m
+"""  # noqa: S608
 _RENUMBERED = (
     "INSERT INTO mailsync_event (account_id, folder_id, kind, path) VALUES (%s, %s, 'renumbered', %s)"
 )
@@ -85,6 +89,11 @@ def moved(placement_ids: Sequence[int], target: Folder, *, by_id: int) -> None:
 def expunged(placement_ids: Sequence[int], *, by_id: int) -> None:
     """An employee is about to remove them for good."""
     _run(_PLAIN + _PLACED_AT, placement_ids, kind=EventKind.EXPUNGE.value, target="", by=by_id)
+
+
+def assigned(message_ids: Sequence[int], name: str, *, by_id: int) -> None:
+    """An employee is about to make them somebody's work; the name is "" for nobody's."""
+    _run(_ASSIGNED, message_ids, name=name, by=by_id)
 
 
 def gone(placement_ids: Sequence[int]) -> None:

@@ -36,6 +36,7 @@ _ICONS = {
     EventKind.EXPUNGE: "trash-2",
     EventKind.PLACED: "folder-input",
     EventKind.GONE: "x",
+    EventKind.ASSIGN: "user",
     EventKind.RENUMBERED: "refresh-cw",
 }
 
@@ -165,6 +166,9 @@ def _line(event: Event, reader: Employee) -> Line:
         EventKind.EXPUNGE: _("%(who)s removed it from %(old)s for good"),
         EventKind.PLACED: _("It appeared in %(old)s"),
         EventKind.GONE: _("The server no longer has it in %(old)s"),
+        EventKind.ASSIGN: _("%(who)s assigned it to %(new)s")
+        if event.target
+        else _("%(who)s made it nobody's work"),
     }[kind]
     text %= {
         "who": _who(event, reader),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync import blobs, bounces, events, signals
+from mailsync import assigning, blobs, bounces, events, signals
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
@@ -217,6 +217,7 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
     Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
     arrived = {stored[item.identity].id: item for item in batch}
     bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
+    assigning.follow(folder.mailbox_id, {pk: item.header for pk, item in arrived.items()})
     signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
     return waiting + len(new)
 

@@ -10,6 +10,7 @@ from mailsync import (
     dispatch,
     engine,
     events,
+    noting,
     outbox,
     probing,
     schedule,
@@ -66,6 +67,12 @@ def forget_consent(account_id: int, consent_id: int) -> None:
 def drop_events() -> int:
     """Forget what happened to messages longer ago than is kept (beat, by night; queue bulk)."""
     return events.drop_old(timezone.now())
+
+
+@shared_task(name="mailsync.drop_notes")
+def drop_notes() -> int:
+    """Forget notes that were deleted or whose message left long ago, and old notices (beat, by night; queue bulk)."""
+    return noting.drop_old(timezone.now())
 
 
 @shared_task(name="mailsync.forget_letters")

@@ -35,8 +35,10 @@ TABLE = (
         doors=("folder", "message", "body", "attachment", "original", "headers"),
     ),
     Deed(_("See what happened to a message, and who did it"), READ, doors=("history",)),
+    Deed(_("Read and write notes for colleagues"), READ, doors=("team", "note")),
     Deed(_("Compare the folders with the server"), READ, doors=("completeness",)),
     Deed(_("Mark as read and unread, star"), REPLY, verbs=("read", "unread", "star", "unstar")),
+    Deed(_("Make a message of a shared mailbox somebody's work"), REPLY, verbs=("assign",)),
     Deed(_("Put tags on messages and take them away"), REPLY, doors=("tags",)),
     Deed(_("Answer and forward, write and send from this address"), REPLY, doors=("answer",)),
     Deed(

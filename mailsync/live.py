@@ -27,7 +27,7 @@ def tell(mailbox_id: int) -> None:
 def tell_now(mailbox_id: int) -> None:
     """The same at once. Redis being down is no error: pages ask by themselves."""
     with contextlib.suppress(redis.RedisError):
-        _redis().publish(_channel(mailbox_id), "")
+        client().publish(_channel(mailbox_id), "")
 
 
 def calls(mailbox_ids: Iterable[int], *, seconds: float) -> Generator[bool]:
@@ -47,7 +47,7 @@ def calls(mailbox_ids: Iterable[int], *, seconds: float) -> Generator[bool]:
 
 
 def _listener() -> PubSub:
-    calling: PubSub = _redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    calling: PubSub = client().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     return calling
 
 
@@ -56,5 +56,6 @@ def _channel(mailbox_id: int) -> str:
 
 
 @functools.cache
-def _redis() -> redis.Redis:
+def client() -> redis.Redis:
+    """The connection on which this process says and asks things; for presence, too."""
     return redis.Redis.from_url(settings.REDIS_URL)

@@ -1,10 +1,11 @@
-"""What a list of mail may be narrowed to: unread, starred, and by what binds a message.
+"""What a list of mail may be narrowed to: unread, starred, by what binds a message, and by whose work it is.
 
 A narrowing is SQL about a placement `p`. What binds is asked row by row: (SELECT … LIMIT 1) reads one key of an index,
 while the planner could make an EXISTS into a join with all links of every company. So a list with few hits is long to
 look through; each page looks at WALKED places at most and says how far it came.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache
 
@@ -12,6 +13,8 @@ from mailsync.models.message import bonds
 
 WALKED = 5_000
 _OTHER_NAMES = {"is:unread": "unread", "is:starred": "starred"}
+# assigned:me, assigned:none, or the address of a colleague: letters that need no quoting.
+_ASSIGNED = re.compile(r"assigned:(me|none|[a-z0-9][a-z0-9.+_-]*@[a-z0-9.-]+)")
 
 
 @cache
@@ -28,21 +31,45 @@ def narrowings() -> dict[str, str]:
 
 
 def is_narrowing(show: str) -> bool:
-    return all(word in narrowings() for word in show.split())
+    return all(_is_word(word) for word in show.split())
 
 
-def sql(show: str) -> str:
-    """All of the words hold; "" narrows nothing."""
-    return " AND ".join(narrowings()[word] for word in show.split()) or "TRUE"
+def sql(show: str, reader: int = 0) -> str:
+    """All of the words hold; "" narrows nothing. `reader` is the id of the employee whom "me" means."""
+    return " AND ".join(_assigned(word, reader) or narrowings()[word] for word in show.split()) or "TRUE"
+
+
+def of_teams(show: str) -> bool:
+    """Whether it asks whose work something is, which only mail of shared mailboxes can be."""
+    return "assigned:" in show
 
 
 def walks(show: str) -> bool:
     """Whether no index serves it, so that a page may end before it is full."""
-    return "bound:" in show
+    return "bound:" in show or of_teams(show)
 
 
 def typed(words: Iterable[str]) -> tuple[str, list[str]]:
     """What somebody typed as a narrowing, each word once in one order; and the words that say nothing here."""
     meant = [_OTHER_NAMES.get(word.lower(), word.lower()) for word in words]
     known = [word for word in narrowings() if word in meant]
-    return " ".join(known), [word for word in meant if word not in narrowings()]
+    assigned = [word for word in dict.fromkeys(meant) if _ASSIGNED.fullmatch(word)]
+    return " ".join([*known, *assigned]), [word for word in meant if not _is_word(word)]
+
+
+def _is_word(word: str) -> bool:
+    return word in narrowings() or bool(_ASSIGNED.fullmatch(word))
+
+
+def _assigned(word: str, reader: int) -> str:
+    """ "" for other words."""
+    found = _ASSIGNED.fullmatch(word)
+    if not found:
+        return ""
+    who = found[1]
+    if who in ("me", "none"):
+        whose = f"a.employee_id = {reader:d}" if who == "me" else "TRUE"
+    else:
+        whose = f"a.employee_id = (SELECT id FROM accounts_employee WHERE email = '{who}')"  # noqa: S608 (_ASSIGNED)
+    held = f"(SELECT true FROM mailsync_assignment a WHERE a.message_id = p.message_id AND {whose} LIMIT 1)"  # noqa: S608
+    return f"{held} IS NULL" if who == "none" else held

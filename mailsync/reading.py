@@ -268,6 +268,7 @@ class Entry:
 
     id: int
     folder_id: int
+    message_id: int
     received_at: datetime
     flags: tuple[str, ...]
     subject: str
@@ -291,7 +292,7 @@ class Entry:
 
 
 _LIST = """
-SELECT p.id, p.folder_id, p.received_at, p.flags, m.subject, m.sender_name, m.sender_address, m.snippet,
+SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags, m.subject, m.sender_name, m.sender_address, m.snippet,
        m.has_attachments, {recipients}
 FROM (SELECT q.* FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
           SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags FROM mailsync_placement p
@@ -311,9 +312,10 @@ def entries(
     down_to: Key | None = None,
     limit: int = PAGE + 1,
     recipients: bool = False,
+    reader: int = 0,
 ) -> list[Entry]:
-    """Newest first, older than `before`, not older than `down_to`; `show` narrows to unread or starred."""
-    where = [narrowing.sql(show)]
+    """Newest first, older than `before`, not older than `down_to`; `show` narrows, for this reader."""
+    where = [narrowing.sql(show, reader)]
     if before:
         where.append("(p.received_at, p.id) < (%(before_at)s, %(before_id)s)")
     if down_to:
@@ -368,10 +370,12 @@ def folders_of(message_id: int) -> set[int]:
         return {folder_id for (folder_id,) in cursor.fetchall()}
 
 
-def neighbours(folder_ids: Sequence[int], key: Key, *, show: str = "") -> tuple[Place | None, Place | None]:
+def neighbours(
+    folder_ids: Sequence[int], key: Key, *, show: str = "", reader: int = 0
+) -> tuple[Place | None, Place | None]:
     """The next newer and the next older row beside a place in the list, none where they are far away."""
-    newer = _BESIDE.format(side=">", order="ASC", show=narrowing.sql(show))
-    older = _BESIDE.format(side="<", order="DESC", show=narrowing.sql(show))
+    newer = _BESIDE.format(side=">", order="ASC", show=narrowing.sql(show, reader))
+    older = _BESIDE.format(side="<", order="DESC", show=narrowing.sql(show, reader))
     sides = f"SELECT true, n.* FROM {newer} n UNION ALL SELECT false, o.* FROM {older} o"  # noqa: S608 (constants)
     with connection.cursor() as cursor:
         values: dict[str, Any] = {"folders": list(folder_ids), "walked": narrowing.WALKED}
@@ -394,6 +398,7 @@ def _select(where: str, values: dict[str, Any], *, recipients: bool) -> list[Ent
 def _entry(
     placement_id: int,
     folder_id: int,
+    message_id: int,
     received_at: datetime,
     flags: list[str],
     subject: str,
@@ -406,6 +411,7 @@ def _entry(
     return Entry(
         id=placement_id,
         folder_id=folder_id,
+        message_id=message_id,
         received_at=received_at,
         flags=tuple(flags),
         subject=subject,
@@ -417,12 +423,12 @@ def _entry(
     )
 
 
-def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None) -> list[int]:
+def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None, reader: int = 0) -> list[int]:
     """All placements a list holds, from the row that was on top: what "select all that match" means."""
     where = "(p.received_at, p.id) <= (%(down_at)s, %(down_id)s)" if down_from else "TRUE"
     statement = (
         "SELECT p.id FROM mailsync_placement p "  # noqa: S608 (constants)
-        f"WHERE p.folder_id = ANY(%(folders)s) AND {where} AND {narrowing.sql(show)}"
+        f"WHERE p.folder_id = ANY(%(folders)s) AND {where} AND {narrowing.sql(show, reader)}"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"folders": list(folder_ids)} | _named("down", down_from))

@@ -18,6 +18,7 @@ from mailsync.views import (
     reading,
     sharing,
     tagging,
+    team,
 )
 
 app_name = "mail"
@@ -39,4 +40,5 @@ urlpatterns = [
     *parking.urls,
     *sharing.urls,
     *tagging.urls,
+    *team.urls,
 ]

@@ -111,9 +111,9 @@ def test_without_redis_a_stream_ends_and_a_sync_does_not_mind(
     world: World, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    live._redis.cache_clear()
+    live.client.cache_clear()
     try:
         live.tell_now(world.ann_box.pk)
         assert list(live.calls([world.ann_box.pk], seconds=5)) == []
     finally:
-        live._redis.cache_clear()
+        live.client.cache_clear()

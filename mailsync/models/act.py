@@ -10,7 +10,8 @@ class Act(models.Model):
     """`undo` says how to take it back; empty where nothing can (expunging).
 
     {"flags": [{"add": […], "remove": […], "placements": [ids]}], "moves": {source folder id: [placement ids]},
-    "to": [ids of the folders moved to], so that a message which somebody moved on since then is left alone}
+    "to": [ids of the folders moved to], so that a message which somebody moved on since then is left alone,
+    "assigned": {message id: whose it was or null}, "whose": whose it was made, likewise}
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST
 from accounts.models import Employee
 from accounts.requests import id_of, ids_of, next_page
 from accounts.views import RequestOfEmployee
-from mailsync import access, actions, reading
+from mailsync import access, actions, assigning, reading
 from mailsync.access import Box
+from mailsync.assigning import CannotAssign
 from mailsync.levels import LEVEL_OF
 from mailsync.models import Act, GrantLevel
 from mailsync.reading import Key
@@ -73,7 +74,7 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         return _ask_first(request, len(placements))
     try:
         done = _do(verb, argument, placements, request.user)
-    except actions.CannotMove as refusal:
+    except (actions.CannotMove, CannotAssign) as refusal:
         return _refused(request, str(refusal))
     return _answer(request, boxes, done, said(verb, done, argument, request.user))
 
@@ -103,14 +104,25 @@ def _all_that_match(request: RequestOfEmployee, boxes: list[Box], level: str) ->
     listed = lists.listing(reading.tree(boxes), request.POST.get("list", ""), request.POST.get("show", ""))
     top = Key.parse(request.POST.get("top", ""))
     allowed = [f.id for f in listed.folders if listed.tree.mailbox(f.mailbox_id).may(level)]
-    return reading.matching(allowed, show=listed.show, down_from=top)
+    return reading.matching(allowed, show=listed.show, down_from=top, reader=listed.reader)
 
 
 def _do(verb: str, argument: str, placements: list[int], by: Employee) -> Act:
     if verb == "move":
         target = access.get_folder(by, id_of(argument), GrantLevel.DELETE)
         return actions.move(placements, target, by=by)
+    if verb == "assign":
+        return assigning.assign(placements, _colleague(argument, by), by=by)
     return (FLAGS | MOVES)[verb](placements, by=by)
+
+
+def _colleague(argument: str, by: Employee) -> Employee | None:
+    """Whom "assign:…" means: me, none, or the id of a colleague."""
+    if argument == "none":
+        return None
+    if argument == "me":
+        return by
+    return get_object_or_404(Employee, pk=id_of(argument), account_id=by.account_id, is_active=True)
 
 
 # What is said afterwards
@@ -120,16 +132,25 @@ def said(verb: str, done: Act, argument: str, by: Employee) -> str:
     """The sentence of the toast; "" for what is seen anyway (one message read, unread or starred)."""
     n = done.count
     if not n:
-        return (
-            _("Nothing to change: these messages are elsewhere or are so already.") if verb in MOVES else ""
-        )
+        nothing = _("Nothing to change: these messages are elsewhere or are so already.")
+        return nothing if verb in MOVES or verb == "assign" else ""
     if verb in FLAGS and n == 1:
         return ""
+    if verb == "assign":
+        return _assigned(n, _colleague(argument, by), by)
     if verb == "move":
         folder = access.get_folder(by, id_of(argument), GrantLevel.READ)
         text = ngettext("%(n)s moved to %(folder)s", "%(n)s moved to %(folder)s", n)
         return text % {"n": n, "folder": folder.path}
     return _sentence(verb, n) % {"n": n}
+
+
+def _assigned(n: int, to: Employee | None, by: Employee) -> str:
+    if to is None:
+        return ngettext("%(n)s is nobody's work now", "%(n)s are nobody's work now", n) % {"n": n}
+    if to == by:
+        return ngettext("%(n)s is yours now", "%(n)s are yours now", n) % {"n": n}
+    return ngettext("%(n)s assigned to %(who)s", "%(n)s assigned to %(who)s", n) % {"n": n, "who": to}
 
 
 def _sentence(verb: str, n: int) -> str:

@@ -231,7 +231,7 @@ def send(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
     try:
         send_at = _moment(request.POST.get("send_at", ""))
         kept = _saved(request, found)
-        asked = [] if request.POST.get("confirmed") else asking.questions(kept)
+        asked = [] if request.POST.get("confirmed") else asking.questions(kept, by=request.user)
         if asked:
             return _asked(request, kept, asked)
         queued = outbox.queue(kept, by=request.user, key=key, send_at=send_at)

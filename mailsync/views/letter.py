@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Employee
-from mailsync import composing
+from mailsync import composing, conversation
 from mailsync.composing import Sender
 from mailsync.mime import writing
 from mailsync.models import How, Outgoing, OutgoingAttachment, OutgoingState
@@ -60,6 +60,8 @@ class Composer:
     limit: int
     limit_words: str
     moments: Sequence[Moment]
+    # Whether colleagues may be answering the same: only then the page says that somebody is at it.
+    is_shared: bool
 
 
 def composer(letter: Outgoing, employee: Employee, key: str, *, is_new: bool) -> Composer:
@@ -86,6 +88,7 @@ def composer(letter: Outgoing, employee: Employee, key: str, *, is_new: bool) ->
         limit=limit,
         limit_words=filesizeformat(limit),
         moments=moments(timezone.localtime()),
+        is_shared=bool(conversation.root_of_letter(letter)) and letter.mailbox.grants.exists(),
     )
 
 

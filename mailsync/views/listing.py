@@ -4,7 +4,7 @@ A page has 50 rows; a template that looks up, translates and reverses for each o
 the query. So a Row is finished, escaped HTML and the template only places it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
@@ -20,10 +20,11 @@ from django.utils.translation import gettext as _
 
 from accounts.requests import id_of
 from accounts.templatetags.icons import icon
-from mailsync import narrowing, reading
+from mailsync import narrowing, reading, teamwork
 from mailsync.models import SpecialUse
 from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
 from mailsync.tags import tags_of
+from mailsync.teamwork import Mark
 
 ALL = "all"
 
@@ -44,7 +45,20 @@ class Listing:
 
     @property
     def folders(self) -> tuple[FolderLine, ...]:
-        return (self.folder,) if self.folder else self.tree.inboxes
+        folders = (self.folder,) if self.folder else self.tree.inboxes
+        if narrowing.of_teams(self.show):
+            return tuple(line for line in folders if self.tree.mailbox(line.mailbox_id).shared)
+        return folders
+
+    @property
+    def shared(self) -> bool:
+        """Whether colleagues work in what it lists."""
+        lines = (self.folder,) if self.folder else self.tree.inboxes
+        return any(self.tree.mailbox(line.mailbox_id).shared for line in lines)
+
+    @property
+    def reader(self) -> int:
+        return self.tree.reader
 
     @property
     def folder_ids(self) -> list[int]:
@@ -172,29 +186,33 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
         down_to=max(filter(None, (down_to, horizon)), default=None),
         limit=limit + 1,
         recipients=outgoing,
+        reader=listed.reader,
     )
     if down_to and len(found) < reading.PAGE:
         return page(listed, before=before)
     shown = found[:limit]
     more = len(found) > limit or (down_to is not None and bool(shown))
+    known = teamwork.marks(entry.message_id for entry in shown) if listed.shared and shown else {}
     return Page(
         listing=listed,
-        rows=rows_of(shown, listed),
+        rows=rows_of(shown, listed, known),
         top=str(shown[0].key) if shown else "",
         next=str(shown[-1].key if more else horizon or ""),
-        state=tuple((entry.id, entry.flags) for entry in shown),
+        state=tuple((entry.id, entry.flags, known.get(entry.message_id)) for entry in shown),
     )
 
 
-def rows_of(entries: Iterable[Entry], listed: Listing) -> list[Row]:
-    words = _Words(listed)
+def rows_of(entries: Iterable[Entry], listed: Listing, marks: Mapping[int, Mark]) -> list[Row]:
+    words = _Words(listed, marks)
     return [Row(entry.id, words.row(entry)) for entry in entries]
 
 
 class _Words:
     """What all rows of a page share: translated words, the hour, the names of the mailboxes."""
 
-    def __init__(self, listed: Listing) -> None:
+    def __init__(self, listed: Listing, marks: Mapping[int, Mark]) -> None:
+        self.marks, self.reader = marks, listed.reader
+        self.folders = {folder.id: folder for folder in listed.folders} if marks else {}
         self.now = timezone.localtime()
         self.root, self.suffix = reverse("mail:inbox"), listed.suffix
         self.outgoing = listed.role in reading.OUTGOING
@@ -206,7 +224,7 @@ class _Words:
         self.unread, self.starred, self.files = _("Unread."), _("Starred."), _("With attachment.")
         self.months = [str(MONTHS_3[month]).title() for month in range(1, 13)]
         self.days = [str(WEEKDAYS_ABBR[day]) for day in range(7)]
-        self.icons = {name: icon(name) for name in ("star", "paperclip", "reply", "forward")}
+        self.icons = {name: icon(name) for name in ("star", "paperclip", "reply", "forward", "user")}
 
     def row(self, entry: Entry) -> SafeString:
         local = entry.received_at.astimezone(self.now.tzinfo)
@@ -221,7 +239,7 @@ class _Words:
             full=local.isoformat(" ", "minutes"),
             spoken=self.spoken(entry),
             signs=self.signs(entry),
-            tags=self.tags(entry),
+            tags=self.team(entry) + self.tags(entry),
             where=self.where(entry),
             verb="unstar" if entry.starred else "star",
             pressed="true" if entry.starred else "false",
@@ -262,6 +280,26 @@ class _Words:
         return format_html(
             '<span class="row-tags" dir="auto">{}{}</span>', chips, "…" if len(found) > 2 else ""
         )
+
+    def team(self, entry: Entry) -> SafeString:
+        """Whose work it is, and which colleague put it where it lies."""
+        mark = self.marks.get(entry.message_id)
+        if mark is None:
+            return SafeString("")
+        folder = self.folders[entry.folder_id]
+        did = mark.did(folder.path, folder.role, self.reader)
+        return format_html(
+            "{}{}",
+            format_html('<i class="tag whose">{}{}</i>', self.icons["user"], self.whose(mark))
+            if mark.employee_id
+            else "",
+            format_html('<i class="did">{}, {}</i>', did, self.date(mark.at.astimezone(self.now.tzinfo)))
+            if did and mark.at
+            else "",
+        )
+
+    def whose(self, mark: Mark) -> str:
+        return _("You") if mark.employee_id == self.reader else mark.name
 
     def where(self, entry: Entry) -> SafeString:
         box = self.boxes.get(entry.folder_id)

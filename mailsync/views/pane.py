@@ -87,7 +87,9 @@ class Pane:
 def pane(letter: Letter, listed: Listing) -> Pane:
     """Parse the message and look beside it in the list. The HTML itself is left to the frame's own request."""
     content = parse.read(letter.header, letter.body)
-    newer, older = reading.neighbours(listed.folder_ids, Key(letter.received_at, letter.id), show=listed.show)
+    newer, older = reading.neighbours(
+        listed.folder_ids, Key(letter.received_at, letter.id), show=listed.show, reader=listed.reader
+    )
     mailbox = listed.tree.mailbox(letter.box.id)
     others = reading.folders_of(letter.message_id) - {letter.folder_id}
     return Pane(

@@ -76,7 +76,8 @@ def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
     if unknown:
         words = {
             "words": " ".join(unknown)[:80],
-            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred",
+            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred, assigned:me, assigned:none, "
+            "assigned:name@example.com",
         }
         messages.error(request, _("“%(words)s” says nothing here. What does: %(known)s.") % words)
     return redirect(listed.url)

@@ -35,7 +35,7 @@ from crm.models import (
     Stage,
 )
 from mailsync import folders, outbox
-from mailsync.models import Act, ConnectionTest, GrantLevel, Notice, SpecialUse
+from mailsync.models import Act, ConnectionTest, GrantLevel, Note, Notice, SpecialUse
 from plans.models import PlanLimits
 from retention.models import Leaver, PlanNotice, RetentionRun
 from tasks.deletion import ask_deletion
@@ -165,6 +165,12 @@ def furnish() -> Guarded:
         )
         codes = {"seed": TwoFactorAdapter().encrypt(PRIVATE), "used_mask": 0}
         passkey = Authenticator.objects.create(user=world.ann, type="recovery_codes", data=codes)
+        note = Note.objects.create(
+            mailbox=world.ann_box,
+            identity=bytes(placement.message.identity),
+            text=f"Note {PRIVATE}",
+            **of_ann,
+        )
         told = Notice.objects.create(
             account=world.acme, employee=world.ann, kind="mentioned", mailbox=world.ann_box, words=PRIVATE
         )
@@ -221,6 +227,7 @@ def furnish() -> Guarded:
         "import_id": draft.pk,
         "template_id": template.pk,
         "told_id": told.pk,
+        "note_id": note.pk,
         "rematch_id": rematch.pk,
         "task_id": task.pk,
         "run_id": purge.pk,
@@ -266,6 +273,7 @@ def furnish() -> Guarded:
         "mail:answer": {"how": "reply"},
         "mail:folder-held": {"answer": "keep"},
         "mail:folder-undo": {"act": made.pk},
+        "mail:note": {"text": "Call her."},
         "mail:letter-attach": {"file": lambda: ContentFile(b"42 buoys", "offer.txt")},
         "mail:settle": {"verb": "arrived"},
         "tasks:change-point": {"do": "tick"},

@@ -242,8 +242,9 @@
         if (next && rows.contains(document.activeElement)) focusRow(next);
       }
       try {
-        const anew = leaving || Boolean(extra.all);
+        const anew = leaving || name === "assign" || Boolean(extra.all);
         swap(await send(mail.dataset.act, asked({ verb, ids, ...extra }, anew)), anew);
+        if (name === "assign") { drop(); changed(); }
       } catch (error) {
         back();
         say(error.message, "bad");
@@ -302,10 +303,13 @@
       takeBack(form);
     }
   });
+  // Parts of the pane that show what colleagues do ask again.
+  const changed = () => htmx.trigger(document.body, "team-changed");
   const takeBack = async (form) => {
     form.closest("[data-toast]").remove();
     try {
       swap(await send(form.action, asked({ act: form.elements.act.value })));
+      changed();
     } catch (error) {
       say(error.message, "bad");
     }
@@ -338,6 +342,20 @@
     act(unread ? "read" : "unread", ids);
     if (!unread && ids.includes(openId())) close();
   };
+  // The pane's own menu, else that of the list for the row at hand.
+  const openAssign = () => {
+    const ids = picked();
+    const menu = (!ids.length && pane.querySelector("[data-assign]")) || acts.querySelector("[data-assign]");
+    if (!menu) return;
+    if (!ids.length && acts.contains(menu)) {
+      const box = row(here)?.querySelector("input");
+      if (!box) return;
+      box.checked = true;
+      tally();
+    }
+    menu.open = true;
+    menu.querySelector(".menu-list button").focus();
+  };
   const answer = (how) => pane.querySelector(`[data-answer="${how}"]`)?.click();
   const KEYS = {
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
@@ -346,6 +364,8 @@
     c: () => document.querySelector("#write button").click(),
     r: () => answer("reply"), a: () => answer("reply_all"), f: () => answer("forward"),
     l: () => pane.querySelector("[data-crm-link]")?.click(),
+    w: () => openAssign(), i: () => document.querySelector("[data-assign]") && act("assign:me", chosen()),
+    n: () => document.getElementById("note")?.focus(),
     s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
     z: () => document.querySelector("#toasts :is(.undo, [data-opens]) button")?.click(),
@@ -383,14 +403,14 @@
   // Told at once while the page is seen (a hidden one would hold one of the browser's few connections), and
   // looking by itself besides: a call may be lost.
   let calls = null, waiting = 0;
-  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; look(); }, 300); };
+  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; look(); changed(); }, 300); };
   const listen = () => {
     if (document.hidden) { calls?.close(); calls = null; return; }
     if (calls && calls.readyState !== EventSource.CLOSED) return;
     calls = new EventSource(mail.dataset.events);
     calls.addEventListener("news", soon);
   };
-  setInterval(look, 15000);
+  setInterval(() => { look(); if (!document.hidden) changed(); }, 15000);
   document.addEventListener("visibilitychange", () => { listen(); if (!document.hidden) look(); });
   addEventListener("pagehide", () => calls?.close());
   addEventListener("pageshow", (event) => { if (event.persisted) { listen(); look(); } });

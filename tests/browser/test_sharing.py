@@ -1,0 +1,112 @@
+"""Two people in one mailbox, each in a browser of their own: given, noted, answered; and who is let in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.models import Department
+from mailsync.models import Mailbox
+from tests.browser.test_connecting import look
+from tests.browser.test_reading import row, sign_in_as
+from tests.world import World
+
+# What colleagues do comes by the stream at once, and by a look every 15 seconds where the stream is slow.
+SOON = 20_000
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@contextmanager
+def page_of(browser: Browser, who, url: str) -> Iterator[Page]:
+    context = browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    sign_in_as(context, who, url)
+    page = context.new_page()
+    page.set_default_timeout(SOON)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    yield page
+    context.close()
+    assert not [line for line in problems if "422" not in line]
+
+
+def test_ann_gives_bob_a_message_with_a_note_and_sees_him_answer(
+    world: World, live_server, browser: Browser
+) -> None:
+    inbox = world.folder(world.team_box)
+    with world.acting():
+        Mailbox.objects.filter(pk=world.team_box.pk).update(smtp_host="smtp.acme.example")
+    world.message(inbox, subject="Anchor chains")
+    world.message(inbox, subject="Order 1208", text="Twelve buoys, please.\n" * 4)
+    at = f"/mail/{inbox.pk}/"
+    with (
+        page_of(browser, world.ann, live_server.url) as ann,
+        page_of(browser, world.bob, live_server.url) as bob,
+    ):
+        ann.goto(at)
+        with bob.expect_response(lambda response: "/mail/events/" in response.url):
+            bob.goto(at)
+        row(ann, "Order 1208").get_by_role("link").click()
+        team = ann.get_by_role("region", name="Team")
+        expect(team.get_by_text("Nobody's yet")).to_be_visible(timeout=SOON)
+        ann.keyboard.press("w")
+        team.get_by_role("button", name="Bob Brown").press("Enter")
+        expect(team.get_by_text("Assigned to Bob Brown")).to_be_visible(timeout=SOON)
+        expect(row(ann, "Order 1208").locator(".whose")).to_have_text("Bob Brown", timeout=SOON)
+
+        told = bob.locator(".notice").filter(has_text="assigned to you")
+        told.get_by_role("link", name="Order 1208").click()
+        his = bob.get_by_role("region", name="Team")
+        expect(his.get_by_text("Assigned to you")).to_be_visible(timeout=SOON)
+        ann.locator("#message h2").click()
+        ann.keyboard.press("n")
+        ann.keyboard.type("@bro")
+        expect(ann.get_by_role("option", name="Bob Brown")).to_be_visible(timeout=SOON)
+        ann.keyboard.press("Enter")
+        ann.keyboard.type("please call her first.")
+        ann.keyboard.press("Control+Enter")
+        expect(team.get_by_text("please call her first.")).to_be_visible(timeout=SOON)
+        expect(his.locator(".note-text")).to_have_text("@Bob Brown please call her first.", timeout=SOON)
+        team.get_by_role("button", name="Delete this note").click()
+        expect(team.locator(".notes")).to_have_count(0, timeout=SOON)
+        ann.get_by_role("button", name="Undo").last.click()
+        expect(team.get_by_text("please call her first.")).to_be_visible(timeout=SOON)
+
+        bob.locator("#message h2").click()
+        bob.keyboard.press("r")
+        expect(bob.get_by_role("textbox", name="Text of the message")).to_be_visible(timeout=SOON)
+        expect(team.get_by_text("Bob Brown is answering")).to_be_visible(timeout=SOON)
+        ann.evaluate("document.getElementById('toasts').replaceChildren()")
+        look(ann, "team")
+        ann.locator("#message h2").click()
+        ann.keyboard.press("r")
+        expect(ann.get_by_text("Bob Brown is answering this, too")).to_be_visible(timeout=SOON)
+        look(ann, "answering-too")
+        bob.goto(f"{at}?show=assigned:me")
+        expect(row(bob, "Order 1208")).to_be_visible(timeout=SOON)
+        expect(row(bob, "Anchor chains")).to_have_count(0, timeout=SOON)
+        expect(ann.get_by_text("is answering this, too")).to_have_count(0, timeout=SOON)
+
+
+def test_ann_lets_a_department_in_and_sees_before_whom_that_means(
+    world: World, live_server, browser: Browser
+) -> None:
+    with world.acting():
+        sales = Department.objects.create(account=world.acme, name="Sales")
+        world.cyd.department = sales
+        world.cyd.save()
+    with page_of(browser, world.ann, live_server.url) as ann:
+        ann.goto(f"/mailboxes/{world.team_box.pk}/sharing/")
+        preview = ann.locator("#preview")
+        ann.get_by_label("Give access to").select_option(label="Sales")
+        ann.get_by_label("They may").select_option(label="Read and reply")
+        expect(preview).to_contain_text("through Sales", timeout=SOON)
+        ann.get_by_label("Bob Brown").select_option(label="No access")
+        expect(preview.get_by_text("loses access")).to_be_visible(timeout=SOON)
+        look(ann, "sharing")
+        ann.get_by_role("button", name="Save").click()
+        expect(ann.get_by_text("2 people have been told")).to_be_visible(timeout=SOON)
+        ann.get_by_role("link", name="What each level allows").click()
+        expect(ann.get_by_role("table")).to_be_visible(timeout=SOON)
+        look(ann, "rights")
