@@ -27,12 +27,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
         The account stays entered only for whom the password was right: the rest of the login needs their row.
         """
-        account_id = tenancy.account_of_address(str(credentials.get("email") or "").strip().lower())
+        email = str(credentials.get("email") or "").strip().lower()
+        account_id = tenancy.account_of_address(email)
         if account_id is not None:
             tenancy.enter(account_id)
         employee: Employee | None = None
         try:
             employee = super().authenticate(request, **credentials)
+            if employee is None and account_id is not None:
+                self._note("sign_in.failed", request, email, account_id, by=None)
         finally:
             if employee is None:
                 tenancy.leave()
@@ -58,6 +61,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         request.session[PENDING_KEY] = user.account_id
         response: HttpResponse | None = super().pre_login(request, user, **kwargs)
         return response
+    def _note(
+        self, verb: str, request: HttpRequest, email: str, account_id: int, *, by: Employee | None
+    ) -> None:
+        address = self.get_client_ip(request)
+        audit.record(verb, email, account_id=account_id, by=by, address=address)
+
 
     def login(self, request: HttpRequest, user: Employee) -> None:
         """Remember the account in the session: the next request starts inside it."""
@@ -66,6 +75,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         request.session[ACCOUNT_KEY] = user.account_id
         remember_locale(request, user)
         sessions.begin(request, user)
+        self._note("sign_in.made", request, user.email, user.account_id, by=user)
 
     def post_login(self, request: HttpRequest, user: Employee, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
@@ -73,6 +83,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return response
 
     def logout(self, request: HttpRequest) -> None:
+        user = request.user
+        if isinstance(user, Employee):
+            self._note("sign_in.ended", request, user.email, user.account_id, by=user)
         sessions.end_this(request)
         super().logout(request)
 

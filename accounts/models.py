@@ -208,17 +208,27 @@ class PersonalNotice(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to what, when: appended, never changed (a trigger refuses), read by admins."""
+    """Who did what to what, when: appended, never changed (neither our role nor a trigger lets us), read by admins."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
     verb = models.CharField(max_length=60)
+    # The verb's first word: what one asks for.
+    kind = models.GeneratedField(
+        expression=models.Func("verb", models.Value("."), models.Value(1), function="split_part"),
+        output_field=models.CharField(max_length=60),
+        db_persist=True,
+    )
     subject = models.CharField(max_length=300)
     details = models.JSONField(default=dict)
 
     class Meta:
-        indexes = [models.Index(fields=["account", "-at", "-id"], name="audit_newest")]
+        indexes = [
+            models.Index(fields=["account", "-at", "-id"], name="audit_newest"),
+            models.Index(fields=["account", "by", "-at", "-id"], name="audit_by_person"),
+            models.Index(fields=["account", "kind", "-at", "-id"], name="audit_by_kind"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.verb} {self.subject}"

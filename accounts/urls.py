@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from accounts import company_views, department_views, invitation_views, people_views, security_views, views
+from accounts import (
+    audit_views,
+    company_views,
+    department_views,
+    invitation_views,
+    people_views,
+    security_views,
+    views,
+)
 
 app_name = "people"
 
@@ -32,5 +40,6 @@ urlpatterns = [
     path("settings/sessions/end-others/", security_views.end_others, name="end-other-sessions"),
     path("settings/notices/", security_views.told, name="notices"),
     path("settings/notices/<int:own_notice_id>/seen/", security_views.see, name="see-notice"),
-    path("audit/", views.audit, name="audit"),
+    path("audit/", audit_views.page, name="audit"),
+    path("audit/export/", audit_views.export, name="audit-export"),
 ]

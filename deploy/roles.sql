@@ -11,3 +11,6 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"app";
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA public
     GRANT USAGE ON SEQUENCES TO :"app";
+-- The audit log can only grow. The migration that makes it says so, too; this is for a role that comes later.
+SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON accounts_auditentry FROM %I', :'app')
+WHERE to_regclass('accounts_auditentry') IS NOT NULL \gexec

@@ -7,6 +7,7 @@ import structlog
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Sum
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -16,7 +17,7 @@ from mailsync.models import Mailbox, Message
 from plans.limits import Limits
 from plans.subscriptions import limits_for
 from retention import preview
-from retention.models import OPEN, RetentionLine, RetentionRun, RunState
+from retention.models import OPEN, LineKind, RetentionLine, RetentionRun, RunState
 from retention.policy import DAY, Rule
 from retention.preview import Amount
 
@@ -119,7 +120,12 @@ def end(run: RetentionRun, state: RunState) -> None:
 
 def _end(run: RetentionRun, state: RunState) -> None:
     ours = RetentionRun.objects.filter(pk=run.pk, state__in=OPEN)
-    ours.update(state=state, finished_at=timezone.now())
+    if ours.update(state=state, finished_at=timezone.now()):
+        lines = run.lines.values_list("kind").annotate(Sum("messages"), Sum("bytes"))
+        done = {kind: (messages, size) for kind, messages, size in lines}
+        removed, hidden = (done.get(kind, (0, 0)) for kind in (LineKind.REMOVED, LineKind.HIDDEN))
+        _record(run, "purge.finished" if state == RunState.FINISHED else "purge.ended", by=None,
+                removed=removed[0], hidden=hidden[0], bytes=removed[1] + hidden[1])  # fmt: skip
 
 
 @transaction.atomic

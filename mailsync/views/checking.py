@@ -17,7 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts import audit
 from accounts.models import Employee
+from accounts.spreadsheets import cell
 from accounts.views import RequestOfEmployee
 from mailsync import access, schedule
 from mailsync.models import Folder, FolderCheck, GrantLevel, Mailbox, Schedule, SpecialUse
@@ -117,6 +119,9 @@ def export(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.READ)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="checks-{mailbox.pk}.csv"'
+    audit.record(
+        "export.made", f"checks of {mailbox.address}", account_id=mailbox.account_id, by=request.user
+    )
     lines = csv.writer(response)
     lines.writerow(
         ["at", "folder", "server", "here", "cause", "count", "uids", "repaired", "error", "asked_by"]
@@ -132,14 +137,9 @@ def _csv_lines(check: FolderCheck) -> Iterable[list[object]]:
     for each in check.differences or [nothing]:
         uids = " ".join(str(named["uid"]) for named in each["named"])
         yield [
-            check.at.isoformat(), _cell(check.path), check.server_count, check.here_count, each["cause"],
-            each["count"], uids, check.repaired, _cell(check.error), _cell(str(check.asked_by or "")),
+            check.at.isoformat(), cell(check.path), check.server_count, check.here_count, each["cause"],
+            each["count"], uids, check.repaired, cell(check.error), cell(str(check.asked_by or "")),
         ]  # fmt: skip
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet must not take a folder's name for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _checks(mailbox: Mailbox) -> Any:

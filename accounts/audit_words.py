@@ -1,0 +1,122 @@
+"""The audit log's verbs as sentences. A verb without one is shown as it is: nothing is hidden."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import AuditEntry
+
+# The verbs' first words, as one asks for them.
+GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "sign-in": (gettext_lazy("Signing in"), ("sign_in", "session", "passkey", "two_factor")),
+    "people": (gettext_lazy("People"), ("employee", "invitation", "department", "operator")),
+    "mailboxes": (gettext_lazy("Mailboxes and access"), ("mailbox", "folder", "break_glass")),
+    "plan": (gettext_lazy("Plan and company"), ("plan", "plan_row", "company", "account", "data")),
+    "crm": (gettext_lazy("CRM and tasks"), ("contact", "contacts", "company", "lead", "deal", "crm", "task")),
+    "leaving": (gettext_lazy("What left Webmail"), ("purge",)),
+    "exports": (gettext_lazy("Exports"), ("audit", "export")),
+}
+
+# {by} is who did it, {subject} what it was done to, the others are the entry's details.
+SENTENCES: dict[str, Any] = {
+    "audit.exported": gettext_lazy("{by} exported the audit log"),
+    "company.changed": gettext_lazy("{by} changed the company's settings"),
+    "contacts.imported": gettext_lazy("{by} imported contacts from {subject}"),
+    "crm.exception_added": gettext_lazy("{by} ended saving mail of {subject} to CRM"),
+    "crm.exception_removed": gettext_lazy("{by} had mail of {subject} saved to CRM again"),
+    "crm.pipeline_changed": gettext_lazy("{by} changed the pipeline {subject}"),
+    "crm.pipeline_deleted": gettext_lazy("{by} deleted the pipeline {subject}"),
+    "crm.pipeline_made": gettext_lazy("{by} made the pipeline {subject}"),
+    "crm.stage_deleted": gettext_lazy("{by} deleted the stage {subject}"),
+    "crm.template_deleted": gettext_lazy("{by} deleted the template {subject}"),
+    "crm.template_saved": gettext_lazy("{by} saved the template {subject}"),
+    "department.deleted": gettext_lazy("{by} deleted the department {subject}"),
+    "department.made": gettext_lazy("{by} made the department {subject}"),
+    "department.renamed": gettext_lazy("{by} renamed the department {before} to {subject}"),
+    "employee.added": gettext_lazy("{by} added {subject} as {role}"),
+    "employee.deactivated": gettext_lazy("{by} shut {subject} out"),
+    "employee.joined": gettext_lazy("{subject} joined as {role}, invited by {invited_by}"),
+    "employee.moved": gettext_lazy("{by} moved {subject} from the department {before} to {department}"),
+    "employee.password_changed": gettext_lazy("{subject} changed their password"),
+    "employee.password_renewed": gettext_lazy("{by} gave {subject} a new password"),
+    "employee.reactivated": gettext_lazy("{by} let {subject} in again"),
+    "employee.role_changed": gettext_lazy("{by} made {subject} {role}"),
+    "export.made": gettext_lazy("{by} exported {subject}"),
+    "folder.deleted": gettext_lazy("{by} deleted the folder {subject} of {mailbox}"),
+    "invitation.link_made": gettext_lazy("{by} made a new link for the invitation of {subject}"),
+    "invitation.made": gettext_lazy("{by} invited {subject} as {role}"),
+    "invitation.withdrawn": gettext_lazy("{by} withdrew the invitation of {subject}"),
+    "lead.converted": gettext_lazy("{by} made a contact of the lead {subject}"),
+    "mailbox.brought_back": gettext_lazy("{by} brought {subject} back to work"),
+    "mailbox.connected": gettext_lazy("{by} connected {subject} for {owner}"),
+    "mailbox.crm_changed": gettext_lazy("{by} changed how {subject} feeds CRM"),
+    "mailbox.disconnected": gettext_lazy("{by} disconnected {subject}"),
+    "mailbox.fetched_again": gettext_lazy("{by} had {days} days of mail of {subject} fetched"),
+    "mailbox.folders_chosen": gettext_lazy("{by} chose the folders of {subject}"),
+    "mailbox.loss_followed": gettext_lazy("{by} followed the server of {subject}, where mail was missing"),
+    "mailbox.loss_kept": gettext_lazy("{by} kept mail that the server of {subject} no longer shows"),
+    "mailbox.reconnected": gettext_lazy("{by} connected {subject} again for {owner}"),
+    "mailbox.repaired": gettext_lazy("{by} repaired the sign-in to {subject}"),
+    "mailbox.sender_renamed": gettext_lazy("{by} changed under which name {subject} sends"),
+    "mailbox.server_exchanged": gettext_lazy("{by} moved {subject} to another server"),
+    "mailbox.shared": gettext_lazy("{by} let {to} into {subject} to {level}"),
+    "mailbox.transferred": gettext_lazy("{by} handed {subject} from {before} to {to}"),
+    "mailbox.unshared": gettext_lazy("{by} ended the access of {to} to {subject}"),
+    "operator.ended": gettext_lazy("{subject} is no operator any more"),
+    "operator.made": gettext_lazy("{subject} became an operator"),
+    "plan.changed": gettext_lazy("{by} changed the plan from {before} to {subject}, from {on} on"),
+    "plan_row.added": gettext_lazy("{by} added a row to the plan {subject}"),
+    "plan_row.changed": gettext_lazy("{by} changed a row of the plan {subject}"),
+    "plan_row.deleted": gettext_lazy("{by} deleted a row of the plan {subject}"),
+    "purge.approved": gettext_lazy("{by} let {subject} go on: {messages} messages"),
+    "purge.ended": gettext_lazy(
+        "{subject} was given up, because the limits changed: {removed} removed, {hidden} hidden"
+    ),
+    "purge.finished": gettext_lazy("{subject} is over: {removed} messages removed, {hidden} hidden"),
+    "purge.refused": gettext_lazy("{by} stopped {subject}: {messages} messages stayed"),
+    "purge.waits": gettext_lazy("{subject} waits for an admin: {messages} of {of} messages would leave"),
+    "sign_in.failed": gettext_lazy("Somebody failed to sign in as {subject} from {address}"),
+    "sign_in.made": gettext_lazy("{by} signed in from {address}"),
+    "sign_in.ended": gettext_lazy("{by} signed out from {address}"),
+    "task.deleted": gettext_lazy("{by} deleted the task {subject}"),
+}
+_RECORDS = {
+    "deleted": gettext_lazy("{by} deleted {subject}"),
+    "restored": gettext_lazy("{by} took {subject} back out of the bin"),
+    "merged": gettext_lazy("{by} merged another record into {subject}"),
+}
+_KINDS = ("contact", "company", "lead", "deal")
+SENTENCES |= {f"{kind}.{verb}": sentence for kind in _KINDS for verb, sentence in _RECORDS.items()}
+
+
+# Values of details that are words of the program.
+_VALUES = {
+    "admin": gettext_lazy("an admin"),
+    "supervisor": gettext_lazy("a supervisor"),
+    "employee": gettext_lazy("an employee"),
+    "reply": gettext_lazy("answer"),
+}
+
+
+class _Words(dict[str, object]):
+    """What a sentence may name, and what it has named; a detail that an old entry does not have is a dash."""
+
+    def __init__(self, words: dict[str, object]) -> None:
+        super().__init__(words)
+        self.named: set[str] = set()
+
+    def __getitem__(self, name: str) -> object:
+        self.named.add(name)
+        value = self.get(name)
+        return _VALUES.get(str(value), value) if value not in (None, "") else "–"
+
+
+def told(entry: AuditEntry) -> tuple[str, dict[str, object]]:
+    """The entry as a sentence, and those of its details that the sentence does not say."""
+    words = _Words(
+        {**entry.details, "by": entry.by or _("Mailbound"), "subject": entry.subject, "verb": entry.verb}
+    )
+    sentence = SENTENCES.get(entry.verb, "{by}: {verb} {subject}")
+    text = str(sentence).format_map(words)
+    return text, {name: value for name, value in entry.details.items() if name not in words.named}
