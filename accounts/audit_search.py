@@ -17,7 +17,7 @@ from accounts.requests import id_or_none
 
 PAGE = 50
 # No index helps to find words: so many entries are looked through at a time, then the person says "further".
-WINDOW = 100_000
+WINDOW = 20_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_the_file_is_no_program_and_its_taking_is_written_down(world: World) -> 
 
 @pytest.mark.slow
 def test_a_million_lines_are_no_reason_to_wait(world: World) -> None:
-    """Every narrowing below 150 ms on a table that nobody has analysed; words within 100 000 lines at a time."""
+    """Every narrowing below 150 ms on a table that nobody has analysed; words a part at a time."""
     with world.acting(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO accounts_auditentry (account_id, at, by_id, verb, subject, details)"
