@@ -61,12 +61,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         request.session[PENDING_KEY] = user.account_id
         response: HttpResponse | None = super().pre_login(request, user, **kwargs)
         return response
+
     def _note(
         self, verb: str, request: HttpRequest, email: str, account_id: int, *, by: Employee | None
     ) -> None:
         address = self.get_client_ip(request)
         audit.record(verb, email, account_id=account_id, by=by, address=address)
-
 
     def login(self, request: HttpRequest, user: Employee) -> None:
         """Remember the account in the session: the next request starts inside it."""

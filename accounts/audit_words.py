@@ -76,10 +76,13 @@ SENTENCES: dict[str, Any] = {
     "purge.finished": gettext_lazy("{subject} is over: {removed} messages removed, {hidden} hidden"),
     "purge.refused": gettext_lazy("{by} stopped {subject}: {messages} messages stayed"),
     "purge.waits": gettext_lazy("{subject} waits for an admin: {messages} of {of} messages would leave"),
+    "session.ended": gettext_lazy("{by} ended a session of theirs"),
+    "session.others_ended": gettext_lazy("{by} ended all other sessions of theirs"),
     "sign_in.failed": gettext_lazy("Somebody failed to sign in as {subject} from {address}"),
     "sign_in.made": gettext_lazy("{by} signed in from {address}"),
     "sign_in.ended": gettext_lazy("{by} signed out from {address}"),
     "task.deleted": gettext_lazy("{by} deleted the task {subject}"),
+    "two_factor.reset": gettext_lazy("{by} took away the second factor of {subject}"),
 }
 _RECORDS = {
     "deleted": gettext_lazy("{by} deleted {subject}"),

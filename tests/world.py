@@ -148,7 +148,7 @@ class Replay:
 
     def __init__(self) -> None:
         self.made_at: datetime | None = None
-        self.hasher = ""
+        self.hasher: str | None = None
         self.original: World
         self.script: str
 

@@ -100,8 +100,7 @@ def test_a_deactivated_employee_still_names_what_they_did(world: World) -> None:
         audit.record("mailbox.connected", "x@acme.example", account_id=world.acme.pk, by=world.bob)
         people.deactivate(world.bob, by=world.adm)
     shown = page(world.client(world.adm), "/audit/")
-    assert "Bob Brown" in shown
-    assert "mailbox.connected" in shown
+    assert "Bob Brown connected x@acme.example" in shown
 
 
 @pytest.mark.parametrize("name", ["person", "renew-password", "reactivate"])
@@ -150,11 +149,11 @@ def test_the_log_is_newest_first_and_goes_back_page_by_page(world: World) -> Non
                        at=moment + timedelta(minutes=n // 3))  # three at the same moment
             for n in range(120)
         )  # fmt: skip
-        expected = list(AuditEntry.objects.order_by("-at", "-id").values_list("subject", flat=True))
+        expected = [f"row{n:03}" for n in reversed(range(120))]
     admin, seen, url = world.client(world.adm), [], "/audit/"
     while url:
         shown = page(admin, url)
-        seen += re.findall(r"<b>[\w.]+</b> (.+?)</td>", shown)
+        seen += re.findall(r": test.made (\w+)</td>", shown)
         older = re.search(r'href="(\?before=\d+)"', shown)
         url = f"/audit/{older[1]}" if older else ""
     assert seen == expected
@@ -165,8 +164,9 @@ def test_a_log_is_read_by_its_own_company(world: World) -> None:
         entry = AuditEntry.objects.order_by("pk")[0]
     eve = world.client(world.eve)
     assert "Adm" not in page(eve, "/audit/")
-    assert eve.get(f"/audit/?before={entry.pk}").status_code == 404
-    assert world.client(world.adm).get("/audit/?before=x").status_code == 404
+    # What is no line of theirs counts as not said.
+    assert "Adm" not in page(eve, f"/audit/?before={entry.pk}")
+    assert page(world.client(world.adm), "/audit/?before=x")
 
 
 def test_what_was_written_is_shown_as_text(world: World) -> None:
