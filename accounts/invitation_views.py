@@ -2,6 +2,7 @@
 
 import structlog
 from allauth.account.adapter import get_adapter
+from allauth.core import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -93,20 +94,27 @@ def _delivered(
 ) -> HttpResponse:
     """By mail where the installation can send; else the link is shown, here and now only."""
     link = request.build_absolute_uri(f"{reverse('people:join')}?t={token}")
-    failed = False
-    if settings.EMAIL_URL and by_mail:
-        try:
-            send_mail(*_letter(request, invitation, link), None, [invitation.email])
-        except OSError as error:  # smtplib's errors are OSErrors
-            log.warning("invitation_not_mailed", error=type(error).__name__)
-            failed = True
-        else:
-            with tenancy.acting_for(request.user.account_id):
-                inviting.mailed(invitation)
-            messages.success(request, _("An invitation is on its way to %(who)s.") % {"who": invitation})
-            return redirect("people:employees")
-    context = {**SECTION, "invitation": invitation, "link": link, "failed": failed}
+    refusal = _mailed(request, invitation, link) if settings.EMAIL_URL and by_mail else None
+    if refusal == "":
+        messages.success(request, _("An invitation is on its way to %(who)s.") % {"who": invitation})
+        return redirect("people:employees")
+    context = {**SECTION, "invitation": invitation, "link": link, "refusal": refusal}
     return render(request, "accounts/people/link_once.html", context)
+
+
+def _mailed(request: RequestOfEmployee, invitation: Invitation, link: str) -> str:
+    """ "" where the letter is on its way, else why not."""
+    # A company that anybody may make must not become a way to write to strangers.
+    if not ratelimit.consume(request, action="invite", key=str(invitation.account_id)):
+        return _("Many invitations were mailed in the last hour, so this one was not.")
+    try:
+        send_mail(*_letter(request, invitation, link), None, [invitation.email])
+    except OSError as error:  # smtplib's errors are OSErrors
+        log.warning("invitation_not_mailed", error=type(error).__name__)
+        return _("The letter could not be sent just now.")
+    with tenancy.acting_for(invitation.account_id):
+        inviting.mailed(invitation)
+    return ""
 
 
 def _letter(request: RequestOfEmployee, invitation: Invitation, link: str) -> tuple[str, str]:
@@ -123,7 +131,8 @@ def _letter(request: RequestOfEmployee, invitation: Invitation, link: str) -> tu
         "The link works once, until %(until)s. You will sign in with %(email)s.\n"
         "If you do not know what this is about, do nothing."
     )
-    return _("%(who)s invites you to %(company)s") % said, text % said
+    subject = _("%(who)s invites you to %(company)s") % said
+    return " ".join(subject.split()), text % said  # names may hold line ends, subjects must not
 
 
 # For whoever was invited

@@ -280,7 +280,8 @@ def _mail(leaver: Leaver, admins: list[Employee], addresses: list[str]) -> None:
                 "day": date_format(timezone.localtime(leaver.ends_at)),
                 "boxes": ", ".join(addresses),
             }
-            subject = _("The mailboxes of %(who)s end on %(day)s") % said
+            # A name may hold line ends, a subject must not.
+            subject = " ".join((_("The mailboxes of %(who)s end on %(day)s") % said).split())
             text = _(
                 "%(who)s has left. On %(day)s these mailboxes are disconnected: %(boxes)s.\n\n"
                 "Until then you can hand them to somebody, under People in Mailbound. Nothing is deleted on the mail "

@@ -67,8 +67,14 @@ def test_deleting_a_department_says_what_becomes_of_its_people_and_dismisses_nob
     asked = world.client(world.adm).get(reverse("people:department-delete", args=[sales.pk]))
     assert "Ann Archer, Bob Brown" in asked.content.decode()
     assert "No mailbox is shared with it" in asked.content.decode()
+    with world.acting():
+        world.team_box.grants.create(account=world.acme, department=sales, level="read")
+    asked = world.client(world.adm).get(reverse("people:department-delete", args=[sales.pk]))
+    assert "One mailbox is shared with this department. That ends" in asked.content.decode()
     post(world, "department-delete", sales.pk, heir=service.pk)
     assert where(world) == {"Ann Archer": "Service", "Bob Brown": "Service"}
+    with world.acting():
+        assert not world.team_box.grants.filter(department__isnull=False).exists()
     post(world, "department-delete", service.pk, heir="")
     assert where(world) == {}
     with world.acting():

@@ -84,12 +84,15 @@ def test_where_the_installation_can_send_the_link_goes_by_mail(
     world: World, settings, mailoutbox: list
 ) -> None:
     settings.EMAIL_URL = "smtp://127.0.0.1:9"
+    settings.ACCOUNT_RATE_LIMITS = {"invite": "2/h/key"}
+    with world.acting():
+        Employee.objects.filter(pk=world.adm.pk).update(name="Adm Adams\nBcc: all@acme.example")
     shown = world.client(world.adm).post(reverse("people:invite"), DORA, follow=True).content.decode()
     assert "is on its way" in shown
     assert "/join/?t=" not in shown
     [letter] = mailoutbox
     assert letter.to == ["dora@acme.example"]
-    assert "Adm Adams" in letter.subject
+    assert letter.subject == "Adm Adams Bcc: all@acme.example invites you to Acme"
     assert joins(link_in(letter.body))[1].status_code == 302
     # A server that fails: the admin has the link all the same, and reads why.
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -101,6 +104,8 @@ def test_where_the_installation_can_send_the_link_goes_by_mail(
     )
     assert "could not be sent" in shown
     assert link_in(shown)
+    # A company does not write to strangers by the hundred.
+    assert "Many invitations were mailed" in click(world, "invite-again")
 
 
 @pytest.mark.parametrize(

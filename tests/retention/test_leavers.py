@@ -1,5 +1,6 @@
 """Ann leaves: what she held is kept for 30 days or goes to an heir, whole, once, and back if she returns."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -290,3 +291,29 @@ def test_who_was_deactivated_long_ago_can_still_be_inherited(busy: World) -> Non
     ask(busy, heir=busy.bob.pk)
     work(busy)
     assert held(busy, busy.ann)["tasks"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_hundred_thousand_records_change_hands_in_short_transactions(busy: World) -> None:
+    """Nobody who works meanwhile waits for more than a batch."""
+    with busy.acting():
+        Contact.objects.bulk_create(
+            (
+                Contact(account=busy.acme, responsible=busy.ann if n % 2 else busy.cyd, name=f"Client {n}")
+                for n in range(200_000)
+            ),
+            batch_size=5000,
+        )
+    ask(busy, heir=busy.bob.pk)
+    longest, began = 0.0, time.monotonic()
+    more = True
+    while more:
+        step = time.monotonic()
+        more = handing_over.work(busy.acme.pk, row(busy).pk, seconds=0)
+        longest = max(longest, time.monotonic() - step)
+    assert held(busy, busy.bob)["contacts"] == 100_003
+    assert longest < 2, f"a batch took {longest:.1f} s"
+    assert time.monotonic() - began < 120
+    with busy.acting():
+        assert HandedOver.objects.filter(kind="contacts").count() == 101
