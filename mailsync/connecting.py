@@ -49,11 +49,15 @@ class CannotConnect(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where and as whom. An empty `smtp.host` means: reading only; an empty `imap.host`: find it."""
+    """Where and as whom. An empty `smtp.host` means: reading only; an empty `imap.host`: find it.
+
+    `smtp_most_bytes` is the largest letter that `smtp` takes, where it was asked and says so.
+    """
 
     imap: Server
     login: str
     smtp: Server = NO_SERVER
+    smtp_most_bytes: int | None = None
 
     def columns(self) -> dict[str, object]:
         """As Mailbox and ConnectionTest keep them."""
@@ -64,6 +68,7 @@ class ServerSettings:
             "smtp_host": self.smtp.host,
             "smtp_port": self.smtp.port,
             "smtp_security": self.smtp.security,
+            "smtp_most_bytes": self.smtp_most_bytes,
             "login": self.login,
         }
 
@@ -82,6 +87,7 @@ def settings_of(row: ConnectionTest | Mailbox) -> ServerSettings:
         imap=Server(row.imap_host, row.imap_port, row.imap_security),
         smtp=Server(row.smtp_host, row.smtp_port, row.smtp_security),
         login=row.login,
+        smtp_most_bytes=row.smtp_most_bytes,
     )
 
 

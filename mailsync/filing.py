@@ -20,9 +20,11 @@ def ask(letter: Outgoing) -> None:
 
     Drafts go with the next poll, however often they are saved until then; the rest at once.
     """
-    roles = [SpecialUse.DRAFTS, *([SpecialUse.SENT] if letter.state == OutgoingState.SENT else [])]
+    # Where there is no Sent yet, it is made on the way (letterpush): the wish needs a folder to stand at meanwhile.
+    instead = [SpecialUse.SENT, SpecialUse.INBOX] if letter.state == OutgoingState.SENT else []
+    roles = [*instead[:1], SpecialUse.DRAFTS, *instead[1:]]
     found = Folder.objects.filter(mailbox=letter.mailbox_id, special_use__in=roles, selectable=True)
-    folder = found.order_by("-special_use").first()  # "sent" before "drafts", where both are meant
+    folder = min(found, key=lambda one: roles.index(SpecialUse(one.special_use)), default=None)
     if folder is None or not _has_work(letter):
         return
     pending = Operation.objects.filter(

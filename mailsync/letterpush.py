@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mailsync import filing, lettering, outbox, replica
+from mailsync.foldernames import path_of
 from mailsync.imap.errors import CommandRefused
 from mailsync.mime import parse
 from mailsync.mime.build import Unfit
@@ -21,6 +22,7 @@ from mailsync.run import Run
 # How long a provider that files sent mail by itself may take for it.
 FILED_WITHIN = timedelta(minutes=5)
 MOST_LOOKED_FOR = 10  # drafts a run
+SENT = b"Sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ def send(run: Run, operation: Operation) -> None:
     if letter is None:
         return
     drafts, sent = folders.get(SpecialUse.DRAFTS), folders.get(SpecialUse.SENT)
-    if letter.state == OutgoingState.SENT and sent is not None:
-        _file_sent(run, letter, bytes(sent.name))
+    if letter.state == OutgoingState.SENT:
+        _file_sent(run, letter, bytes(sent.name) if sent else None)
     if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
         _remove_draft(run, letter, bytes(drafts.name))
     if letter.state == OutgoingState.DRAFT and drafts is not None:
@@ -69,9 +71,13 @@ def ask_about(run: Run, lost: list[tuple[Outgoing, Folder]]) -> None:
             _given_up_elsewhere(run, letter)
 
 
-def _file_sent(run: Run, letter: Outgoing, name: bytes) -> None:
+def _file_sent(run: Run, letter: Outgoing, name: bytes | None) -> None:
     if letter.mailbox.sent_copies == SentCopies.SERVER:
         return
+    if name is None:
+        if filing.server_files(letter.mailbox):
+            return
+        name = _make_sent(run)
     _uidvalidity, copies = _copies(run, letter, name)
     if copies:
         return
@@ -79,6 +85,42 @@ def _file_sent(run: Run, letter: Outgoing, name: bytes) -> None:
     if filing.server_files(letter.mailbox) and since < FILED_WITHIN:
         raise CommandRefused("The provider has not put the letter into Sent yet.", final=False)
     run.server.append(name, lettering.sent(letter), flags=["\\Seen"], at=letter.sent_at)
+
+
+def _make_sent(run: Run) -> bytes:
+    """No folder is for sent mail: one is made where the others are, and known as that to every mail program."""
+    with replica.writing(run.lease):
+        known = {bytes(one.name): one for one in Folder.objects.filter(mailbox=run.mailbox_id)}
+    delimiter = next((one.delimiter for one in known.values() if one.delimiter), "")
+    below = b"INBOX" + delimiter.encode() if delimiter else b""
+    others = [name for name in known if name.upper() != b"INBOX"]
+    first = below if below and others and all(name.startswith(below) for name in others) else b""
+    name = _made(run, [first + SENT, below + SENT])
+    with replica.writing(run.lease):
+        folder, _made_here = Folder.objects.get_or_create(
+            mailbox_id=run.mailbox_id,
+            name=name,
+            defaults={"account_id": run.lease.account_id, "path": path_of(name), "delimiter": delimiter},
+        )
+        Folder.objects.filter(pk=folder.pk, special_use="").update(special_use=SpecialUse.SENT)
+    return name
+
+
+def _made(run: Run, names: list[bytes]) -> bytes:
+    """The first of the names that the server has, or makes. Some take folders only below INBOX."""
+    listed = {remote.name for remote in run.server.folders()}
+    for name in dict.fromkeys(names):
+        try:
+            if name not in listed:
+                run.server.create(name, role=b"\\Sent")
+        except CommandRefused as error:
+            refused = error
+        else:
+            run.server.subscribe(add=[name])
+            return name
+    raise CommandRefused(
+        f"There is no folder for sent mail, and the server lets us make none: {refused.sentence}", final=True
+    )
 
 
 def _remove_draft(run: Run, letter: Outgoing, name: bytes) -> None:

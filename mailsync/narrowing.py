@@ -12,6 +12,7 @@ from functools import cache
 from mailsync.models.message import bonds
 
 WALKED = 5_000
+_LEAVES = {"leaves:3d": 3, "leaves:7d": 7}
 _OTHER_NAMES = {"is:unread": "unread", "is:starred": "starred"}
 # assigned:me, assigned:none, or the address of a colleague: letters that need no quoting.
 _ASSIGNED = re.compile(r"assigned:(me|none|[a-z0-9][a-z0-9.+_-]*@[a-z0-9.-]+)")
@@ -47,6 +48,15 @@ def of_teams(show: str) -> bool:
 def walks(show: str) -> bool:
     """Whether no index serves it, so that a page may end before it is full."""
     return "bound:" in show or of_teams(show)
+
+
+def leaves(words: Iterable[str]) -> int | None:
+    """The days of "leaves:3d" or "leaves:7d", typed alone: that is asked by age and not by folder, on a page of its
+    own."""
+    match list(words):
+        case [word]:
+            return _LEAVES.get(word.lower())
+    return None
 
 
 def typed(words: Iterable[str]) -> tuple[str, list[str]]:

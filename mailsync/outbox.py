@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -243,6 +244,12 @@ def forget_discarded(now: datetime) -> int:
     return gone
 
 
+def most_bytes(mailbox: Mailbox) -> int:
+    """How large a letter of this mailbox may be, encoded: what its outgoing server says, and never more than ours."""
+    ours: int = settings.MAIL_MAX_LETTER_BYTES
+    return min(ours, mailbox.smtp_most_bytes or ours)
+
+
 def new_message_id(address: str) -> str:
     """Without angle brackets, never given before."""
     domain = address.rpartition("@")[2].strip().lower()
@@ -306,6 +313,12 @@ def _fixed(letter: Outgoing, at: datetime) -> tuple[bytes, bytes]:
     try:
         made = lettering.letter_of(letter, at)
         build.recipients(made)
-        return parse.split(build.build(made))
+        raw = build.build(made)
     except build.Unfit as error:
         raise CannotSend(str(error)) from None
+    if len(raw) > (most := most_bytes(letter.mailbox)):
+        told = {"size": filesizeformat(len(raw)), "most": filesizeformat(most)}
+        raise CannotSend(
+            _("The letter has %(size)s with its files, and at most %(most)s can be sent.") % told
+        )
+    return parse.split(raw)

@@ -271,12 +271,12 @@ def _try_smtp(subject: Subject, say: Say) -> ServerSettings:
     say("smtp", "running", _("Signing in at %(host)s") % {"host": outgoing.host})
     tls = tls_context(config.MAIL_CA_FILE)
     try:
-        smtp.try_login(_smtp_credentials(subject, outgoing, tls))
+        most_bytes = smtp.try_login(_smtp_credentials(subject, outgoing, tls))
     except smtp.SmtpTrouble as error:
         say("smtp", "warning", _scrubbed(error.sentence, subject.password))
-    else:
-        say("smtp", "ok", _("%(host)s takes your mail") % {"host": outgoing.host})
-    return subject.settings
+        return subject.settings
+    say("smtp", "ok", _("%(host)s takes your mail") % {"host": outgoing.host})
+    return replace(subject.settings, smtp_most_bytes=most_bytes)
 
 
 # Words

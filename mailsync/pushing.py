@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from mailsync import events, folderpush, folders, letterpush, replica, schedule
 from mailsync.actions import remove_placements
-from mailsync.imap.errors import CommandRefused, FolderGone, NotUnderstood
+from mailsync.imap.errors import CommandRefused, FolderGone, NoRoom, NotUnderstood
 from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
@@ -30,6 +30,7 @@ from mailsync.models import (
 from mailsync.run import Run
 
 MOST_TRIES = 20
+NO_ROOM_WAIT, MOST_NO_ROOM_WAIT = timedelta(minutes=2), timedelta(hours=6)
 MOST_AGE = timedelta(days=7)
 GROUP = 5_000
 LOOK_EVERY = 0.5  # seconds
@@ -194,7 +195,14 @@ def _take_letter(run: Run) -> Group | None:
     waiting = Operation.objects.filter(
         mailbox=run.mailbox_id, kind=OperationKind.APPEND, state=OperationState.PENDING, folder__isnull=False
     )
-    append = waiting.exclude(pk__in=run.tried).order_by("id").select_for_update(of=("self",)).first()
+    rested = Q(not_before=None) | Q(not_before__lte=timezone.now())
+    append = (
+        waiting.filter(rested)
+        .exclude(pk__in=run.tried)
+        .order_by("id")
+        .select_for_update(of=("self",))
+        .first()
+    )
     return _take_change(append) if append else None
 
 
@@ -330,13 +338,19 @@ def _stay_in_all(group: Group, target: Folder) -> None:
 
 
 def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:
-    """For now: try again in a later run. For good, too often or too long: roll back and tell."""
-    final = isinstance(error, CommandRefused) and error.final
+    """For now: try again in a later run. For good, too often or too long: roll back and tell.
+
+    For the copy of a letter room may be made: it is tried with growing patience, until it is too old.
+    """
     now = timezone.now()
+    may_wait = isinstance(error, NoRoom) and group.kind == OperationKind.APPEND
+    final = isinstance(error, CommandRefused) and error.final and not may_wait
     failed = [
         operation
         for operation in group.operations
-        if final or operation.tries + 1 >= MOST_TRIES or now - operation.created_at > MOST_AGE
+        if final
+        or (operation.tries + 1 >= MOST_TRIES and not may_wait)
+        or now - operation.created_at > MOST_AGE
     ]
     with replica.writing(run.lease, group.folder.pk):
         Operation.objects.filter(pk__in=[op.pk for op in failed]).update(
@@ -345,6 +359,10 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
         _make_pending(
             Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
         )
+        if may_wait:
+            tries = max(operation.tries for operation in group.operations)
+            rest = min(NO_ROOM_WAIT * 2 ** min(tries, 10), MOST_NO_ROOM_WAIT)
+            Operation.objects.filter(pk__in=group.ids).update(not_before=now + rest)
         events.refused([op.pk for op in failed], error.sentence)
         for operation in failed:
             if operation.kind in FOLDER_KINDS:

@@ -20,7 +20,7 @@ from mailsync.dispatch import Turn, TurnLost
 from mailsync.imap.errors import Refused as LoginRefused
 from mailsync.imap.errors import ServerError
 from mailsync.mime.build import wire_address
-from mailsync.models import Outgoing, OutgoingState
+from mailsync.models import Mailbox, Outgoing, OutgoingState
 from mailsync.signing_in import smtp_credentials
 from mailsync.smtp import Accepted, Answer, Later, Outcome, Refused, Unsure
 
@@ -113,7 +113,11 @@ def _hand_over(turn: Turn, letter: Outgoing) -> Outcome:
     raw = bytes(letter.header) + blobs.body_of(letter.body)
     credentials = smtp_credentials(letter.mailbox)
     sender, recipients = wire_address(letter.from_address), list(_remaining(letter))
-    outcome = smtp.deliver(credentials, raw, sender, recipients, before_the_end=over)
+    told: list[int | None] = []
+    outcome = smtp.deliver(credentials, raw, sender, recipients, before_the_end=over, told_size=told.append)
+    if told and told[-1] != letter.mailbox.smtp_most_bytes:
+        with dispatch.writing(turn):
+            Mailbox.objects.filter(pk=turn.mailbox_id).update(smtp_most_bytes=told[-1])
     if credentials.bearer and isinstance(outcome, Later) and outcome.kind == "login":
         # A token may end before its time: the provider says whether the consent has.
         credentials = smtp_credentials(letter.mailbox, refused=credentials.password)

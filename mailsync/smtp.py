@@ -101,10 +101,12 @@ def greet(credentials: SmtpCredentials, *, timeout: float = CONNECT_TIMEOUT) -> 
         pass
 
 
-def try_login(credentials: SmtpCredentials) -> None:
-    """Connect, protect and sign in; nothing is sent. Raises SmtpTrouble."""
+def try_login(credentials: SmtpCredentials) -> int | None:
+    """Connect, protect and sign in; nothing is sent. Returns the largest letter that the server takes, where it says
+    so. Raises SmtpTrouble."""
     with _translated(credentials), _connected(credentials, CONNECT_TIMEOUT) as server:
         _sign_in(server, credentials)
+        return server.most_bytes
 
 
 def deliver(
@@ -114,8 +116,11 @@ def deliver(
     recipients: Sequence[str],
     *,
     before_the_end: Callable[[], None] = lambda: None,
+    told_size: Callable[[int | None], None] = lambda _most: None,
 ) -> Outcome:
     """Hand one message over, once. Never raises for what a server does.
+
+    `told_size` hears the largest letter that the server takes, or None where it does not say (RFC 1870).
 
     `raw` has CRLF and no Bcc; addresses are as on the wire. `before_the_end` is called when the text is out and only
     its final dot is not: what it raises ends the connection without it, and nobody gets the message (RFC 5321
@@ -129,6 +134,7 @@ def deliver(
         with _translated(credentials), _connected(credentials, CONNECT_TIMEOUT) as server:
             _sign_in(server, credentials)
             server.set_timeout(ANSWER_TIMEOUT)
+            told_size(server.most_bytes)
             outcome = handing.over(server)
     except SmtpTrouble as error:
         # What breaks while we say goodbye changes nothing.
@@ -170,10 +176,10 @@ class _HandingOver:
             return Refused("The outgoing server takes no addresses with such letters.", "recipients", {})
         if not self.raw.isascii() and not server.has_extn("8bitmime"):
             return Refused("The outgoing server takes only 7-bit text.", "content", {})
-        limit = server.esmtp_features.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < len(self.raw):
+        limit = server.most_bytes
+        if limit is not None and limit < len(self.raw):
             return Refused(
-                f"The letter has {_megabytes(len(self.raw))}, and the outgoing server takes {_megabytes(int(limit))}.",
+                f"The letter has {_megabytes(len(self.raw))}, and the outgoing server takes {_megabytes(limit)}.",
                 "size",
                 {},
             )
@@ -294,6 +300,12 @@ class _Connection(smtplib.SMTP):
     def __init__(self, credentials: SmtpCredentials, timeout: float) -> None:
         self._credentials = credentials
         super().__init__(credentials.host, credentials.port, timeout=timeout)
+
+    @property
+    def most_bytes(self) -> int | None:
+        """SIZE of EHLO (RFC 1870 4): without a number, or with 0, the server sets no limit that it tells of."""
+        limit = self.esmtp_features.get("size", "")
+        return int(limit) if limit.isdecimal() and 0 < int(limit) < 2**63 else None
 
     def set_timeout(self, seconds: float) -> None:
         """For the answers from now on."""

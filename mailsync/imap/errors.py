@@ -15,6 +15,11 @@ _TOO_MUCH = re.compile(
     r"|authenticated but not connected",  # Exchange, when a login has used up its share
     re.IGNORECASE,
 )
+_FULL = re.compile(
+    r"\[OVERQUOTA\]|over ?quota|quota (?:is |was |has been )?exceeded|exceed\w* (?:the |your )?quota"
+    r"|mailbox (?:is )?full",
+    re.IGNORECASE,
+)
 _BACK_OFF = re.compile(r"back-?off time: (\d+) milliseconds", re.IGNORECASE)  # Exchange
 _MOST_WAIT = 6 * 3600
 # Why a login is refused, by what the server says; the first that matches.
@@ -92,6 +97,10 @@ class CommandRefused(ServerError):
         self.final = final
 
 
+class NoRoom(CommandRefused):
+    """The mailbox is full: nothing more can be put into it until somebody makes room (RFC 9208)."""
+
+
 class NotUnderstood(CommandRefused):
     """A tagged BAD: nothing was done, whatever the server says that it can do (RFC 9051 7.1.3)."""
 
@@ -125,8 +134,12 @@ def refusal(text: str, *, understood: bool = True) -> CommandRefused | Busy:
     """A tagged NO, or BAD if not `understood`; final unless the server says that it is only for now."""
     code = re.match(r"\[([A-Z-]+)", text)
     transient = bool(code and code.group(1) in PATIENCE)
+    if too_busy := too_much(text):
+        return too_busy
+    if _FULL.search(text):
+        return NoRoom(f"The mailbox is full on the mail server: “{_words(text)}”.", final=True)
     kind = CommandRefused if understood else NotUnderstood
-    return too_much(text) or kind(f"“{text[:300]}”", final=not transient)
+    return kind(f"“{text[:300]}”", final=not transient)
 
 
 def _words(text: str) -> str:

@@ -117,8 +117,13 @@ class ImapServer:
     def _status_items(self) -> bytes:
         return b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + (b" HIGHESTMODSEQ)" if self.condstore else b")")
 
-    def create(self, name: bytes) -> None:
-        """CREATE (RFC 9051 6.3.4). Raises CommandRefused."""
+    def create(self, name: bytes, *, role: bytes = b"") -> None:
+        """CREATE (RFC 9051 6.3.4), with a role as b"\\Sent" where the server keeps such (RFC 6154 3). Raises
+        CommandRefused."""
+        if role and self.session.can("CREATE-SPECIAL-USE"):
+            with suppress(CommandRefused):  # [USEATTR]: not this one, not for us, or given already
+                self.session.command("CREATE", quoted(name), b"(USE (" + role + b"))")
+                return
         self.session.command("CREATE", quoted(name))
 
     def rename(self, old: bytes, new: bytes) -> None:

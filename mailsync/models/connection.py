@@ -29,6 +29,7 @@ class ConnectionTest(models.Model):
     smtp_host = models.CharField(max_length=253, blank=True)
     smtp_port = models.PositiveIntegerField(default=465)
     smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    smtp_most_bytes = models.BigIntegerField(null=True)
     login = models.CharField(max_length=254)
     secret = models.BinaryField()
     provider = models.CharField(max_length=20, blank=True)

@@ -56,6 +56,8 @@ class Mailbox(models.Model):
     smtp_host = models.CharField(max_length=253, blank=True)
     smtp_port = models.PositiveIntegerField(default=465)
     smtp_security = models.CharField(max_length=10, choices=Security, default=Security.TLS)
+    # The largest letter that the outgoing server takes, as it says itself (RFC 1870); NULL where it does not say.
+    smtp_most_bytes = models.BigIntegerField(null=True)
     sent_copies = models.CharField(max_length=10, choices=SentCopies, default=SentCopies.KNOWN, blank=True)
     login = models.CharField(max_length=254)
     # MultiFernet token made by secrets.seal(); bound to the account, so it opens nowhere else.

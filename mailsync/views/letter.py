@@ -14,10 +14,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Employee
-from mailsync import composing, conversation
+from mailsync import composing, conversation, outbox
 from mailsync.composing import Sender
 from mailsync.mime import writing
-from mailsync.models import How, Outgoing, OutgoingAttachment, OutgoingState
+from mailsync.models import (
+    How,
+    OperationKind,
+    OperationState,
+    Outgoing,
+    OutgoingAttachment,
+    OutgoingState,
+)
 
 _BEYOND_TEXT = 4 / 3 * 1.04  # what base64 and its line ends add to a file
 
@@ -58,7 +65,7 @@ class Composer:
     files: Sequence[Attached]
     used: int
     limit: int
-    limit_words: str
+    too_big: str
     moments: Sequence[Moment]
     # Whether colleagues may be answering the same: only then the page says that somebody is at it.
     is_shared: bool
@@ -86,7 +93,7 @@ def composer(letter: Outgoing, employee: Employee, key: str, *, is_new: bool) ->
         files=[attached(file) for file in attachments if not file.inline],
         used=sum(file.size for file in attachments),
         limit=limit,
-        limit_words=filesizeformat(limit),
+        too_big=_too_big(letter),
         moments=moments(timezone.localtime()),
         is_shared=bool(conversation.root_of_letter(letter)) and letter.mailbox.grants.exists(),
     )
@@ -114,9 +121,17 @@ def moments(now: datetime) -> list[Moment]:
     return [Moment(label, date_format(at, "D H:i"), f"{at:%Y-%m-%dT%H:%M}") for label, at in found]
 
 
-def most_bytes(letter: Outgoing) -> int:  # noqa: ARG001 - becomes the server's own number once it is known
+def most_bytes(letter: Outgoing) -> int:
     """How much all files of a letter may have together, before they are encoded."""
-    return int(settings.MAIL_MAX_LETTER_BYTES / _BEYOND_TEXT)
+    return int(outbox.most_bytes(letter.mailbox) / _BEYOND_TEXT)
+
+
+def _too_big(letter: Outgoing) -> str:
+    """Said before anything is uploaded."""
+    said = {"limit": filesizeformat(most_bytes(letter)), "host": letter.mailbox.smtp_host}
+    if outbox.most_bytes(letter.mailbox) < settings.MAIL_MAX_LETTER_BYTES:
+        return _("That is too much: %(host)s takes letters with at most %(limit)s of files.") % said
+    return _("That is too much: all files together may have %(limit)s.") % said
 
 
 def attached(file: OutgoingAttachment) -> Attached:
@@ -230,7 +245,20 @@ def _explained(letter: Outgoing) -> str:
             "The connection ended after the text went out and before the server said that it has it. "
             "It is looked for in your Sent folder. If you know more, say so here: it is never sent again by itself."
         )
-    return letter.error
+    return letter.error or (_of_copy(letter) if letter.state == OutgoingState.SENT else "")
+
+
+def _of_copy(letter: Outgoing) -> str:
+    """Why the copy of a sent letter is not in Sent on the mail server; "" where it is, or nothing went wrong."""
+    trouble = letter.operations.filter(kind=OperationKind.APPEND).order_by("-pk").first()
+    if trouble is None or not trouble.error or trouble.state == OperationState.DONE:
+        return ""
+    said = {"why": trouble.error, "time": _when(trouble.not_before)}
+    if trouble.state == OperationState.FAILED:
+        return _("Its copy could not be put into Sent: %(why)s") % said
+    if trouble.not_before:
+        return _("Its copy is not in Sent yet: %(why)s It is tried again at %(time)s.") % said
+    return _("Its copy is not in Sent yet: %(why)s It is tried again.") % said
 
 
 def whom(letter: Outgoing) -> str:

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.text import get_valid_filename
@@ -71,12 +71,15 @@ def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
     """A narrowing that somebody typed (`q`) leads to its own address."""
     if "q" not in request.GET:
         return screen(request, lists.listing(tree_for(request.user), name, request.GET.get("show", "")))
-    show, unknown = narrowing.typed(request.GET["q"].split()[:10])
+    words_typed = request.GET["q"].split()[:10]
+    if days := narrowing.leaves(words_typed):
+        return redirect(f"{reverse('retention:leaving')}?days={days}")
+    show, unknown = narrowing.typed(words_typed)
     listed = lists.listing(tree_for(request.user), name, show)
     if unknown:
         words = {
             "words": " ".join(unknown)[:80],
-            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred, assigned:me, assigned:none, "
+            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred, leaves:3d, assigned:me, assigned:none, "
             "assigned:name@example.com",
         }
         messages.error(request, _("“%(words)s” says nothing here. What does: %(known)s.") % words)

@@ -19,13 +19,14 @@ from mailsync import access, parking, quota
 from mailsync.models import Mailbox
 from mailsync.quota import Usage
 from plans.changes import Change, changes
-from plans.limits import Limits
+from plans.limits import FREE, Limits
 from plans.models import Subscription
 from plans.offers import on_sale, plan_name
 from plans.subscriptions import limits_for
 from retention import leavers, telling, usage, words
 from retention.models import PlanNotice, RetentionRun, RunState, Stage
 from retention.usage import Meter
+from retention.views import changing
 
 HISTORY_FROM = date(2019, 1, 1)  # before the first row that was ever published
 AHEAD = timedelta(days=3660)
@@ -89,7 +90,7 @@ def compare(request: RequestOfEmployee) -> HttpResponse:
         {"name": words.NAMES[name], "cells": [_cell(limits, row, name) for row in (limits, *others)]}
         for name in words.NAMES
     ]
-    context = {"columns": columns, "rows": rows, "offers": offers}
+    context = {"columns": columns, "rows": rows, "offers": offers, "is_free": limits.plan == FREE}
     return render(request, "plan/_compare.html", context)
 
 
@@ -253,4 +254,5 @@ urls = [
     path("notices/", notices, name="notices"),
     path("notices/outgoing/", saw_quota, name="saw-quota"),
     path("notices/<int:notice_id>/dismiss/", dismiss, name="dismiss"),
+    *changing.urls,
 ]

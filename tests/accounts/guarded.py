@@ -211,6 +211,7 @@ def furnish() -> Guarded:
         point, task_file, reminder = task.checklist.get(), task.files.get(), task.reminders.get()
     ids: dict[str, Any] = {
         "kind": "contacts",
+        "plan": "basic",
         "app_label": "plans",
         "department_id": department.pk,
         "invitation_id": invitation.pk,

@@ -37,7 +37,7 @@ METHODS = ("GET", "POST", WRONG)
 REFUSED = {403, 404, 405}
 NOT_THERE = 987_654_321_012
 # Parts of a URL that name no row of anybody's.
-NO_ID = {"kind", "app_label", "status", "part", "token"}
+NO_ID = {"kind", "plan", "app_label", "status", "part", "token"}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import trustme
 from django.test import override_settings
 
 from mailsync import autoconfig, probing
-from mailsync.connecting import ServerSettings
+from mailsync.connecting import NO_SERVER, ServerSettings
 from mailsync.foldernames import path_of
 from mailsync.imap import session
 from mailsync.models import Security
@@ -47,7 +47,7 @@ def subject(
     address: str = "",
     allow_private: bool = True,
 ) -> Subject:
-    settings = ServerSettings(imap=server, login=login, **({"smtp": smtp} if smtp else {}))
+    settings = ServerSettings(imap=server, login=login, smtp=smtp or NO_SERVER)
     return Subject(address or login, settings, Secret(password), allow_private)
 
 

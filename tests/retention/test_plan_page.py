@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -10,11 +11,11 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, AuditEntry
 from mailsync.models import LedgerEntry, Mailbox, Origin, OutgoingUsage
 from plans.changes import Why, changes
 from plans.models import PlanLimits, Subscription
-from plans.subscriptions import change_plan, start_trial
+from plans.subscriptions import change_plan, plan_of, start_trial
 from retention import telling
 from retention.models import PlanNotice, RetentionRun, Stage
 from tests.world import World, mailbox
@@ -240,6 +241,34 @@ def test_the_admin_sees_limits_beside_use_and_what_other_plans_would_mean(acme: 
     basic = [text.strip() for text in re.findall(r"<b>(\d+)</b>", compared)]
     assert "3" in basic  # 20, 40 and 80 days: beyond Basic's seven
     assert "5 not bound" in stored
+
+
+def test_the_admin_changes_the_plan_after_seeing_what_it_takes(acme: World, settings: Any) -> None:
+    settings.ADMINS_CHANGE_PLANS = True
+    url = reverse("plan:change", args=["basic"])
+    client, today = acme.client(acme.adm), NOON.date()
+    with time_machine.travel(NOON, tick=False):
+        page = client.get(url).content.decode()
+        assert "3 copies leave Webmail with the next purge" in page
+        assert "1 mailbox is parked" in page
+        assert "Days that copies stay: 7 instead of 90" in page
+        assert client.get(reverse("plan:change", args=["trial"])).status_code == 404
+        assert acme.client(acme.cyd).post(url, {"on": today.isoformat()}).status_code == 403
+        refused = client.post(url, {"on": (today - DAY).isoformat()})
+        assert (refused.status_code, "within a year" in refused.content.decode()) == (422, True)
+        settings.ADMINS_CHANGE_PLANS = False
+        assert client.post(url, {"on": today.isoformat()}).status_code == 403
+        assert "changed by those who run Mailbound" in client.get(url).content.decode()
+        with acme.acting():
+            assert plan_of(acme.acme, today) == "professional"
+        settings.ADMINS_CHANGE_PLANS = True
+        later = today + 14 * DAY
+        shown = client.post(url, {"on": later.isoformat()}, follow=True).content.decode()
+        assert "the plan is Basic. Until then you can change it back." in shown
+        assert "the plan changes from Professional to Basic" in shown  # what will change
+        with acme.acting():
+            assert (plan_of(acme.acme, today), plan_of(acme.acme, later)) == ("professional", "basic")
+            assert AuditEntry.objects.get(verb="plan.changed", subject="basic").by == acme.adm
 
 
 def test_an_employee_sees_the_own_part_only(acme: World) -> None:

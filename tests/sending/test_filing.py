@@ -6,11 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
 
 from mailsync import bounces, outbox, schedule
-from mailsync.models import DeliveryReport, Mailbox, Outgoing, OutgoingState, SentCopies
+from mailsync.models import (
+    DeliveryReport,
+    Folder,
+    Mailbox,
+    Operation,
+    Outgoing,
+    OutgoingState,
+    SentCopies,
+)
 from tests.engine.conftest import Box, connect
 from tests.rigs import smtp
 from tests.rigs.mailserver import MailServer
@@ -104,6 +113,23 @@ def test_who_files_the_sent_copy(box: Box, choice: SentCopies) -> None:
         ["Filed by the server"] if choice == SentCopies.SERVER else ["Filed by the server", "Not filed"]
     )
     assert sorted(box.subjects("Sent")) == expected
+
+
+def test_how_much_the_server_takes_is_said_before_anything_is_uploaded(box: Box, post: smtp.Outgoing) -> None:
+    send(box, write(box))
+    letter = write(box)
+    ann = box.world.client(box.world.ann)
+    page = ann.get(f"/mail/write/{letter.pk}/").content.decode()
+    assert "That is too much: 127.0.0.1 takes letters with at most 704.3\xa0KB of files." in page
+    large = SimpleUploadedFile("large.bin", b"x" * 750_000)
+    refused = ann.post(f"/mail/write/{letter.pk}/files/", {"file": large})
+    assert (refused.status_code, "does not fit" in refused.content.decode()) == (422, True)
+    with box.acting(), pytest.raises(outbox.CannotSend, match="at most 976"):
+        outbox.queue(save(box, letter, html=f"<p>{'long ' * 300_000}</p>"), by=box.world.ann, key="")
+    post.extensions = ["8BITMIME"]
+    send(box, write(box))
+    with box.acting():
+        assert Mailbox.objects.get(pk=box.mailbox.pk).smtp_most_bytes is None
 
 
 def test_a_draft_is_on_the_server_once_however_often_it_is_saved(box: Box) -> None:
@@ -238,7 +264,7 @@ def test_an_append_that_is_refused_or_whose_answer_is_lost_leaves_one_copy(box: 
     table = [
         ({b"APPEND": b"NO [UNAVAILABLE] not now"}, []),
         ({}, [lost]),
-        ({b"APPEND": b"NO [OVERQUOTA] full"}, []),
+        ({b"APPEND": b"NO [CANNOT] not here"}, []),
     ]
     for number, (answers, rewritten) in enumerate(table):
         letter = send(box, write(box, subject=f"Letter {number}"))
@@ -248,9 +274,48 @@ def test_an_append_that_is_refused_or_whose_answer_is_lost_leaves_one_copy(box: 
         box.sync()
         box.sync()
         assert again(box, letter).state == OutgoingState.SENT
-    # A full mailbox is told once, and the letter stays here.
+    # What is refused for good is told once, and the letter stays here.
     assert box.subjects("Sent") == ["Letter 0", "Letter 1"]
-    assert [op.error for op in box.operations() if op.state == "failed"] == ["“[OVERQUOTA] full”"]
+    assert [op.error for op in box.operations() if op.state == "failed"] == ["“[CANNOT] not here”"]
+
+
+def test_a_copy_for_which_there_is_no_room_waits_for_some(box: Box, line: Proxy) -> None:
+    letter = send(box, write(box))
+    line.answers = {b"APPEND": b"NO [OVERQUOTA] Quota exceeded"}
+    for _ in range(3):
+        box.sync()
+    page = f"/mail/write/{letter.pk}/"
+    ann = box.world.client(box.world.ann)
+    shown = ann.get(page).content.decode()
+    assert "The mailbox is full on the mail server: “Quota exceeded”. It is tried again at" in shown
+    assert [verb.split()[0] for verb in line.commands].count(b"APPEND") == 1  # it is not asked at every turn
+    line.heal()
+    box.sync()
+    assert box.subjects("Sent") == []
+    with box.acting():
+        Operation.objects.update(not_before=timezone.now())
+    box.sync()
+    box.sync()
+    assert box.subjects("Sent") == ["Offer"]
+    assert "The mailbox is full" not in ann.get(page).content.decode()
+
+
+@pytest.mark.parametrize("only_inside", [False, True])
+def test_a_server_without_a_folder_for_sent_mail_gets_one(box: Box, line: Proxy, only_inside: bool) -> None:
+    """Some servers take folders only below INBOX. Dovecot shows its Sent at once again: it is hidden here."""
+    with box.acting():
+        Folder.objects.filter(mailbox=box.mailbox, special_use="sent").delete()
+    line.rewrite(rb'\* (LIST [^\r\n]*"/"|STATUS) "?Sent"?[ \r][^\n]*\n', b"")
+    line.answers = {rb'CREATE "?Sent': b"NO [CANNOT] only below INBOX" if only_inside else b"OK made"}
+    send(box, write(box))
+    box.sync()
+    line.heal()
+    box.sync()
+    box.sync()
+    with box.acting():
+        [sent] = Folder.objects.filter(mailbox=box.mailbox, special_use="sent")
+    assert (sent.path, sent.total) == ("INBOX/Sent" if only_inside else "Sent", 1)
+    box.assert_equal()
 
 
 @pytest.mark.parametrize("stride", [53, pytest.param(7, marks=pytest.mark.slow)])
