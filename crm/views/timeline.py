@@ -23,7 +23,7 @@ from crm.views.frame import SECTION
 from mailsync import blobs
 from mailsync.mime import parse
 from mailsync.views.documents import body_response, file_response
-from mailsync.views.letter import state_of
+from mailsync.views.letter_state import state_of
 from mailsync.views.pane import File, plain
 
 LONGEST_NOTE = 10_000

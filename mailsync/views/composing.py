@@ -28,7 +28,8 @@ from mailsync.models import GrantLevel, How, Outgoing, OutgoingState, SpecialUse
 from mailsync.outbox import CannotSend, SavedElsewhere
 from mailsync.quota import QuotaUsedUp
 from mailsync.views import listing as lists
-from mailsync.views.letter import composer, state_of
+from mailsync.views.letter import composer
+from mailsync.views.letter_state import state_of
 from mailsync.views.reading import screen, tree_for, varied
 
 MOST_SUBJECT = 1000

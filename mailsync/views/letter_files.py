@@ -17,7 +17,8 @@ from mailsync.mime import document, sanitize
 from mailsync.models import Outgoing, OutgoingAttachment
 from mailsync.outbox import SavedElsewhere
 from mailsync.views.documents import KEEPS_TYPE, disposition
-from mailsync.views.letter import attached, most_bytes, state_of, with_urls
+from mailsync.views.letter import attached, most_bytes, with_urls
+from mailsync.views.letter_state import state_of
 
 MOST_NAME = 200
 

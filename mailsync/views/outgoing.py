@@ -16,7 +16,7 @@ from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access
 from mailsync.models import GrantLevel, Outgoing, OutgoingState
-from mailsync.views.letter import State, state_of
+from mailsync.views.letter_state import State, state_of
 from mailsync.views.reading import tree_for
 
 SHOWN = 100
@@ -66,6 +66,7 @@ def letters_of(employee: Employee) -> QuerySet[Outgoing]:
 def _states(employee: Employee, states: Iterable[str]) -> list[State]:
     shown = 20 if OutgoingState.SENT in states else SHOWN
     found = letters_of(employee).filter(state__in=list(states)).select_related("mailbox", "by")
+    found = found.prefetch_related("reports").defer("header", "html", "quoted")
     return [state_of(letter) for letter in found.order_by("-updated_at")[:shown]]
 
 

@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from mailsync import reading
 from mailsync.access import Letter
 from mailsync.mime import parse
-from mailsync.models import GrantLevel, SpecialUse
+from mailsync.models import DeliveryReport, GrantLevel, SpecialUse
 from mailsync.reading import FolderLine, Key, MailboxLine
+from mailsync.views.letter_state import Reported, reported
 from mailsync.views.listing import Listing
 
 _REMOTE = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?\s*(?:https?:)?//""", re.IGNORECASE)
@@ -42,6 +43,7 @@ class Pane:
     newer: str
     older: str
     also_in: Sequence[FolderLine]
+    reports: Sequence[Reported]
 
     @property
     def may_flag(self) -> bool:
@@ -105,7 +107,14 @@ def pane(letter: Letter, listed: Listing) -> Pane:
         older=listed.message_url(older) if older else "",
         # That it is in All Mail goes without saying.
         also_in=[line for line in mailbox.folders if line.id in others and line.role != SpecialUse.ALL],
+        reports=_reports(letter) if letter.role == SpecialUse.SENT else [],
     )
+
+
+def _reports(letter: Letter) -> list[Reported]:
+    """What was reported of a letter that was sent from here, beside its copy in Sent."""
+    name = parse.message_id(letter.header)
+    return reported(DeliveryReport.objects.filter(outgoing__message_id=name)) if name else []
 
 
 def files(placement_id: int, parts: Sequence[parse.AttachmentPart]) -> list[File]:

@@ -18,7 +18,7 @@ from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.views.documents import disposition
-from mailsync.views.letter import state_of
+from mailsync.views.letter_state import state_of
 from tasks import access, actions, deletion, details, reading, telling, writing
 from tasks.forms import ReminderForm, TaskForm
 from tasks.models import ChecklistItem, Reminder, Status, Task, TaskFile

@@ -247,6 +247,13 @@ def test_a_bounce_is_shown_with_the_letter_it_is_about(box: Box) -> None:
     )
     assert (report.status, report.words) == ("5.1.1", "550 5.1.1 no such user")
     assert bounces.ACTIONS[0] == report.action
+    box.sync()
+    ann = box.world.client(box.world.ann)
+    [copy] = box.placements("Sent")
+    told = "It did not reach zoe@elsewhere.example."
+    for page in (f"/mail/write/{letter.pk}/", f"/mail/{copy.folder_id}/{copy.pk}/"):
+        assert told in ann.get(page).content.decode(), page
+    assert "Came back from zoe@elsewhere.example" in ann.get("/mail/outbox/").content.decode()
 
 
 # Whatever is lost on the way to the Sent folder
