@@ -1,7 +1,8 @@
 """Doors to mail: each returns what this employee may use at that level, or raises Http404.
 
 Absent and forbidden look alike, so nobody learns what others have. An admin has no key of their own:
-without ownership or a grant, mail stays closed.
+without ownership or a grant, mail stays closed, but for a day's emergency, of which the owner is told
+(mailsync.emergencies).
 """
 
 import json
@@ -13,10 +14,11 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
+from django.utils import timezone
 
 from accounts.models import Employee
 from mailsync import blobs
-from mailsync.models import Folder, GrantLevel, Mailbox, MailboxGrant, Outgoing
+from mailsync.models import EmergencyAccess, Folder, GrantLevel, Mailbox, MailboxGrant, Outgoing
 from mailsync.tags import Tag, tags_of
 
 Found = TypeVar("Found", bound=Model)
@@ -24,8 +26,12 @@ Found = TypeVar("Found", bound=Model)
 # The rule in SQL, for the doors that every page goes through: `b` is the mailbox, `g` the highest grant on it that the
 # employee has, in person or by the department. The grants of one person are few and found by their keys.
 _GRANT = """
-LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s, level::text)) AS step FROM mailsync_mailboxgrant
-           WHERE employee_id = %(employee)s OR department_id = %(department)s
+LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s, level::text)) AS step FROM (
+               SELECT mailbox_id, level FROM mailsync_mailboxgrant
+               WHERE employee_id = %(employee)s OR department_id = %(department)s
+               UNION ALL
+               SELECT mailbox_id, 'read' FROM mailsync_emergencyaccess
+               WHERE employee_id = %(employee)s AND ended_at IS NULL AND ends_at > clock_timestamp()) held
            GROUP BY mailbox_id) g ON g.mailbox_id = b.id
 """
 _OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.step >= %(step)s)"
@@ -36,6 +42,7 @@ EXISTS (SELECT FROM mailsync_mailboxgrant s WHERE s.mailbox_id = b.id), %(employ
 # By key: a large company has thousands of mailboxes, and one person a few.
 _MINE = """b.id = ANY (ARRAY(
     SELECT id FROM mailsync_mailbox WHERE owner_id = %(employee)s UNION ALL
+    SELECT mailbox_id FROM mailsync_emergencyaccess WHERE employee_id = %(employee)s AND ended_at IS NULL UNION ALL
     SELECT mailbox_id FROM mailsync_mailboxgrant WHERE employee_id = %(employee)s OR department_id = %(department)s))"""
 _BOXES = f"SELECT {_BOX} FROM mailsync_mailbox b {_GRANT} WHERE {_OPEN} AND {_MINE}"  # noqa: S608 (constants)
 # Found by their ids first: else the planner may look through whole folders for them.
@@ -155,8 +162,15 @@ def grants(employee: Employee) -> dict[int, str]:
     """The level in each mailbox that others share with the employee, in person or by the department."""
     by_department = Q(department__isnull=False, department=employee.department_id)
     held = MailboxGrant.objects.filter(Q(employee=employee) | by_department)
-    rows = list(held.values_list("mailbox_id", "level"))
+    rows = [(mailbox_id, GrantLevel.READ.value) for mailbox_id in emergencies(employee)]
+    rows += held.values_list("mailbox_id", "level")
     return dict(sorted(rows, key=lambda row: GrantLevel.values.index(row[1])))
+
+
+def emergencies(employee: Employee) -> list[int]:
+    """The mailboxes that an admin may read for the moment without their owners' leave."""
+    running = EmergencyAccess.objects.filter(employee=employee, ended_at=None, ends_at__gt=timezone.now())
+    return list(running.values_list("mailbox_id", flat=True))
 
 
 def people_of(mailbox: Mailbox, level: str = GrantLevel.READ) -> list[Employee]:
@@ -181,6 +195,14 @@ def includes(has: str, level: str) -> bool:
 
 def get_mailbox(employee: Employee, mailbox_id: int, level: str) -> Mailbox:
     return _one(visible_mailboxes(employee, level).filter(pk=mailbox_id))
+
+
+def get_settings_of(employee: Employee, mailbox_id: int) -> Mailbox:
+    """The mailbox for its settings, in which there is no mail: for who manages it, and for admins."""
+    if employee.is_admin:
+        connected = Mailbox.objects.filter(account_id=employee.account_id, disconnected_at=None)
+        return _one(connected.filter(pk=mailbox_id))
+    return get_mailbox(employee, mailbox_id, GrantLevel.MANAGE)
 
 
 def get_folder(employee: Employee, folder_id: int, level: str) -> Folder:

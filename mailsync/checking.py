@@ -93,7 +93,7 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
         mailbox = Mailbox.objects.select_related("account", "consent").get(pk=turn.lease.mailbox_id)
         limits = limits_for(mailbox.account, mailbox.account.today())
         parked = is_parked(mailbox, limits)
-    if mailbox.disconnected_at:
+    if mailbox.disconnected_at or mailbox.paused_at:
         return True, False
     if not limits.sync_enabled:
         _note_failure(turn, NO_MAIL)

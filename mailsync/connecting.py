@@ -286,6 +286,7 @@ def connect(
                 "purged_until": None,
                 "place": None,
                 "disconnected_at": None,
+                "paused_at": None,
                 "state": MailboxState.NEW,
                 "last_error": "",
                 "troubled_since": None,

@@ -40,7 +40,8 @@ REFUSED_REST = timedelta(days=1)
 FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
 MOST_FOLDER_ERRORS = 3
 PLAN_OFF = "Your company's plan has no mail at present."
-PARKED = "parked"  # no state of the mailbox: it is asked anew each time
+# No states of the mailbox: they are asked anew each time.
+PARKED, ON_HOLD = "parked", "on hold"
 UNEXPECTED = (
     "The synchronisation stopped on an unexpected error. It is tried again; the operator's log says more."
 )
@@ -97,6 +98,8 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         limits = limits_for(mailbox.account, mailbox.account.today())
         if not limits.sync_enabled or mailbox.disconnected_at:
             return Outcome(MailboxState.PAUSED)
+        if mailbox.paused_at:
+            return Outcome(ON_HOLD)
         if is_parked(mailbox, limits):
             return Outcome(PARKED)
         if mailbox.first_sync_started_at is None:
@@ -261,7 +264,7 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
         elif outcome.state == MailboxState.PAUSED:
             paused = mailbox.exclude(state=outcome.state)
             paused.update(state=outcome.state, last_error=PLAN_OFF, troubled_since=now)
-        else:  # parked: whatever is wrong with it, it is no longer that the plan has no mail
+        elif outcome.state == PARKED:  # whatever is wrong with it, it is no longer that the plan has no mail
             off = mailbox.filter(state=MailboxState.PAUSED)
             off.update(state=MailboxState.OK, last_error="", troubled_since=None)
         due_at = _due(outcome, failures, refusals, now)
@@ -281,7 +284,7 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
 
 def _due(outcome: Outcome, failures: int, refusals: int, now: datetime) -> datetime | None:
     """The next time; None where only a person's act should try again."""
-    if outcome.state in (MailboxState.PAUSED, PARKED):
+    if outcome.state in (MailboxState.PAUSED, PARKED, ON_HOLD):
         return now + SYNC_OFF_AGAIN
     if outcome.state == MailboxState.WITHDRAWN or refusals >= REFUSED_TRIES:
         return None

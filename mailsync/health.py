@@ -44,10 +44,11 @@ class Health:
     at_work: bool
     waiting: int
     parked: bool = False
+    on_hold: bool = False
 
     @property
     def is_well(self) -> bool:
-        return not self.error and not self.parked
+        return not (self.error or self.parked or self.on_hold)
 
     @property
     def since_near(self) -> str:
@@ -55,6 +56,8 @@ class Health:
 
     @property
     def title(self) -> str:
+        if self.on_hold:
+            return _("Paused by an admin")
         if self.parked:
             return _("Parked: the plan has no room for it")
         if not self.error:
@@ -63,7 +66,7 @@ class Health:
 
     @property
     def worth_trying(self) -> bool:
-        return self.state in WORTH_TRYING and not self.parked
+        return self.state in WORTH_TRYING and not self.parked and not self.on_hold
 
     @property
     def repairable(self) -> bool:
@@ -92,6 +95,8 @@ class Health:
     @property
     def next(self) -> str:
         """What happens by itself, or that nothing does."""
+        if self.on_hold:
+            return _("It goes on when an admin resumes it.")
         if self.parked:
             return _("It goes on when its owner lets another one rest, or with a plan that has more room.")
         if self.state == MailboxState.PAUSED:
@@ -168,4 +173,5 @@ def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> H
         at_work=bool(plan and plan.leased_until and plan.leased_until > now),
         waiting=waiting,
         parked=parked,
+        on_hold=mailbox.paused_at is not None,
     )

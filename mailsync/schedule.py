@@ -198,10 +198,13 @@ def release(lease: Lease, *, due_at: datetime | None, failures: int, rest: Rest 
     ours.update(leased_until=None, failures=failures, **changed)
 
 
-def start_anew(mailbox_id: int) -> None:
-    """A person has repaired it or wants it tried now: what failed before no longer counts."""
-    Schedule.objects.filter(mailbox_id=mailbox_id).update(failures=0, refusals=0, rests_until=None)
-    wake(mailbox_id)
+def start_anew(*mailbox_ids: int) -> None:
+    """A person has repaired them or wants them tried now: what failed before no longer counts.
+
+    Who starts several has locked them.
+    """
+    Schedule.objects.filter(mailbox_id__in=mailbox_ids).update(failures=0, refusals=0, rests_until=None)
+    wake(*mailbox_ids)
 
 
 def ask_check(mailbox_id: int, *, by_id: int | None) -> None:

@@ -342,7 +342,7 @@ def watchables(account_ids: Iterable[int]) -> dict[int, list[Watchable]]:
     found: dict[int, list[Watchable]] = {}
     for account_id, account in Account.objects.in_bulk(account_ids).items():
         with tenancy.acting_for(account_id):
-            open_ones = Mailbox.objects.filter(account=account, disconnected_at=None)
+            open_ones = Mailbox.objects.filter(account=account, disconnected_at=None, paused_at=None)
             rows = open_ones.exclude(state__in=_ONLY_A_PERSON).values_list(*_COLUMNS)
             limits = limits_for(account, account.today())
             resting = parked(limits, account_id=account_id)

@@ -32,6 +32,7 @@ from accounts.requests import id_or_none
 from crm.models import Feed
 from mailsync.health import NEEDS_A_PERSON
 from mailsync.models import (
+    EmergencyAccess,
     Mailbox,
     MailboxGrant,
     MailboxState,
@@ -82,6 +83,11 @@ def _not_since(span: timedelta) -> Condition:
     return lambda now: Q(synced_at=None) | Q(synced_at__lt=now - span)
 
 
+def _in_emergency(now: datetime) -> QuerySet[EmergencyAccess, int]:
+    running = EmergencyAccess.objects.filter(ended_at=None, ends_at__gt=now)
+    return running.values_list("mailbox_id", flat=True)
+
+
 _TROUBLE = ~Q(last_error="") | Q(rests=True)
 
 FILTERS = (
@@ -98,6 +104,7 @@ FILTERS = (
             Choice(
                 "first", _("Fetching for the first time"), _always(Q(first_synced_at=None, last_error=""))
             ),
+            Choice("paused", _("Paused by an admin"), _always(Q(paused_at__isnull=False))),
             Choice("well", _("All is well"), _always(~_TROUBLE)),
         ),
     ),
@@ -146,6 +153,7 @@ FILTERS = (
         (
             Choice("shared", _("Shared"), _always(Q(people__gt=0))),
             Choice("owner", _("Only the owner"), _always(Q(people=0))),
+            Choice("emergency", _("Read in an emergency"), lambda now: Q(pk__in=_in_emergency(now))),
         ),
     ),
     Filter(

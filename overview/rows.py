@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
@@ -10,7 +11,7 @@ from django.utils.translation import ngettext
 
 from accounts.models import Department, Employee
 from crm.models import Feed, FeedTurn
-from mailsync import health
+from mailsync import emergencies, health
 from mailsync.health import Health
 from mailsync.models import Mailbox, MailboxGrant
 from mailsync.templatetags.mail import grouped
@@ -29,6 +30,18 @@ class Part:
     width: str
 
 
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """Who reads in an emergency, and until when."""
+
+    employee: str
+    ends_at: datetime
+
+    @property
+    def words(self) -> str:
+        return _("in an emergency, until %(time)s") % {"time": health.near(self.ends_at)}
+
+
 @dataclass(slots=True)
 class Row:
     """One mailbox, and nothing of the mail in it."""
@@ -39,6 +52,8 @@ class Row:
     storage: Storage | None = None
     # Who besides the owner, with what they may do.
     people: list[tuple[str, str]] = field(default_factory=list)
+    # Admins who read it at this moment without its owner's leave.
+    emergencies: list[Emergency] = field(default_factory=list)
     # None: not in CRM. Else whose turn it is with new clients; nobody means the owner.
     queue: list[str] | None = None
 
@@ -46,7 +61,8 @@ class Row:
     def tone(self) -> str:
         if self.health.is_well:
             return "good"
-        return "warn" if self.health.worth_trying or self.health.state == "busy" else "bad"
+        calm = self.health.worth_trying or self.health.on_hold or self.health.state == "busy"
+        return "warn" if calm else "bad"
 
     @property
     def named(self) -> list[tuple[str, str]]:
@@ -116,6 +132,8 @@ def rows(ids: Collection[int], *, resting: set[int]) -> list[Row]:
         shown[kept.mailbox_id].storage = kept
     for mailbox_id, people in _people(ids).items():
         shown[mailbox_id].people = people
+    for each in emergencies.running().filter(mailbox__in=ids):
+        shown[each.mailbox_id].emergencies.append(Emergency(str(each.employee), each.ends_at))
     for mailbox_id, queue in _queues(ids).items():
         shown[mailbox_id].queue = queue
     return list(shown.values())

@@ -1,6 +1,6 @@
 """URLs of the admins' pages of mailboxes."""
 
-from overview.views import mailboxes
+from overview.views import doing, emergencies, mailboxes
 
 app_name = "overview"
-urlpatterns = [*mailboxes.urls]
+urlpatterns = [*mailboxes.urls, *doing.urls, *emergencies.urls]

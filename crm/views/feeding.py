@@ -22,7 +22,7 @@ from crm import arrivals, rematching
 from crm.models import Exclusion, Feed, FeedFolder, FeedTurn, Rematch, Strangers
 from crm.views.frame import SECTION
 from mailsync import access as mail
-from mailsync.models import Folder, GrantLevel, Mailbox, SpecialUse
+from mailsync.models import Folder, Mailbox, SpecialUse
 
 
 class FoldersField(forms.ModelMultipleChoiceField[Folder]):
@@ -77,7 +77,7 @@ class FeedForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "POST"])
 def feed(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
-    mailbox = mail.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = mail.get_settings_of(request.user, mailbox_id)
     found = Feed.objects.filter(mailbox=mailbox).first()
     form = FeedForm(request.POST or None, mailbox=mailbox, initial=_initial(mailbox, found))
     if request.method == "POST" and form.is_valid():
@@ -97,7 +97,7 @@ def feed(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @require_POST
 def again(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Match what the mailbox holds already."""
-    mailbox = mail.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = mail.get_settings_of(request.user, mailbox_id)
     rematching.ask(request.user, mailbox_id=mailbox.pk)
     return redirect("crm:feed", mailbox.pk)
 

@@ -8,6 +8,7 @@ from mailsync.models.event import Event, EventKind
 from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
 from mailsync.models.mailbox import (
+    EmergencyAccess,
     GrantLevel,
     Mailbox,
     MailboxGrant,
@@ -43,6 +44,7 @@ __all__ = [
     "Consent",
     "DeliveryReport",
     "Dispatch",
+    "EmergencyAccess",
     "Event",
     "EventKind",
     "Folder",

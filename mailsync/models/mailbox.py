@@ -75,6 +75,8 @@ class Mailbox(models.Model):
     purged_until = models.DateTimeField(null=True)
     # The owner's choice of who works where the plan has room for fewer (mailsync.parking); empty: after those chosen.
     place = models.PositiveSmallIntegerField(null=True)
+    # An admin stopped its synchronisation until somebody resumes it (mailsync.pausing); not the plan's pause.
+    paused_at = models.DateTimeField(null=True)
     connected_at = models.DateTimeField(default=timezone.now)
     disconnected_at = models.DateTimeField(null=True)
 
@@ -132,6 +134,37 @@ class MailboxGrant(models.Model):
     def __str__(self) -> str:
         holder = self.employee_id or f"department {self.department_id}"
         return f"{holder} {self.level} {self.mailbox_id}"
+
+
+class EmergencyAccess(models.Model):
+    """An admin reads a mailbox for a day without its owner's leave; who looks at grants does not see it.
+
+    It is over when `ends_at` is past, whatever any job does, or when somebody has ended it. Rows stay as proof.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="emergencies")
+    employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(
+        Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(reason=""), name="an_emergency_has_a_reason"),
+            models.UniqueConstraint(
+                fields=["mailbox", "employee"],
+                name="one_open_emergency_each",
+                condition=models.Q(ended_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.employee_id} reads {self.mailbox_id} until {self.ends_at:%Y-%m-%d %H:%M}"
 
 
 class Schedule(models.Model):

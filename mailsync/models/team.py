@@ -57,13 +57,14 @@ class Note(models.Model):
 
 
 class NoticeKind(models.TextChoices):
-    """`words` of the first three: the level; of MENTIONED: the note's beginning."""
+    """`words` of the first three: the level; of MENTIONED: the note's beginning; of OPENED: the admin's reason."""
 
     GAINED = "gained"
     CHANGED = "changed"
     LOST = "lost"
     ASSIGNED = "assigned"
     MENTIONED = "mentioned"
+    OPENED = "opened"
 
 
 class Notice(models.Model):

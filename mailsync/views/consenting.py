@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import access, connecting, oauth, secrets
-from mailsync.models import ConnectionTest, GrantLevel
+from mailsync.models import ConnectionTest
 
 _ASKED = "consents_asked"  # in the session: state -> [test, verifier]
 _MOST_ASKED = 5
@@ -72,7 +72,7 @@ def back(request: RequestOfEmployee) -> HttpResponse:
 @require_POST
 def repair(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Consent anew for a mailbox that exists: everything else of it stays."""
-    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     provider = oauth.for_mailbox(mailbox)
     if provider is None:
         raise Http404

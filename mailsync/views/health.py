@@ -19,7 +19,7 @@ from mailsync.views.acting import came_from
 @require_POST
 def retry(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Try a mailbox in trouble now, unless its server asked to be left alone."""
-    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     if mailbox.state == MailboxState.BUSY:
         messages.error(
             request,

@@ -15,12 +15,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import Employee
 from accounts.views import RequestOfEmployee
 from mailsync import (
     access,
     composing,
     connecting,
+    emergencies,
     oauth,
     parking,
     presets,
@@ -94,7 +94,7 @@ def _with_people(boxes: QuerySet[Mailbox]) -> QuerySet[Mailbox]:
 @login_required
 @require_GET
 def mailbox_settings(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
-    return _settings_page(request, _get_managed(request.user, mailbox_id))
+    return _settings_page(request, access.get_settings_of(request.user, mailbox_id))
 
 
 def _settings_page(
@@ -124,6 +124,9 @@ def _settings_page(
             }
         ),
         "seers": sharing.preview(mailbox, {}),
+        "emergencies": emergencies.running().filter(mailbox=mailbox),
+        "may_manage": access.may(request.user, mailbox, GrantLevel.MANAGE),
+        "may_read": access.may(request.user, mailbox, GrantLevel.READ),
         "skipped": skipped.select_related("folder").order_by("-last_at")[:SKIPPED_SHOWN],
         "skipped_count": skipped.count(),
     }
@@ -142,7 +145,7 @@ def _room(mailbox: Mailbox, limits: Limits) -> dict[str, Any]:
 @require_POST
 def folders(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Folders on and off, and their roles."""
-    mailbox = _get_managed(request.user, mailbox_id)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     form = FoldersForm(request.POST, rows=_folder_rows(mailbox))
     if form.is_valid():
         try:
@@ -159,7 +162,7 @@ def folders(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @require_POST
 def sender(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Under which names and addresses the mailbox writes, and its signature."""
-    mailbox = _get_managed(request.user, mailbox_id)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     form = SenderForm(request.POST)
     if not form.is_valid():
         return _settings_page(request, mailbox, status=422, sender_form=form)
@@ -180,7 +183,7 @@ def sender(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def repair(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Servers, login, password; tested first, then taken over by `repaired`."""
-    mailbox = _get_managed(request.user, mailbox_id)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     form = RepairForm(request.POST or None, mailbox=mailbox)
     if request.method == "POST" and form.is_valid():
         test = connecting.start_test(
@@ -205,7 +208,7 @@ def repair(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @require_POST
 def check(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Test the mailbox with what it has."""
-    mailbox = _get_managed(request.user, mailbox_id)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     return redirect("mail:connect-test", connecting.test_as_it_is(mailbox, by=request.user).pk)
 
 
@@ -216,7 +219,7 @@ def repaired(request: RequestOfEmployee, test_id: int) -> HttpResponse:
     test = get_test(request.user, test_id)
     if test.mailbox is None:
         raise Http404
-    mailbox = _get_managed(request.user, test.mailbox.pk)
+    mailbox = access.get_settings_of(request.user, test.mailbox.pk)
     even_if_other = request.POST.get("even_if_other") == "1"
     try:
         settling.repair(mailbox, test, by=request.user, even_if_other=even_if_other)
@@ -234,7 +237,7 @@ def repaired(request: RequestOfEmployee, test_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def disconnect(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Ask with the numbers, then let go."""
-    mailbox = _get_managed(request.user, mailbox_id)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     if request.method == "POST":
         gone = settling.disconnect(mailbox, by=request.user)
         messages.success(
@@ -268,11 +271,6 @@ def show_progress(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
         "mail/connect/_progress.html" if request.headers.get("HX-Request") else "mail/connect/progress.html"
     )
     return render(request, template, {**SECTION, "progress": shown, "mailbox": mailbox})
-
-
-def _get_managed(employee: Employee, mailbox_id: int) -> Mailbox:
-    """Door: a connected mailbox whose settings the employee may change."""
-    return access.get_mailbox(employee, mailbox_id, GrantLevel.MANAGE)
 
 
 def _folder_rows(mailbox: Mailbox) -> list[Folder]:

@@ -11,7 +11,6 @@ from django.views.decorators.http import require_POST
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from mailsync import access, parking, windows
-from mailsync.models import GrantLevel
 from plans.offers import plan_name
 from plans.subscriptions import limits_for
 
@@ -44,7 +43,7 @@ def bring_back(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
 @require_POST
 def fetch_again(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """Reach as far back as the plan allows now; the page shows the progress."""
-    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = access.get_settings_of(request.user, mailbox_id)
     account = request.user.account
     limits = limits_for(account, account.today())
     if windows.can_widen(mailbox, limits):

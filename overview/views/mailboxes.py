@@ -1,6 +1,7 @@
 """The list of all mailboxes: its page, its columns."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -12,6 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -23,10 +25,12 @@ from mailsync.models import Mailbox
 from overview import access, columns, finding, rows
 from overview.columns import COLUMNS, Column
 from overview.finding import FILTERS, Asked, asked_of
+from overview.models import Deed
 from plans.subscriptions import limits_for
 
 SECTION = {"section": "mailboxes"}
 COUNT_SECONDS = 3600
+UNDO_FOR = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,14 @@ class Chip:
 
     words: str | Promise
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """What the admin did last, and can take back."""
+
+    pk: int
+    words: str
 
 
 @login_required
@@ -70,10 +82,33 @@ def mailboxes(request: RequestOfEmployee) -> HttpResponse:
         "departments": Department.objects.filter(account_id=request.user.account_id).order_by("name"),
         "chips": _chips(request.user, asked),
         "here": request.get_full_path(),
+        "query": request.GET.urlencode(),
+        "deed": _undoable(request.user),
         "before": f"?{asked.query(page=page.number - 1)}" if page.number > 1 else "",
         "after": f"?{asked.query(page=page.number + 1)}" if page.number < page.last else "",
     }
     return render(request, "overview/mailboxes.html", context)
+
+
+def _undoable(employee: Employee) -> Undoable | None:
+    """One's own last deed, while it is fresh."""
+    fresh = Deed.objects.filter(by=employee, at__gt=timezone.now() - UNDO_FOR, undone_at=None)
+    deed = fresh.exclude(before=[]).order_by("-pk").first() if employee.is_admin else None
+    return Undoable(deed.pk, _deed_words(deed)) if deed else None
+
+
+def _deed_words(deed: Deed) -> str:
+    n = len(deed.before)
+    words = {
+        "pause": ngettext("You paused %(n)d mailbox.", "You paused %(n)d mailboxes.", n),
+        "resume": ngettext("You resumed %(n)d mailbox.", "You resumed %(n)d mailboxes.", n),
+        "crm": ngettext(
+            "You changed the CRM settings of %(n)d mailbox.",
+            "You changed the CRM settings of %(n)d mailboxes.",
+            n,
+        ),
+    }
+    return words[deed.verb] % {"n": n}
 
 
 def resting_of(employee: Employee) -> set[int]:

@@ -35,7 +35,8 @@ from crm.models import (
     Stage,
 )
 from mailsync import folders, outbox
-from mailsync.models import Act, ConnectionTest, GrantLevel, Note, Notice, SpecialUse
+from mailsync.models import Act, ConnectionTest, EmergencyAccess, GrantLevel, Note, Notice, SpecialUse
+from overview.models import Deed
 from plans.models import PlanLimits
 from retention.models import Leaver, PlanNotice, RetentionRun
 from tasks.deletion import ask_deletion
@@ -209,6 +210,13 @@ def furnish() -> Guarded:
         later.pk, later.effective_from = None, timezone.now().date() + timedelta(days=90)
         later.save()
         point, task_file, reminder = task.checklist.get(), task.files.get(), task.reminders.get()
+    with world.acting():
+        deed = Deed.objects.create(
+            account=world.acme, by=world.adm, verb="pause", before=[[world.ann_box.pk, None]]
+        )
+        over = EmergencyAccess.objects.create(
+            account=world.acme, mailbox=world.ann_box, employee=world.adm, reason="x", ends_at=timezone.now()
+        )
     ids: dict[str, Any] = {
         "kind": "contacts",
         "plan": "basic",
@@ -232,6 +240,8 @@ def furnish() -> Guarded:
         "rematch_id": rematch.pk,
         "task_id": task.pk,
         "run_id": purge.pk,
+        "deed_id": deed.pk,
+        "emergency_id": over.pk,
         "status": "done",
         "point_id": point.pk,
         "file_id": task_file.pk,
@@ -271,6 +281,7 @@ def furnish() -> Guarded:
         "crm:panel-undo": decided,
         "crm:write": {"address": address.address},
         "mail:act": {"verb": "archive"},
+        "overview:act": {"verb": "check", "ids": world.ann_box.pk},
         "mail:answer": {"how": "reply"},
         "mail:folder-held": {"answer": "keep"},
         "mail:folder-undo": {"act": made.pk},

@@ -46,6 +46,7 @@ from mailsync.models import (
     ConnectionTest,
     Consent,
     DeliveryReport,
+    EmergencyAccess,
     Event,
     FolderCheck,
     LedgerEntry,
@@ -58,7 +59,7 @@ from mailsync.models import (
     SkippedMessage,
     Tombstone,
 )
-from overview.models import Layout
+from overview.models import Deed, Layout
 from retention.models import HandedOver, Leaver, LooseBlob, PlanNotice, RetentionRun, Storage
 from tasks.models import TaskLetter
 from tests.tasks.people import busy_task
@@ -93,6 +94,10 @@ def furnished(world: World) -> World:
             by=world.adm,
             secret_hash=b"x",
             expires_at=timezone.now(),
+        )
+        Deed.objects.create(account=world.acme, by=world.adm, verb="pause")
+        EmergencyAccess.objects.create(
+            account=world.acme, mailbox=world.ann_box, employee=world.adm, reason="x", ends_at=timezone.now()
         )
         Layout.objects.create(account=world.acme, employee=world.adm, columns=["owner"])
         Storage.objects.create(account=world.acme, mailbox=world.ann_box, counted_at=timezone.now())
