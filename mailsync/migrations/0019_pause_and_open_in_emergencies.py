@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0005_invite_people_by_link'),
-        ('mailsync', '0017_share_with_departments_and_work_together'),
+        ('mailsync', '0018_remember_what_servers_have_room_for'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
