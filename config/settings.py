@@ -276,7 +276,12 @@ ACCOUNT_LOGOUT_ON_GET = False
 # Whether strangers may make a company of their own here, with a trial.
 SIGN_UP = env.bool("SIGN_UP", default=False)
 # Failed passwords are counted by accounts.throttling: by allauth's limits one person could lock out a whole office.
-ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": "5/300s/key", "sign_up": "10/h/ip,3/h/key", "invite": "60/h/key"}
+ACCOUNT_RATE_LIMITS = {
+    "login": "",
+    "login_failed": "5/300s/key",
+    "sign_up": "10/h/ip,3/h/key",
+    "invite": "60/h/key",
+}
 MFA_ADAPTER = "accounts.two_factor.TwoFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -14,7 +14,7 @@ from accounts.models import Employee
 from mailsync import access, conversation, events, live, notices
 from mailsync.models import Act, Mailbox, Message, NoticeKind, Placement
 
-MOST_CONVERSATIONS = 50  # of a bulk act; beyond that each message is taken by itself
+MOST_CONVERSATIONS = 10  # of a bulk act; beyond that each message is taken by itself
 
 # A message that leaves at this moment is left out; the others wait for us before they leave.
 _STAND = """

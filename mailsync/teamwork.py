@@ -1,4 +1,5 @@
-"""What a row or an opened message of a shared mailbox says of colleagues: whose it is, and who put it where it lies."""
+"""What a row or an opened message of a shared mailbox says of colleagues: whose it is, who put it where it lies, and
+whether there are notes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +12,17 @@ from mailsync.models import SpecialUse
 
 # One row of an index each, however many events a message has.
 _MARKS = """
-SELECT k.id, a.employee_id, a.name, e.target, e.by_id, e.name, e.at FROM unnest(%s::bigint[]) AS k(id)
+SELECT k.id, a.employee_id, a.name, e.target, e.by_id, e.name, e.at, n.noted FROM unnest(%s::bigint[]) AS k(id)
 LEFT JOIN LATERAL (SELECT s.employee_id, coalesce(nullif(w.name, ''), w.email) AS name FROM mailsync_assignment s
-                   JOIN accounts_employee w ON w.id = s.employee_id WHERE s.message_id = k.id LIMIT 1) a ON true
+                   JOIN accounts_employee w ON w.id = s.employee_id AND w.is_active
+                   WHERE s.message_id = k.id LIMIT 1) a ON true
 LEFT JOIN LATERAL (SELECT v.target, v.by_id, v.at, coalesce(nullif(w.name, ''), w.email) AS name
                    FROM mailsync_event v JOIN accounts_employee w ON w.id = v.by_id
                    WHERE v.message_id = k.id AND v.kind = 'move' ORDER BY v.id DESC LIMIT 1) e ON true
-WHERE a.employee_id IS NOT NULL OR e.target IS NOT NULL
+LEFT JOIN LATERAL (SELECT mailbox_id, identity FROM mailsync_message WHERE id = k.id LIMIT 1) m ON true
+LEFT JOIN LATERAL (SELECT true AS noted FROM mailsync_note
+                   WHERE mailbox_id = m.mailbox_id AND identity = m.identity AND deleted_at IS NULL LIMIT 1) n ON true
+WHERE a.employee_id IS NOT NULL OR e.target IS NOT NULL OR n.noted
 """
 
 
@@ -31,6 +36,7 @@ class Mark:
     by_id: int | None
     by: str
     at: datetime | None
+    noted: bool
 
     def did(self, path: str, role: str, reader: int) -> str:
         """Who put it into this folder, as words before a time; "" where nobody of ours did."""
@@ -46,8 +52,8 @@ def marks(message_ids: Iterable[int]) -> dict[int, Mark]:
     with connection.cursor() as cursor:
         cursor.execute(_MARKS, [list(message_ids)])
         return {
-            pk: Mark(employee, name or "", target or "", by_id, by or "", at)
-            for pk, employee, name, target, by_id, by, at in cursor.fetchall()
+            pk: Mark(employee, name or "", target or "", by_id, by or "", at, bool(noted))
+            for pk, employee, name, target, by_id, by, at, noted in cursor.fetchall()
         }
 
 

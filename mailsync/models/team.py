@@ -12,7 +12,7 @@ from mailsync.models.message import Message
 
 
 class Assignment(models.Model):
-    """Whose work a message is. Goes with the message: what is not here is nobody's work here."""
+    """Whose work a message is, while they are active. Goes with the message: what is not here is no work here."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, db_index=False, related_name="+")

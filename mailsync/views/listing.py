@@ -221,10 +221,13 @@ class _Words:
         self.no_sender = _("(no sender)")
         self.no_recipient = _("(no recipient)")
         self.to, self.select, self.star = _("To %s"), _("Select"), _("Star")
+        self.noted = _("With notes.")
         self.unread, self.starred, self.files = _("Unread."), _("Starred."), _("With attachment.")
         self.months = [str(MONTHS_3[month]).title() for month in range(1, 13)]
         self.days = [str(WEEKDAYS_ABBR[day]) for day in range(7)]
-        self.icons = {name: icon(name) for name in ("star", "paperclip", "reply", "forward", "user")}
+        self.icons = {
+            name: icon(name) for name in ("star", "paperclip", "reply", "forward", "user", "sticky-note")
+        }
 
     def row(self, entry: Entry) -> SafeString:
         local = entry.received_at.astimezone(self.now.tzinfo)
@@ -288,15 +291,20 @@ class _Words:
             return SafeString("")
         folder = self.folders[entry.folder_id]
         did = mark.did(folder.path, folder.role, self.reader)
-        return format_html(
-            "{}{}",
+        parts = [
+            self.sign(self.icons["sticky-note"], self.noted) if mark.noted else "",
             format_html('<i class="tag whose">{}{}</i>', self.icons["user"], self.whose(mark))
             if mark.employee_id
             else "",
             format_html('<i class="did">{}, {}</i>', did, self.date(mark.at.astimezone(self.now.tzinfo)))
             if did and mark.at
             else "",
-        )
+        ]
+        return format_html_join("", "{}", ((part,) for part in parts))
+
+    def sign(self, shown: SafeString, said: str) -> SafeString:
+        """An icon, with its word for those who listen."""
+        return format_html('<i class="noted" title="{}">{}<span class="sr">{}</span></i>', said, shown, said)
 
     def whose(self, mark: Mark) -> str:
         return _("You") if mark.employee_id == self.reader else mark.name

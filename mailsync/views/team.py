@@ -138,6 +138,7 @@ def _context(request: RequestOfEmployee, letter: Letter) -> dict[str, Any]:
         "section": "mail",
         "letter": letter,
         "mark": mark,
+        "shut_out": bool(mark and mark.employee_id and mark.employee_id not in {each.pk for each in people}),
         "deeds": _deeds(letter, mark, request.user),
         "notes": [_shown(each, people, request.user) for each in noting.of(message)],
         "people": [person for person in people if person != request.user],

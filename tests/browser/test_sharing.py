@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Department
-from mailsync.models import Mailbox
+from mailsync.models import Mailbox, SpecialUse
 from tests.browser.test_connecting import look
 from tests.browser.test_reading import row, sign_in_as
 from tests.world import World
@@ -59,6 +59,7 @@ def test_ann_gives_bob_a_message_with_a_note_and_sees_him_answer(
         told.get_by_role("link", name="Order 1208").click()
         his = bob.get_by_role("region", name="Team")
         expect(his.get_by_text("Assigned to you")).to_be_visible(timeout=SOON)
+        expect(told).to_have_count(0, timeout=SOON)
         ann.locator("#message h2").click()
         ann.keyboard.press("n")
         ann.keyboard.type("@bro")
@@ -86,6 +87,11 @@ def test_ann_gives_bob_a_message_with_a_note_and_sees_him_answer(
         bob.goto(f"{at}?show=assigned:me")
         expect(row(bob, "Order 1208")).to_be_visible(timeout=SOON)
         expect(row(bob, "Anchor chains")).to_have_count(0, timeout=SOON)
+        row(bob, "Order 1208").get_by_role("checkbox").check()
+        bob.keyboard.press("e")
+        bob.goto(f"/mail/{world.folder(world.team_box, SpecialUse.ARCHIVE).pk}/")
+        expect(row(bob, "Order 1208")).to_contain_text("Archived by you")
+        look(bob, "archive")
         expect(ann.get_by_text("is answering this, too")).to_have_count(0, timeout=SOON)
 
 

@@ -95,7 +95,14 @@ def test_a_narrowed_page_asks_indexes_key_by_key(world: World) -> None:
     inbox = world.folder(world.ann_box)
     with world.acting():
         fill(inbox, 2_000)
-        for show in ("bound:task", "bound:crm", "bound:none", "unread bound:none"):
+        for show in (
+            "bound:task",
+            "bound:crm",
+            "bound:none",
+            "unread bound:none",
+            "assigned:me",
+            "assigned:none",
+        ):
             plan = plan_of([inbox.pk], show=show, before=None)
             nodes = list(walk(plan))
             assert not [

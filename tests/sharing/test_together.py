@@ -120,6 +120,21 @@ def test_what_is_no_address_narrows_nothing_and_mail_of_ones_own_is_nobodys_work
         assert world.client(world.ann).get("/", {"show": nonsense}).status_code == 404
 
 
+def test_what_a_leaver_had_is_nobodys_and_the_pane_says_who_is_shut_out(world, thread):
+    act(world, world.ann, f"assign:{world.bob.pk}", thread[0])
+    with world.acting():
+        world.team_box.grants.all().delete()
+        world.team_box.grants.create(account=world.acme, employee=world.cyd, level="read")
+    team = reverse("mail:team", args=[thread[0].pk])
+    assert "Bob Brown cannot open this mailbox any more" in world.client(world.ann).get(team).content.decode()
+    assert "Order 1208" not in page(world, world.ann, "assigned:none")
+    with world.acting():
+        world.bob.is_active = False
+        world.bob.save()
+    assert "Order 1208" in page(world, world.ann, "assigned:none")
+    assert 'class="tag whose"' not in page(world, world.ann)
+
+
 def test_nobody_is_given_what_they_cannot_open_and_a_reader_gives_nothing(world, thread):
     assert "422 Cyd Cole cannot open team@acme.example" in act(
         world, world.ann, f"assign:{world.cyd.pk}", thread[0]
@@ -156,6 +171,7 @@ def test_bob_is_mentioned_told_and_only_the_author_takes_the_note_back(world, th
     with world.acting():
         note = Note.objects.get()
         assert note.mentions == [world.bob.pk]
+    assert "With notes." in page(world, world.bob)
     delete, restore = (reverse(f"mail:note-{verb}", args=[note.pk]) for verb in ("delete", "restore"))
     assert world.client(world.bob).post(delete).status_code == 404
     team = reverse("mail:team", args=[place.pk])

@@ -1,8 +1,17 @@
-// Colleagues in one mailbox: completing a name after "@" in a note, and telling others that somebody is answering.
+// Colleagues in one mailbox: following a notice, completing a name after "@" in a note, telling that somebody answers.
 (() => {
   const main = document.getElementById("main");
   const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
   const EVERY = 20000;
+
+  // Who follows a notice has seen it.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.(".notice a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const seen = fetch(link.closest("form").action, { method: "POST", headers: { "HX-Request": "true", "X-CSRFToken": token } });
+    seen.catch(() => {}).finally(() => location.assign(link.href));
+  });
 
   // ---- mentions
 
