@@ -19,12 +19,13 @@ class EmployeeBackend(AuthenticationBackend):  # type: ignore[misc]
 
 @cache
 def _statement() -> str:
-    """With what every page must know of a person (Employee.owes_two_factor, has_notices), for no further question."""
+    """With what every page must know of a person (Employee.owes_two_factor and so on), for no further question."""
     columns = ", ".join(f"e.{field.column}" for field in Employee._meta.concrete_fields)
     return f"""
         SELECT {columns},
             (SELECT two_factor_demanded FROM accounts_account WHERE id = e.account_id)
                 AND NOT EXISTS (SELECT FROM mfa_authenticator WHERE user_id = e.id AND type <> 'recovery_codes')
                 AS owes_two_factor,
+            (SELECT deletes_at FROM accounts_account WHERE id = e.account_id) AS company_deletes_at,
             EXISTS (SELECT FROM accounts_personalnotice WHERE employee_id = e.id AND seen_at IS NULL) AS has_notices
         FROM {Employee._meta.db_table} e WHERE e.id = %s"""  # noqa: S608 (names from the model)

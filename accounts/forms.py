@@ -1,5 +1,7 @@
 """Forms of one's own settings, and the company's."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -47,3 +49,32 @@ class CompanyForm(forms.ModelForm[Account]):
         if Account.objects.filter(name__iexact=name).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError(_("There is a company of this name already."))
         return name
+
+
+class DeleteCompanyForm(forms.Form):
+    """Who is there knows the password, and means this company."""
+
+    name = forms.CharField(
+        label=_("Type the name of the company"), widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, employee: Employee, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.employee = employee
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if name != self.employee.account.name:
+            raise forms.ValidationError(_("This is not its name."))
+        return name
+
+    def clean_password(self) -> str:
+        password = str(self.cleaned_data["password"])
+        if not self.employee.check_password(password):
+            raise forms.ValidationError(_("This is not your password."))
+        return password

@@ -32,6 +32,11 @@ class Account(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     # Nothing opens to people without it but the pages that set it up (accounts.middleware).
     two_factor_demanded = models.BooleanField(default=False)
+    # Everything of the company goes after this moment; until then an admin can call it off (accounts.ending). The
+    # database lets nobody but its owner name a moment that comes sooner.
+    deletes_at = models.DateTimeField(null=True)
+    # Since when it is being deleted: nobody signs in any more, and there is no way back.
+    erasing_since = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
@@ -98,6 +103,7 @@ class Employee(AbstractBaseUser):
     # What accounts.backend reads with the person of a request, in the same statement.
     owes_two_factor: ClassVar[bool] = False  # the company demands it, and they have not set it up
     has_notices: ClassVar[bool] = False
+    company_deletes_at: ClassVar[datetime | None] = None
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -183,6 +189,8 @@ class BrowserSession(models.Model):
 
 class NoticeKind(models.TextChoices):
     TWO_FACTOR_RESET = "two_factor_reset"
+    DELETION_PLANNED = "deletion_planned"
+    DELETION_CALLED_OFF = "deletion_called_off"
 
 
 class PersonalNotice(models.Model):

@@ -51,7 +51,7 @@ def mail(account_id: int) -> None:
             notice = PersonalNotice.objects.select_related("employee").get(pk=pk)
             employee = notice.employee
         with translation.override(employee.language):
-            _send(employee.email, _("About your sign-in to Mailbound"), sentence(notice))
+            _send(employee.email, _("About you and your company in Mailbound"), sentence(notice))
 
 
 def _send(address: str, subject: str, text: str) -> None:
@@ -73,4 +73,9 @@ _SENTENCES = {
         "%(by)s removed your two-factor sign-in: a password is enough again. If you did not ask for that, change "
         "your password and talk to them."
     ),
+    NoticeKind.DELETION_PLANNED: lambda: _(
+        "%(by)s wants %(company)s deleted with everything in it, on %(day)s. Until then any admin can call it off in "
+        "the company settings."
+    ),
+    NoticeKind.DELETION_CALLED_OFF: lambda: _("%(by)s called off that %(company)s is deleted."),
 }

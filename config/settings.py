@@ -174,6 +174,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="5", minute="50"),
         "options": {"queue": "purge"},
     },
+    # Companies that asked to be deleted a month ago.
+    "erase": {"task": "retention.erase", "schedule": crontab(minute="50"), "options": {"queue": "purge"}},
     # Several times a day, because companies' days begin at different hours; each stage is told once.
     "tell_changes": {
         "task": "retention.tell_changes",

@@ -4,7 +4,7 @@ A file is named by its account and hash and is on the disk before its row is com
 its bytes. A transaction that rolls back leaves a file behind; the next attempt writes the same one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
@@ -66,6 +66,11 @@ def content(account_id: int, sha256: bytes, stored: bytes | memoryview | None) -
 def remove_file(account_id: int, sha256: bytes, *, untouched_since: datetime) -> None:
     """The file of a body whose row is gone, unless somebody has begun to store the same bytes since that moment."""
     _files().remove_unless_renewed(_name(account_id, sha256), untouched_since)
+
+
+def remove_files_of(account_id: int) -> Iterator[int]:
+    """Remove every file of an account that is deleted, one with each step: its size. Begins anew where it stopped."""
+    return _files().remove_below(str(account_id))
 
 
 def _write_file(name: str, body: bytes) -> None:

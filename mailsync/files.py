@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -39,6 +40,16 @@ class DurableFiles(FileSystemStorage):
             aside.replace(path)
         else:
             aside.unlink()
+
+    def remove_below(self, folder: str) -> Iterator[int]:
+        """Remove the files of a folder and then the folder, one file with each step: its size."""
+        for parent, _folders, names in os.walk(self.path(folder), topdown=False):
+            for name in names:
+                file = Path(parent, name)
+                size = file.stat().st_size
+                file.unlink()
+                yield size
+            Path(parent).rmdir()
 
     def _save(self, name: str, content: File[bytes]) -> str:
         path = Path(self.path(name))

@@ -4,7 +4,7 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from accounts.models import Account
-from retention import handing_over, leavers, runs, scan, storage, telling
+from retention import erasing, handing_over, leavers, runs, scan, storage, telling
 from retention.models import RunState
 from retention.purge import purge
 from retention.sweep import sweep
@@ -92,3 +92,20 @@ def leavers_of(first: int, last: int) -> int:
     """The same for the accounts with these ids (queue bulk)."""
     ids = Account.objects.filter(pk__range=(first, last)).order_by("pk").values_list("pk", flat=True)
     return sum(leavers.look_after(account_id, timezone.now()) for account_id in list(ids))
+
+
+@shared_task(name="retention.erase")
+def erase_due() -> int:
+    """Begin with every company whose waiting time is over, or go on (beat, hourly); returns how many."""
+    ids = erasing.due()
+    for account_id in ids:
+        current_app.send_task("retention.erase_account", args=[account_id], queue="purge", retry=False)
+    erasing.remove_stragglers()
+    return len(ids)
+
+
+@shared_task(name="retention.erase_account")
+def erase_account(account_id: int) -> None:
+    """Delete everything of a company; what time does not suffice for is gone on with at once (queue purge)."""
+    if erasing.erase(account_id, seconds=RUN_SECONDS) is erasing.Outcome.MORE:
+        current_app.send_task("retention.erase_account", args=[account_id], queue="purge", retry=False)

@@ -220,3 +220,22 @@ class HandedOver(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.ids)} {self.kind}"
+
+
+class Erasure(models.Model):
+    """A company that was deleted, or is being deleted: what remains of it. Global, and without content.
+
+    `counts` are rows by table. It is no foreign key to the account, because it outlives it.
+    """
+
+    company_id = models.BigIntegerField(unique=True)
+    name = models.CharField(max_length=200)
+    founded_at = models.DateTimeField()
+    began_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    counts = models.JSONField(default=dict)
+    files = models.BigIntegerField(default=0)
+    bytes = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} since {self.began_at:%Y-%m-%d %H:%M}"

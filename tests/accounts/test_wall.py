@@ -66,7 +66,13 @@ from tests.tasks.people import busy_task
 from tests.world import World
 
 # No account column, or one that every worker may see: ids, times, names of companies and plans.
-GLOBAL = {"accounts_account", "plans_planlimits", "mailsync_schedule", "mailsync_dispatch"}
+GLOBAL = {
+    "accounts_account",
+    "plans_planlimits",
+    "mailsync_schedule",
+    "mailsync_dispatch",
+    "retention_erasure",
+}
 FRAMEWORK = {
     "account_emailaddress", "account_emailconfirmation", "auth_group", "auth_group_permissions",
     "auth_permission", "django_admin_log", "django_content_type", "django_migrations", "django_session",
