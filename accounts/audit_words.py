@@ -22,6 +22,8 @@ GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
 SENTENCES: dict[str, Any] = {
     "audit.exported": gettext_lazy("{by} exported the audit log"),
     "company.changed": gettext_lazy("{by} changed the company's settings"),
+    "company.deletion_called_off": gettext_lazy("{by} called off that the company is deleted"),
+    "company.deletion_planned": gettext_lazy("{by} asked that the company is deleted"),
     "contacts.imported": gettext_lazy("{by} imported contacts from {subject}"),
     "crm.exception_added": gettext_lazy("{by} ended saving mail of {subject} to CRM"),
     "crm.exception_removed": gettext_lazy("{by} had mail of {subject} saved to CRM again"),
@@ -42,6 +44,11 @@ SENTENCES: dict[str, Any] = {
     "employee.password_renewed": gettext_lazy("{by} gave {subject} a new password"),
     "employee.reactivated": gettext_lazy("{by} let {subject} in again"),
     "employee.role_changed": gettext_lazy("{by} made {subject} {role}"),
+    "export.asked": gettext_lazy("{by} asked for an export: {subject}"),
+    "export.cancelled": gettext_lazy("{by} called off an export: {subject}"),
+    "export.downloaded": gettext_lazy("{by} downloaded an export: {subject}"),
+    "export.failed": gettext_lazy("An export failed: {subject}"),
+    "export.written": gettext_lazy("An export was written for {by}: {subject}"),
     "export.made": gettext_lazy("{by} exported {subject}"),
     "folder.deleted": gettext_lazy("{by} deleted the folder {subject} of {mailbox}"),
     "invitation.link_made": gettext_lazy("{by} made a new link for the invitation of {subject}"),
@@ -82,6 +89,8 @@ SENTENCES: dict[str, Any] = {
     "sign_in.made": gettext_lazy("{by} signed in from {address}"),
     "sign_in.ended": gettext_lazy("{by} signed out from {address}"),
     "task.deleted": gettext_lazy("{by} deleted the task {subject}"),
+    "two_factor.added": gettext_lazy("{subject} got a second factor: {kind}"),
+    "two_factor.removed": gettext_lazy("A second factor of {subject} was removed: {kind}"),
     "two_factor.reset": gettext_lazy("{by} took away the second factor of {subject}"),
 }
 _RECORDS = {
