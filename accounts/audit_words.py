@@ -10,7 +10,7 @@ from accounts.models import AuditEntry
 # The verbs' first words, as one asks for them.
 GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sign-in": (gettext_lazy("Signing in"), ("sign_in", "session", "passkey", "two_factor")),
-    "people": (gettext_lazy("People"), ("employee", "invitation", "department", "operator")),
+    "people": (gettext_lazy("People"), ("employee", "leaver", "invitation", "department", "operator")),
     "mailboxes": (gettext_lazy("Mailboxes and access"), ("mailbox", "folder", "break_glass")),
     "plan": (gettext_lazy("Plan and company"), ("plan", "plan_row", "company", "account", "data")),
     "crm": (gettext_lazy("CRM and tasks"), ("contact", "contacts", "company", "lead", "deal", "crm", "task")),
@@ -55,6 +55,12 @@ SENTENCES: dict[str, Any] = {
     "invitation.made": gettext_lazy("{by} invited {subject} as {role}"),
     "invitation.withdrawn": gettext_lazy("{by} withdrew the invitation of {subject}"),
     "lead.converted": gettext_lazy("{by} made a contact of the lead {subject}"),
+    "leaver.admins_warned": gettext_lazy(
+        "The admins were told that the mailboxes of {subject} end soon: {ends}"
+    ),
+    "leaver.ended": gettext_lazy("30 days after {subject} had left, what nobody had taken was disconnected"),
+    "leaver.given_back": gettext_lazy("{by} had given back to {subject} what went to an heir"),
+    "leaver.handed_over": gettext_lazy("{by} had {to} inherit what {subject} held"),
     "mailbox.brought_back": gettext_lazy("{by} brought {subject} back to work"),
     "mailbox.connected": gettext_lazy("{by} connected {subject} for {owner}"),
     "mailbox.crm_changed": gettext_lazy("{by} changed how {subject} feeds CRM"),

@@ -29,7 +29,7 @@ def get_department(admin: Employee, department_id: int) -> Department:
     return found
 
 
-def make(account: Account, name: str, *, by: Employee) -> Department:
+def make(account: Account, name: str, *, by: Employee | None) -> Department:
     """Raises ValidationError for a name that is empty or taken."""
     department = Department(account=account)
     _name(department, name)
@@ -94,5 +94,5 @@ def _name(department: Department, name: str) -> None:
         raise ValidationError({"name": _("There is a department of this name already.")}) from error
 
 
-def _record(verb: str, department: Department, by: Employee, **details: object) -> None:
+def _record(verb: str, department: Department, by: Employee | None, **details: object) -> None:
     audit.record(verb, department.name, account_id=department.account_id, by=by, **details)

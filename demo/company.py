@@ -59,6 +59,7 @@ class Employee:
 
     key: str
     role: str
+    department: str
     time_zone: str
     mailboxes: tuple[str, ...]
 
@@ -68,9 +69,9 @@ class Employee:
 
 
 EMPLOYEES = (
-    Employee("nora", "admin", "Europe/Amsterdam", ("nora",)),
-    Employee("ben", "employee", "Europe/Amsterdam", ("ben", "support")),
-    Employee("ines", "employee", "Europe/Amsterdam", ("ines",)),
+    Employee("nora", "admin", "Management", "Europe/Amsterdam", ("nora",)),
+    Employee("ben", "employee", "Customers and support", "Europe/Amsterdam", ("ben", "support")),
+    Employee("ines", "employee", "Engineering", "Europe/Amsterdam", ("ines",)),
 )
 
 

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 from imapclient import imap_utf7
 
+from accounts import departments, tenancy
 from accounts import people as staff
-from accounts import tenancy
 from accounts.models import Account
 from accounts.models import Employee as EmployeeRow
 from demo import clients, company, correspondence, series
@@ -161,7 +161,8 @@ def _hire(account: Account, employee: Employee, password: str) -> EmployeeRow:
         password=password,
         by=None,
     )
-    EmployeeRow.objects.filter(pk=row.pk).update(time_zone=employee.time_zone)
+    department = departments.make(account, employee.department, by=None)
+    EmployeeRow.objects.filter(pk=row.pk).update(time_zone=employee.time_zone, department=department)
     return row
 
 

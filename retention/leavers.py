@@ -23,7 +23,15 @@ from accounts.models import Account, Employee, Role
 from crm import handing as records
 from crm.kinds import KINDS
 from mailsync import outbox, schedule, settling, sharing
-from mailsync.models import Mailbox, MailboxGrant, Outgoing, OutgoingState, Placement, SpecialUse
+from mailsync.models import (
+    Assignment,
+    Mailbox,
+    MailboxGrant,
+    Outgoing,
+    OutgoingState,
+    Placement,
+    SpecialUse,
+)
 from retention.models import Leaver, LeaverState
 from tasks import handing as tasks
 
@@ -46,6 +54,7 @@ class Holdings:
 
     mailboxes: list[Mailbox]
     waiting: int
+    assigned: int
     planned: int
     tasks: int
     records: dict[str, int]
@@ -57,7 +66,7 @@ class Holdings:
 
     @property
     def anything(self) -> bool:
-        return bool(self.can_be_inherited or self.planned or self.grants)
+        return bool(self.can_be_inherited or self.assigned or self.planned or self.grants)
 
     @property
     def receiving(self) -> list[Mailbox]:
@@ -78,6 +87,7 @@ def holdings(employee: Employee) -> Holdings:
     return Holdings(
         mailboxes=list(boxes.order_by("address")),
         waiting=_waiting(connected(employee)),
+        assigned=_assigned(employee).count(),
         planned=planned(employee).count(),
         tasks=tasks.open_of(employee),
         records=records.held_by(employee),
@@ -96,6 +106,10 @@ def planned(employee: Employee) -> QuerySet[Outgoing]:
 
 def _grants(employee: Employee) -> QuerySet[MailboxGrant]:
     return MailboxGrant.objects.filter(employee=employee, mailbox__disconnected_at=None)
+
+
+def _assigned(employee: Employee) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(employee=employee)
 
 
 def _waiting(boxes: Iterable[Mailbox]) -> int:
@@ -125,6 +139,8 @@ def leave(employee: Employee, *, heir: Employee | None, stop_letters: bool, by: 
         raise people.CannotChange(_("%(who)s is deactivated already.") % {"who": employee})
     for grant in _grants(employee).select_related("mailbox"):
         sharing.unshare(grant.mailbox, employee, by=by)
+    # Also where a department's grant had let them in; what is assigned in their own mailboxes goes with those.
+    _assigned(employee).exclude(mailbox__owner=employee).delete()
     people.deactivate(employee, by=by)
     leaver = note(employee, by=by)
     if stop_letters:

@@ -34,6 +34,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def busy(world: World) -> World:
     """Ann has two mailboxes, mail that waits, a planned letter, tasks, records, and a grant of Bob's."""
     placement = world.message(world.folder(world.ann_box), subject="About the roof")
+    shared = world.message(world.folder(world.team_box), subject="For Ann")
     world.message(world.folder(world.ann_box), subject="Done", flags=["\\Answered"])
     with world.acting():
         Mailbox.objects.update(smtp_host="127.0.0.1")
@@ -56,13 +57,10 @@ def busy(world: World) -> World:
         bobs.grants.all().delete()
         bobs.refresh_from_db()
         sharing.share(bobs, world.ann, GrantLevel.REPLY, by=world.bob)
-        Assignment.objects.create(
-            account=world.acme,
-            mailbox=world.ann_box,
-            message=placement.message,
-            employee=world.ann,
-            by=world.ann,
-        )
+        for box, message in ((world.ann_box, placement.message), (bobs, shared.message)):
+            Assignment.objects.create(
+                account=world.acme, mailbox=box, message=message, employee=world.ann, by=world.bob
+            )
         letter = outbox.start(
             world.ann_box, by=world.ann, to=[["Zoe", "zoe@elsewhere.example"]], subject="Later", text="Soon."
         )
@@ -107,6 +105,7 @@ ALL = {"mailboxes": 1, "tasks": 5, "contacts": 3, "leads": 1, "deals": 1}
 def test_before_ann_is_deactivated_the_page_says_what_she_holds(busy: World) -> None:
     shown = text(ask(busy))
     for words in ("Ann Archer leaves", "ann@acme.example", "one letter of the last 30 days waits",
+                  "<dt>Assigned mail</dt><dd>2",
                   "<dt>Open tasks</dt><dd>4</dd>", "<dt>Contacts</dt><dd>3", "<dt>Deals</dt><dd>1",
                   "team@acme.example", "Letters to be sent later</dt><dd>1", "keep it for 30 days"):  # fmt: skip
         assert words in shown
@@ -129,7 +128,9 @@ def test_bob_gets_everything_of_ann_with_a_report_of_what_moved(busy: World) -> 
     bob = busy.client(busy.bob)
     assert "About the roof" in bob.get(reverse("mail:inbox"), follow=True).content.decode()
     with busy.acting():
-        assert Assignment.objects.get().employee == busy.bob
+        # What was assigned in Ann's mailbox is Bob's, what was in his own waits for somebody.
+        assigned = Assignment.objects.get()
+        assert (assigned.employee, assigned.mailbox) == (busy.bob, busy.ann_box)
         assert not busy.team_box.grants.exists()
         assert Outgoing.objects.get().state == "queued"
         assert Task.objects.get(title="Finished").responsible == busy.ann
