@@ -205,6 +205,15 @@ def get_settings_of(employee: Employee, mailbox_id: int) -> Mailbox:
     return get_mailbox(employee, mailbox_id, GrantLevel.MANAGE)
 
 
+def get_grants_of(employee: Employee, mailbox_id: int) -> Mailbox:
+    """The mailbox to decide who else has access: for who manages it, and for admins once it is shared. One that is not
+    is its owner's alone."""
+    mailbox = get_settings_of(employee, mailbox_id)
+    if not may(employee, mailbox, GrantLevel.MANAGE) and not mailbox.grants.exists():
+        raise Http404
+    return mailbox
+
+
 def get_folder(employee: Employee, folder_id: int, level: str) -> Folder:
     """A folder that can be opened, with its mailbox."""
     folder = _one(

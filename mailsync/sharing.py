@@ -4,7 +4,7 @@ A grant to a department is a grant to whoever is active in it, now and later; of
 Whether a mailbox is shared goes by its grants alone, so that a new colleague in a department never meets a limit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import Department, Employee
 from mailsync import live, notices
-from mailsync.access import includes
+from mailsync.access import includes, may
 from mailsync.connecting import CannotConnect, lock_account, refuse_if, why_not_share
 from mailsync.models import Assignment, GrantLevel, Mailbox, MailboxGrant, NoticeKind
 
@@ -73,8 +73,8 @@ def preview(mailbox: Mailbox, changes: Changes) -> list[Seer]:
 def change(mailbox: Mailbox, changes: Changes, *, by: Employee) -> list[Seer]:
     """Give, change and take grants, tell those whom it concerns, and write it down. Raises CannotConnect.
 
-    Sharings of one company happen one after another, so that the plan's limit holds. Returns those for whom
-    something is different now.
+    Callers have checked that `by` may (why_not_oneself). Sharings of one company happen one after another, so that
+    the plan's limit holds. Returns those for whom something is different now.
     """
     account = lock_account(mailbox.account_id)
     now = holders(mailbox)
@@ -84,11 +84,21 @@ def change(mailbox: Mailbox, changes: Changes, *, by: Employee) -> list[Seer]:
     after = _changed(now, wanted)
     if after and not now:
         refuse_if(why_not_share(account, account.today()))
+    different = [seer for seer in _compare(mailbox, now, after) if seer.change]
     for holder, level in wanted.items():
         _write(mailbox, holder, level, by)
-    different = [seer for seer in _compare(mailbox, now, after) if seer.change]
     _tell(mailbox, different, by)
     return different
+
+
+def why_not_oneself(mailbox: Mailbox, seers: Iterable[Seer], by: Employee) -> str:
+    """An admin decides who else has access, and cannot let themselves in: the sentence, or ""."""
+    gains = any(seer.employee == by and seer.change in ("gained", "changed") for seer in seers)
+    if not gains or may(by, mailbox, GrantLevel.MANAGE):
+        return ""
+    return _("Nobody lets themselves into a colleague's mailbox: ask %(owner)s, or another admin.") % {
+        "owner": mailbox.owner
+    }
 
 
 def share(mailbox: Mailbox, holder: Holder, level: str, *, by: Employee) -> None:
@@ -173,11 +183,14 @@ def _highest(employee: Employee, held: Mapping[Holder, str]) -> str:
     return next((level for level in levels if all(includes(level, other) for other in levels)), "")
 
 
-def _tell(mailbox: Mailbox, different: Iterable[Seer], by: Employee) -> None:
+def _tell(mailbox: Mailbox, different: Sequence[Seer], by: Employee) -> None:
     for seer in different:
         notices.tell(
             [seer.employee.pk], NoticeKind(seer.change), mailbox, by=by.pk, words=seer.level or seer.before
         )
+    if different:
+        names = ", ".join(str(seer.employee) for seer in different)
+        notices.tell([mailbox.owner_id], NoticeKind.SHARED, mailbox, by=by.pk, words=names)
     lost = [seer.employee.pk for seer in different if not seer.level]
     # What they had to do here waits for somebody else.
     Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()

@@ -57,7 +57,8 @@ class Note(models.Model):
 
 
 class NoticeKind(models.TextChoices):
-    """`words` of the first three: the level; of MENTIONED: the note's beginning; of OPENED: the admin's reason."""
+    """`words` of the first three: the level; of MENTIONED: the note's beginning; of OPENED: the admin's reason; of
+    SHARED, which owners are told: for whom something changed."""
 
     GAINED = "gained"
     CHANGED = "changed"
@@ -65,6 +66,7 @@ class NoticeKind(models.TextChoices):
     ASSIGNED = "assigned"
     MENTIONED = "mentioned"
     OPENED = "opened"
+    SHARED = "shared"
 
 
 class Notice(models.Model):

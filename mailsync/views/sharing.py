@@ -42,8 +42,9 @@ class Line:
 @require_http_methods(["GET", "POST"])
 def mailbox_sharing(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     """The form; as it changes the page asks what that would mean (`do=preview`), and `do=save` does it."""
-    mailbox = access.get_mailbox(request.user, mailbox_id, GrantLevel.MANAGE)
+    mailbox = access.get_grants_of(request.user, mailbox_id)
     changes, trouble = _asked(request, mailbox)
+    trouble = trouble or sharing.why_not_oneself(mailbox, sharing.preview(mailbox, changes), request.user)
     if request.method == "POST" and request.POST.get("do") == "save" and not trouble:
         try:
             done = sharing.change(mailbox, changes, by=request.user)
@@ -51,8 +52,7 @@ def mailbox_sharing(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse
             trouble = refusal.sentence
         else:
             messages.success(request, _said(len(done)))
-            still = access.may(request.user, mailbox, GrantLevel.MANAGE)
-            return redirect("mail:mailbox-sharing", mailbox.pk) if still else redirect("mail:mailboxes")
+            return _back(request.user, mailbox)
     return _page(request, mailbox, changes, trouble)
 
 
@@ -71,6 +71,13 @@ def notice(request: RequestOfEmployee, told_id: int) -> HttpResponse:
     """The employee has read it."""
     notices.see(get_object_or_404(Notice, pk=told_id, employee=request.user))
     return HttpResponse() if request.headers.get("HX-Request") else redirect("mail:inbox")
+
+
+def _back(employee: Employee, mailbox: Mailbox) -> HttpResponse:
+    """To the page again, while it is theirs to see."""
+    if access.may(employee, mailbox, GrantLevel.MANAGE) or (employee.is_admin and mailbox.grants.exists()):
+        return redirect("mail:mailbox-sharing", mailbox.pk)
+    return redirect("mail:mailboxes")
 
 
 def _asked(request: RequestOfEmployee, mailbox: Mailbox) -> tuple[dict[Holder, str], str]:

@@ -125,6 +125,30 @@ def test_who_loses_a_mailbox_is_told_and_their_work_in_it_is_nobodys_again(world
     assert "ended your access to team@acme.example" in world.client(world.bob).get("/").content.decode()
 
 
+def test_an_admin_shares_a_colleagues_mailbox_and_lets_nobody_in_through_the_back_door(world, sales):
+    page = reverse("mail:mailbox-sharing", args=[world.team_box.pk])
+    with world.acting():
+        world.adm.department = sales
+        world.adm.save()
+    adm = world.client(world.adm)
+    for oneself in (world.adm, sales):
+        refusal = adm.post(page, {"who": key_of(oneself), "level": READ, "do": "save"})
+        assert refusal.status_code == 422
+        assert (
+            "Nobody lets themselves into a colleague&#x27;s mailbox: ask Ann Archer"
+            in refusal.content.decode()
+        )
+    assert adm.post(page, {"who": key_of(world.cyd), "level": READ, "do": "save"}).status_code == 302
+    assert level_of(world, world.cyd, world.team_box) == READ
+    assert level_of(world, world.adm, world.team_box) == ""
+    assert adm.get(reverse("mail:mailbox-sharing", args=[world.ann_box.pk])).status_code == 404, (
+        "it is not shared"
+    )
+    strip = world.client(world.ann).get("/").content.decode()
+    assert "<b>Adm Adams</b> changed who has access to team@acme.example:" in strip
+    assert "Cyd Cole" in strip
+
+
 @pytest.mark.parametrize("wrong", ["eve", "owner", "nobody", "gone", "level"])
 def test_nonsense_is_refused_with_a_sentence_and_changes_nothing(world, wrong):
     with world.acting():
