@@ -5,7 +5,7 @@ from functools import lru_cache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-__all__ = ["InvalidToken", "decrypt", "encrypt"]
+__all__ = ["InvalidToken", "decrypt", "encrypt", "is_newest"]
 
 
 def encrypt(text: str) -> bytes:
@@ -16,6 +16,15 @@ def encrypt(text: str) -> bytes:
 def decrypt(token: bytes, *, seconds: int | None = None) -> str:
     """With any key of the list. Raises InvalidToken, also where the token is older than so many seconds."""
     return _fernet(tuple(settings.MAIL_SECRET_KEYS)).decrypt(bytes(token), ttl=seconds).decode()
+
+
+def is_newest(token: bytes) -> bool:
+    """Whether the first key opens it: the others may go when that is so of every token."""
+    try:
+        _fernet(tuple(settings.MAIL_SECRET_KEYS[:1])).decrypt(bytes(token))
+    except InvalidToken:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4)

@@ -106,11 +106,13 @@ def reset(employee: Employee, *, by: Employee) -> None:
 
 
 def reseal(account_id: int) -> int:
-    """Encrypt the account's secrets with the newest key; returns how many. Raises InvalidToken."""
+    """Encrypt the account's secrets with the newest key; returns how many were not so. Raises InvalidToken."""
     adapter = TwoFactorAdapter()
     count = 0
     for factor in Authenticator.objects.select_for_update().filter(user__account_id=account_id):
         for field in {"secret", "seed"} & factor.data.keys():
+            if sealing.is_newest(factor.data[field].encode()):
+                continue
             factor.data[field] = adapter.encrypt(adapter.decrypt(factor.data[field]))
             factor.save(update_fields=["data"])
             count += 1
