@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     # Companies that asked to be deleted a month ago.
     "erase": {"task": "retention.erase", "schedule": crontab(minute="50"), "options": {"queue": "purge"}},
+    "exports": {"task": "retention.exports", "schedule": 600.0, "options": {"queue": "bulk", "expires": 600}},
     # Several times a day, because companies' days begin at different hours; each stage is told once.
     "tell_changes": {
         "task": "retention.tell_changes",

@@ -4,12 +4,13 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from accounts.models import Account
-from retention import erasing, handing_over, leavers, runs, scan, storage, telling
+from retention import erasing, exporting, handing_over, leavers, runs, scan, storage, telling
 from retention.models import RunState
 from retention.purge import purge
 from retention.sweep import sweep
 
 RUN_SECONDS = 200
+EXPORT_SECONDS = 6 * 3600
 
 
 @shared_task(name="retention.nightly")
@@ -109,3 +110,16 @@ def erase_account(account_id: int) -> None:
     """Delete everything of a company; what time does not suffice for is gone on with at once (queue purge)."""
     if erasing.erase(account_id, seconds=RUN_SECONDS) is erasing.Outcome.MORE:
         current_app.send_task("retention.erase_account", args=[account_id], queue="purge", retry=False)
+
+
+@shared_task(name="retention.export", soft_time_limit=EXPORT_SECONDS, time_limit=EXPORT_SECONDS + 60)
+def export(account_id: int, export_id: int) -> None:
+    """Write somebody's export (queue bulk). Longer than other jobs: a file is written in one go or not at all."""
+    exporting.run(account_id, export_id)
+
+
+@shared_task(name="retention.exports")
+def tend_exports() -> None:
+    """Begin anew what a worker died of, remove what is a week old (beat)."""
+    for account_id in exporting.with_exports():
+        exporting.tend(account_id)

@@ -239,3 +239,50 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} since {self.began_at:%Y-%m-%d %H:%M}"
+
+
+class ExportWhat(models.TextChoices):
+    MINE = "mine", _("Your mail")
+    COMPANY = "company", _("The company")
+
+
+class ExportState(models.TextChoices):
+    WAITING = "waiting", _("Waits for a worker")
+    RUNNING = "running", _("Is being written")
+    DONE = "done", _("Ready")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Called off")
+    EXPIRED = "expired", _("Removed after a week")
+
+
+class Export(models.Model):
+    """One file that somebody asked for. `done` of `total` messages; `seen_at` is when its worker last showed life."""
+
+    OPEN = (ExportState.WAITING, ExportState.RUNNING)
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    by = models.ForeignKey(Employee, on_delete=models.PROTECT, db_index=False, related_name="+")
+    what = models.CharField(max_length=10, choices=ExportWhat)
+    state = models.CharField(max_length=10, choices=ExportState, default=ExportState.WAITING)
+    at = models.DateTimeField(default=timezone.now)
+    tries = models.PositiveSmallIntegerField(default=0)
+    seen_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    bytes = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["by"], name="one_open_export", condition=models.Q(state__in=["waiting", "running"])
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "by", "-at"], name="exports_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.what} for {self.by_id}: {self.state}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN

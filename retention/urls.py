@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from retention.views import clock, leavers, leaving, night
+from retention.views import clock, exports, leavers, leaving, night
 
 app_name = "retention"
 
@@ -17,5 +17,9 @@ urlpatterns = [
     path("leaving/", leaving.page, name="leaving"),
     path("leaving/keep/", leaving.keep, name="keep"),
     path("clock/<int:placement_id>/", clock.panel, name="clock"),
+    path("exports/", exports.page, name="exports"),
+    path("exports/start/", exports.start, name="export-start"),
+    path("exports/<int:export_id>/cancel/", exports.cancel, name="export-cancel"),
+    path("exports/<int:export_id>/file/", exports.download, name="export-download"),
     path("marks/", clock.marks, name="marks"),
 ]

@@ -38,7 +38,8 @@ from mailsync import folders, outbox
 from mailsync.models import Act, ConnectionTest, EmergencyAccess, GrantLevel, Note, Notice, SpecialUse
 from overview.models import Deed
 from plans.models import PlanLimits
-from retention.models import Leaver, PlanNotice, RetentionRun
+from retention import exporting
+from retention.models import Export, Leaver, PlanNotice, RetentionRun
 from tasks.deletion import ask_deletion
 from tasks.models import Task
 from tests.tasks.people import busy_task
@@ -164,6 +165,9 @@ def furnish() -> Guarded:
         place = BrowserSession.objects.create(
             account=world.acme, employee=world.ann, key=PRIVATE, address=PRIVATE, agent=PRIVATE
         )
+        export = Export.objects.create(account=world.acme, by=world.ann, what="mine", state="done")
+        exporting.path_of(export).parent.mkdir(parents=True, exist_ok=True)
+        exporting.path_of(export).write_text(PRIVATE)
         codes = {"seed": TwoFactorAdapter().encrypt(PRIVATE), "used_mask": 0}
         passkey = Authenticator.objects.create(user=world.ann, type="recovery_codes", data=codes)
         note = Note.objects.create(
@@ -225,6 +229,7 @@ def furnish() -> Guarded:
         "invitation_id": invitation.pk,
         "notice_id": notice.pk,
         "own_notice_id": own_notice.pk,
+        "export_id": export.pk,
         "session_id": place.pk,
         "pk": passkey.pk,
         "object_id": PlanLimits.objects.order_by("pk")[0].pk,
@@ -280,6 +285,7 @@ def furnish() -> Guarded:
         "crm:panel-link": to_contact,
         "crm:panel-undo": decided,
         "crm:write": {"address": address.address},
+        "retention:export-start": {"what": "company"},
         "mail:act": {"verb": "archive"},
         "overview:act": {"verb": "check", "ids": world.ann_box.pk},
         "mail:answer": {"how": "reply"},

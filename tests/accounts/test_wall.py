@@ -60,7 +60,7 @@ from mailsync.models import (
     Tombstone,
 )
 from overview.models import Deed, Layout
-from retention.models import HandedOver, Leaver, LooseBlob, PlanNotice, RetentionRun, Storage
+from retention.models import Export, HandedOver, Leaver, LooseBlob, PlanNotice, RetentionRun, Storage
 from tasks.models import TaskLetter
 from tests.tasks.people import busy_task
 from tests.world import World
@@ -179,6 +179,7 @@ def furnished(world: World) -> World:
         )
         run.lines.create(account=world.acme, mailbox=world.ann_box, kind="removed")
         BrowserSession.objects.create(account=world.acme, employee=world.ann, key="x", address="192.0.2.1")
+        Export.objects.create(account=world.acme, by=world.ann, what="mine")
         PersonalNotice.objects.create(account=world.acme, employee=world.ann, kind="two_factor_reset")
         audit.record("test.made", "a row", account_id=world.acme.pk, by=world.ann)
     return world

@@ -1,12 +1,15 @@
 """A company signs up and looks after itself in a real browser."""
 
+import zipfile
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from retention import exporting
+from retention.models import Export
 from tests.browser.test_connecting import look
-from tests.world import PASSWORD
+from tests.world import PASSWORD, session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -124,3 +127,32 @@ def test_bob_makes_a_passkey_and_signs_in_with_it_alone_and_as_the_second_factor
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
     page.goto("/settings/")
     expect(page.get_by_text("bob@acme.example").first).to_be_attached()
+
+
+def test_adm_exports_the_company_and_asks_for_its_end(world, live_server, visitor: Page) -> None:
+    cookie = session_cookie(world.adm)
+    visitor.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": live_server.url}])
+    visitor.goto("/retention/exports/")
+    visitor.get_by_role("button", name="Export the company").click()
+    expect(visitor.get_by_text("Waits for a worker")).to_be_visible()
+    look(visitor, "export-waits")
+    with world.acting():
+        export = Export.objects.get()
+    exporting.run(world.acme.pk, export.pk)
+    with visitor.expect_download() as download:
+        visitor.get_by_role("link", name="Download").click()
+    assert zipfile.is_zipfile(download.value.path())
+    look(visitor, "export-done")
+    visitor.goto("/settings/company/delete/")
+    visitor.get_by_label("Type the name of the company").fill("Acme")
+    visitor.get_by_label("Your password").fill("wrong")
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_text("This is not your password.")).to_be_visible()
+    look(visitor, "company-delete")
+    visitor.get_by_label("Your password").fill(PASSWORD)
+    visitor.keyboard.press("Enter")
+    expect(visitor.get_by_text("is deleted here with everything in it")).to_be_visible()
+    expect(visitor.get_by_text("wants Acme deleted with everything in it")).to_be_visible()
+    look(visitor, "company-leaving")
+    visitor.get_by_role("button", name="Keep the company").click()
+    expect(visitor.get_by_text("The company stays.")).to_be_visible()

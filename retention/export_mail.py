@@ -1,0 +1,101 @@
+"""The mail of mailboxes and activities for an export, message by message: never more than one large body in memory."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from accounts import tenancy
+from accounts.models import Employee
+from mailsync import blobs
+from tasks import access as tasks
+
+# Small bodies come with their rows: so many of at most 64 kB.
+BATCH = 25
+
+_MESSAGES = """
+SELECT p.id, p.message_id, p.received_at, p.flags, m.message_id, m.subject, m.header, b.sha256, b.content
+FROM (SELECT * FROM mailsync_placement WHERE folder_id = %s AND id > %s ORDER BY id LIMIT %s) p
+CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
+CROSS JOIN LATERAL (SELECT sha256, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
+ORDER BY p.id
+"""
+_ACTIVITIES = """
+SELECT a.id, a.at, a.header, b.sha256, b.content
+FROM (SELECT * FROM crm_activity WHERE account_id = %s AND id > %s AND body_id IS NOT NULL ORDER BY id LIMIT %s) a
+CROSS JOIN LATERAL (SELECT sha256, content FROM mailsync_blob WHERE id = a.body_id LIMIT 1) b
+ORDER BY a.id
+"""
+_RECORDS = """
+SELECT c.message_id, b.activity_id, b.contact_id, b.company_id, b.lead_id, b.deal_id
+FROM crm_activitycopy c JOIN crm_binding b ON b.activity_id = c.activity_id WHERE c.message_id = ANY(%s)
+"""
+_TASKS = "SELECT message_id, task_id FROM tasks_taskmessage WHERE message_id = ANY(%s) AND task_id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A message byte for byte, and what is known of it beside."""
+
+    id: int
+    received_at: datetime
+    header: bytes
+    body: bytes
+    facts: dict[str, object]
+
+
+def of_folder(employee: Employee, folder_id: int) -> Iterator[Original]:
+    """Every message of a folder with its flags, tags and links, oldest row first.
+
+    Raises BodyLost where a file of MAIL_FILES is missing.
+    """
+    account_id, last = employee.account_id, 0
+    while True:
+        with tenancy.acting_for(account_id), connection.cursor() as cursor:
+            cursor.execute(_MESSAGES, [folder_id, last, BATCH])
+            rows = cursor.fetchall()
+            links = _links(employee, [row[1] for row in rows])
+        for pk, message, received_at, flags, name, subject, header, sha256, stored in rows:
+            facts: dict[str, object] = {
+                "message_id": name,
+                "subject": subject,
+                "received_at": received_at.isoformat(),
+                "flags": flags,
+                **links[message],
+            }
+            body = blobs.content(account_id, bytes(sha256), stored)
+            yield Original(pk, received_at, bytes(header), body, facts)
+        if not rows:
+            return
+        last = rows[-1][0]
+
+
+def of_activities(account_id: int) -> Iterator[Original]:
+    """Every mail that CRM keeps, with what is attached to it."""
+    last = 0
+    while True:
+        with tenancy.acting_for(account_id), connection.cursor() as cursor:
+            cursor.execute(_ACTIVITIES, [account_id, last, BATCH])
+            rows = cursor.fetchall()
+        for pk, at, header, sha256, stored in rows:
+            yield Original(pk, at, bytes(header or b""), blobs.content(account_id, bytes(sha256), stored), {})
+        if not rows:
+            return
+        last = rows[-1][0]
+
+
+def _links(employee: Employee, message_ids: list[int]) -> dict[int, dict[str, list[object]]]:
+    """To records, and to the tasks that the employee sees."""
+    found: dict[int, dict[str, list[object]]] = defaultdict(lambda: {"tasks": [], "records": []})
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORDS, [message_ids])
+        for message, activity, *record in cursor.fetchall():
+            kinds = zip(("contact", "company", "lead", "deal"), record, strict=True)
+            found[message]["records"] += [{"activity": activity, kind: pk} for kind, pk in kinds if pk]
+        mine = list(tasks.visible(employee).values_list("pk", flat=True)) if message_ids else []
+        cursor.execute(_TASKS, [message_ids, mine])
+        for message, task in cursor.fetchall():
+            found[message]["tasks"].append(task)
+    return found
