@@ -155,6 +155,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="50"),
         "options": {"queue": "bulk"},
     },
+    "forget_enrolments": {
+        "task": "mailsync.forget_enrolments",
+        "schedule": crontab(hour="3", minute="55"),
+        "options": {"queue": "bulk"},
+    },
     # Deletions whose half minute is over, reminders whose moment has come.
     "tasks": {"task": "tasks.tick", "schedule": 10.0, "options": {"queue": "interactive", "expires": 10}},
     # Four times a night, so that what a worker left lying is taken up; later ones find nothing to do.

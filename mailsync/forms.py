@@ -100,7 +100,7 @@ class AddressForm(ServerFields):
     provider = forms.ChoiceField(label=_("Provider"), required=False)
     # The button that was pressed: the key of a provider to which the person goes to consent.
     consent = forms.CharField(required=False, widget=forms.HiddenInput)
-    field_order = ("address", "password", "provider")
+    field_order: tuple[str, ...] = ("address", "password", "provider")
 
     def __init__(
         self, data: QueryDict | None = None, *, owner: Employee, initial: dict[str, Any] | None = None

@@ -4,11 +4,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from mailsync import (
+    admitting,
     checking,
     consents,
     discarding,
     dispatch,
     engine,
+    enrolling,
     events,
     noting,
     outbox,
@@ -49,6 +51,18 @@ def send_letters(mailbox_id: int) -> None:
 def test_connection(account_id: int, test_id: int) -> None:
     """Try a mail server while the page watches (queue interactive)."""
     probing.probe(account_id, test_id)
+
+
+@shared_task(name="mailsync.admit")
+def admit(account_id: int, row_id: int) -> None:
+    """Test a mailbox that an admin connects for somebody, and connect it (queue bulk)."""
+    admitting.admit(account_id, row_id)
+
+
+@shared_task(name="mailsync.forget_enrolments")
+def forget_enrolments() -> None:
+    """Forget the passwords of mailboxes that were not connected within a day (beat, by night; queue bulk)."""
+    enrolling.forget_everywhere()
 
 
 @shared_task(name="mailsync.discard_copies")

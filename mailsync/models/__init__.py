@@ -4,6 +4,7 @@ from mailsync.models.act import Act
 from mailsync.models.blob import Blob
 from mailsync.models.connection import ConnectionTest
 from mailsync.models.consent import Consent
+from mailsync.models.enrolment import Enrolment, EnrolmentRow, EnrolmentState
 from mailsync.models.event import Event, EventKind
 from mailsync.models.folder import Folder, SpecialUse
 from mailsync.models.ledger import FolderCheck
@@ -45,6 +46,9 @@ __all__ = [
     "DeliveryReport",
     "Dispatch",
     "EmergencyAccess",
+    "Enrolment",
+    "EnrolmentRow",
+    "EnrolmentState",
     "Event",
     "EventKind",
     "Folder",

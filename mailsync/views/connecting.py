@@ -24,6 +24,7 @@ from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from mailsync import (
     connecting,
+    enrolling,
     oauth,
     presets,
     secrets,
@@ -88,7 +89,11 @@ def connect(request: RequestOfEmployee) -> HttpResponse:
 
 
 def _typed_before(request: RequestOfEmployee) -> dict[str, Any]:
-    """What one's own failed test was about, all but the password."""
+    """What one's own failed test was about, or what an admin asks one to connect; all but the password."""
+    asked = id_or_none(request.GET.get("row"))
+    for row in enrolling.invitations(request.user):
+        if row.pk == asked:
+            return {"address": row.address, **row.servers}
     number = id_or_none(request.GET.get("from"))
     test = None if number is None else ConnectionTest.objects.filter(by=request.user, pk=number).first()
     if test is None:

@@ -21,6 +21,7 @@ from mailsync import (
     composing,
     connecting,
     emergencies,
+    enrolling,
     oauth,
     parking,
     presets,
@@ -71,6 +72,7 @@ def mailboxes(request: RequestOfEmployee) -> HttpResponse:
         "limits": limits,
         "plan": plan_name(limits.plan),
         "parked": parking.parked(limits, account_id=request.user.account_id),
+        "asked": enrolling.invitations(request.user),
         "refusal": connecting.why_not(request.user, today),
     }
     return render(request, "mail/connect/mailboxes.html", context)

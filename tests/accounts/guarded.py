@@ -35,7 +35,16 @@ from crm.models import (
     Stage,
 )
 from mailsync import folders, outbox
-from mailsync.models import Act, ConnectionTest, EmergencyAccess, GrantLevel, Note, Notice, SpecialUse
+from mailsync.models import (
+    Act,
+    ConnectionTest,
+    EmergencyAccess,
+    Enrolment,
+    GrantLevel,
+    Note,
+    Notice,
+    SpecialUse,
+)
 from overview.models import Deed
 from plans.models import PlanLimits
 from retention import exporting
@@ -218,6 +227,8 @@ def furnish() -> Guarded:
         deed = Deed.objects.create(
             account=world.acme, by=world.adm, verb="pause", before=[[world.ann_box.pk, None]]
         )
+        handed_in = Enrolment.objects.create(account=world.acme, by=world.adm)
+        to_mend = handed_in.rows.create(account=world.acme, number=1, typed={"address": "a@b.example"})
         over = EmergencyAccess.objects.create(
             account=world.acme, mailbox=world.ann_box, employee=world.adm, reason="x", ends_at=timezone.now()
         )
@@ -247,6 +258,8 @@ def furnish() -> Guarded:
         "run_id": purge.pk,
         "deed_id": deed.pk,
         "emergency_id": over.pk,
+        "enrolment_id": handed_in.pk,
+        "row_id": to_mend.pk,
         "status": "done",
         "point_id": point.pk,
         "file_id": task_file.pk,

@@ -47,6 +47,8 @@ from mailsync.models import (
     Consent,
     DeliveryReport,
     EmergencyAccess,
+    Enrolment,
+    EnrolmentRow,
     Event,
     FolderCheck,
     LedgerEntry,
@@ -104,6 +106,9 @@ def furnished(world: World) -> World:
         Deed.objects.create(account=world.acme, by=world.adm, verb="pause")
         EmergencyAccess.objects.create(
             account=world.acme, mailbox=world.ann_box, employee=world.adm, reason="x", ends_at=timezone.now()
+        )
+        EnrolmentRow.objects.create(
+            account=world.acme, enrolment=Enrolment.objects.create(account=world.acme, by=world.adm), number=1
         )
         Layout.objects.create(account=world.acme, employee=world.adm, columns=["owner"])
         Storage.objects.create(account=world.acme, mailbox=world.ann_box, counted_at=timezone.now())

@@ -9,14 +9,14 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts import sealing, tenancy, two_factor
 from accounts.models import Account
 from mailsync import secrets
-from mailsync.models import ConnectionTest, Consent, Mailbox
+from mailsync.models import ConnectionTest, Consent, EnrolmentRow, Mailbox
 
-SEALED = (Mailbox, Consent, ConnectionTest)
+SEALED = (Mailbox, Consent, ConnectionTest, EnrolmentRow)
 BATCH = 200
 # Rows that somebody else holds are left for the next round, a second later.
 ROUNDS = 30
 
-Row = Mailbox | Consent | ConnectionTest
+Row = Mailbox | Consent | ConnectionTest | EnrolmentRow
 
 
 class Command(BaseCommand):
