@@ -86,8 +86,10 @@ DELETE FROM crm_activitycopy WHERE message_id IN (SELECT id FROM old_ones);
 DELETE FROM mailsync_message WHERE id IN (SELECT id FROM old_ones);
 COMMIT"""
 _COMPANIES = (
-    """INSERT INTO accounts_account (name, time_zone, created_at)
-       SELECT 'Company ' || n, 'UTC', now() FROM generate_series(1, %s) n""",
+    """INSERT INTO accounts_account
+       SELECT (jsonb_populate_record(a, jsonb_build_object(
+           'id', nextval(pg_get_serial_sequence('accounts_account', 'id')), 'name', 'Company ' || n))).*
+       FROM generate_series(1, %s) n CROSS JOIN (SELECT a FROM accounts_account a LIMIT 1) made""",
     """INSERT INTO plans_subscription (account_id, plan, starts_on)
        SELECT id, 'basic', '2026-01-01' FROM accounts_account WHERE name LIKE 'Company %'""",
     """INSERT INTO mailsync_mailbox SELECT (jsonb_populate_record(b, jsonb_build_object(

@@ -35,14 +35,17 @@ def role_icon(role: str) -> SafeString:
 
 
 @register.simple_tag
-def url_of(name: str, number: int) -> SafeString:
-    """{% url name number %} at a tenth of its cost: the pane of a message has two dozen of them."""
-    return SafeString(_pattern(name).format(number))
+def url_of(name: str, number: int, *words: str) -> SafeString:
+    """{% url name number … %} at a tenth of its cost: the pane of a message has two dozen of them, a board hundreds.
+
+    `words` are those of a template, never what somebody typed: each is remembered.
+    """
+    return SafeString(_pattern(name, *words).format(number))
 
 
 @functools.cache
-def _pattern(name: str) -> str:
-    return reverse(name, args=[0]).replace("/0/", "/{}/")
+def _pattern(name: str, *words: str) -> str:
+    return reverse(name, args=[0, *words]).replace("/0/", "/{}/", 1)
 
 
 @register.filter
