@@ -47,7 +47,8 @@ def export(request: RequestOfEmployee) -> StreamingHttpResponse:
     """What the page's form asks for, as CSV; that it was taken is written down first."""
     asked, account = Asked.of(request.POST), request.user.account
     with tenancy.acting_for(account.pk):
-        audit.record("audit.exported", account.name, account_id=account.pk, by=request.user, asked=asked.said)
+        narrowed = ", ".join(f"{name} {value}" for name, value in asked.said.items()) or "everything"
+        audit.record("audit.exported", account.name, account_id=account.pk, by=request.user, lines=narrowed)
     response = StreamingHttpResponse(_lines(account, asked), content_type="text/csv; charset=utf-8")
     name = f"audit-{timezone.localdate().isoformat()}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -67,7 +67,7 @@ def check(account_id: int, mailbox_id: int, *, seconds: float = RUN_SECONDS) -> 
     Raises LeaseLost and nothing of the server's: its trouble becomes a row.
     """
     with tenancy.acting_for(account_id):
-        turn = schedule.claim_check(mailbox_id, timezone.now())
+        turn = schedule.claim_check(account_id, mailbox_id, timezone.now())
     if turn is None:
         return False
     finished, wake = True, False

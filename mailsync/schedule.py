@@ -228,10 +228,14 @@ def hint_checks(now: datetime, limit: int = 500) -> int:
     return sent
 
 
-def claim_check(mailbox_id: int, now: datetime) -> CheckTurn | None:
-    """Take the mailbox for a comparison, due or not; None while a worker has it. In one transaction."""
-    before = Schedule.objects.select_for_update(no_key=True).filter(mailbox_id=mailbox_id).first()
-    lease = claim(mailbox_id, now, even_if_not_due=True)
+def claim_check(account_id: int, mailbox_id: int, now: datetime) -> CheckTurn | None:
+    """Take the mailbox for a comparison, due or not; None while a worker has it, or if it is not the account's.
+
+    In one transaction.
+    """
+    rows = Schedule.objects.select_for_update(no_key=True)
+    before = rows.filter(mailbox_id=mailbox_id, account_id=account_id).first()
+    lease = claim(mailbox_id, now, even_if_not_due=True) if before else None
     if before is None or lease is None:
         return None
     since = before.check_asked_at or now

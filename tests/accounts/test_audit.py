@@ -121,7 +121,7 @@ def test_the_file_is_no_program_and_its_taking_is_written_down(world: World) -> 
     assert rows[0]["what"] == "Ann Archer let bob into plain to –"
     with world.acting():
         taken = AuditEntry.objects.get(verb="audit.exported")
-    assert (taken.by_id, taken.details) == (world.adm.pk, {"asked": {"group": "mailboxes"}})
+    assert (taken.by_id, taken.details) == (world.adm.pk, {"lines": "group mailboxes"})
 
 
 @pytest.mark.slow
