@@ -29,7 +29,8 @@ def found(
 def _account(company: str, time_zone: str) -> Account:
     taken = ValidationError({"company": _("There is a company of this name already.")})
     account = Account(name=company, time_zone=time_zone)
-    account.full_clean(validate_unique=False)
+    # What only its end fills in is empty, as it should be.
+    account.full_clean(exclude=["deletes_at", "erasing_since"], validate_unique=False)
     if Account.objects.filter(name__iexact=company).exists():
         raise taken
     try:
