@@ -50,7 +50,7 @@ def test_zoe_signs_up_her_company_and_is_in_with_fifteen_days_of_trial(db: None)
         assert plan_of(account, account.today()) == "trial"
         assert limits_for(account, account.today()).sync_enabled
         verbs = AuditEntry.objects.order_by("pk").values_list("verb", flat=True)
-        assert list(verbs) == ["plan.changed", "employee.added"]
+        assert list(verbs) == ["plan.changed", "employee.added", "sign_in.made"]
     assert "Company settings" in text_of(client.get("/settings/company/"))
     assert client.get(PAGE)["Location"] == "/"  # who is in has no use for the form
 
