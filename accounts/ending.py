@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from accounts import audit, notices
 from accounts.models import Account, Employee, NoticeKind, Role
@@ -12,8 +13,8 @@ from accounts.models import Account, Employee, NoticeKind, Role
 WAITS = timedelta(days=30)
 
 
-def plan(account_id: int, *, by: Employee) -> None:
-    """Everything goes after WAITS. Planned already, nothing changes. Every admin is told."""
+def plan(account_id: int, *, by: Employee | None) -> None:
+    """Everything goes after WAITS. Planned already, nothing changes. Every admin is told. `by` None: an operator."""
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     if account.deletes_at:
         return
@@ -25,13 +26,13 @@ def plan(account_id: int, *, by: Employee) -> None:
         notices.tell(
             admin,
             NoticeKind.DELETION_PLANNED,
-            by=by.name,
+            by=_name(by),
             company=account.name,
             day=date_format(timezone.localtime(day), "DATE_FORMAT"),
         )
 
 
-def call_off(account_id: int, *, by: Employee) -> bool:
+def call_off(account_id: int, *, by: Employee | None) -> bool:
     """False where nothing was planned, or its deletion has begun."""
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     if not account.deletes_at or account.erasing_since:
@@ -40,8 +41,12 @@ def call_off(account_id: int, *, by: Employee) -> bool:
     account.save(update_fields=["deletes_at"])
     audit.record("company.deletion_called_off", account.name, account_id=account_id, by=by)
     for admin in _admins(account_id):
-        notices.tell(admin, NoticeKind.DELETION_CALLED_OFF, by=by.name, company=account.name)
+        notices.tell(admin, NoticeKind.DELETION_CALLED_OFF, by=_name(by), company=account.name)
     return True
+
+
+def _name(by: Employee | None) -> str:
+    return by.name if by else _("Who runs this installation")
 
 
 def _admins(account_id: int) -> Iterable[Employee]:

@@ -1,15 +1,18 @@
 """A company is deleted a month after an admin asked for it: everything of it, nothing of others, and never too soon."""
 
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import psycopg2
 import pytest
+from django.core import mail
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts import ending
+from accounts import ending, notices
 from accounts.models import Account, AuditEntry, PersonalNotice
 from mailsync import blobs
 from mailsync.models import Dispatch, Mailbox, Schedule
@@ -75,6 +78,28 @@ def test_adm_asks_every_admin_is_told_everybody_sees_the_day_and_adm_calls_it_of
         verbs = AuditEntry.objects.filter(verb__startswith="company.").order_by("pk")
         assert [each.verb for each in verbs] == ["company.deletion_planned", "company.deletion_called_off"]
         assert {each.employee for each in PersonalNotice.objects.all()} == {world.adm}
+
+
+def test_an_operator_has_it_deleted_and_calls_it_off_and_the_admin_gets_letters(
+    world: World, settings
+) -> None:
+    settings.EMAIL_URL = "smtp://mail.example"
+    said = StringIO()
+    call_command("delete_account", "Acme", stdout=said)
+    day = Account.objects.get(pk=world.acme.pk).deletes_at
+    assert day
+    assert f"{day:%Y-%m-%d}" in said.getvalue()
+    call_command("delete_account", "Acme", "--call-off", stdout=said)
+    with pytest.raises(CommandError, match="Nothing is planned"):
+        call_command("delete_account", "Acme", "--call-off")
+    with pytest.raises(CommandError, match="no account named"):
+        call_command("delete_account", "Nobody")
+    notices.mail(world.acme.pk)
+    notices.mail(world.acme.pk)  # told once
+    planned, kept = mail.outbox
+    assert planned.to == kept.to == ["adm@acme.example"]
+    assert "Who runs this installation wants Acme deleted" in str(planned.body)
+    assert "called off" in str(kept.body)
 
 
 def test_the_application_cannot_shorten_the_waiting_time(world: World) -> None:
