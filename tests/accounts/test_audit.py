@@ -1,11 +1,15 @@
 """What happened is written down, and an admin finds it again."""
 
+import ast
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import perf_counter
 
 import pytest
+from django.apps import apps as django_apps
 from django.db import connection
 from django.http import HttpResponseBase
 from django.test import Client
@@ -14,6 +18,7 @@ from django.utils import timezone
 
 from accounts import audit, audit_search
 from accounts.audit_search import Asked
+from accounts.audit_words import SENTENCES
 from accounts.models import AuditEntry
 from retention import runs
 from retention.models import RetentionRun, RunState
@@ -161,3 +166,25 @@ def shown(world: World, **asked: str | int) -> HttpResponseBase:
 
 def subjects(world: World, **asked: str | int) -> list[str]:
     return [entry.subject for entry, _sentence, _details in shown(world, **asked).context["entries"]]  # type: ignore[attr-defined]
+
+
+def _verbs_written() -> set[str]:
+    """What the product hands to audit.record, or to a function that hands it on."""
+    root = Path(__file__).resolve().parents[2]
+    files = [file for app in django_apps.get_app_configs() for file in Path(app.path).rglob("*.py")]
+    calls = [
+        node
+        for file in files
+        if root in file.parents and ".venv" not in file.parts
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("record", "_done"))
+    ]
+    words = [part for call in calls for arg in call.args for part in ast.walk(arg)]
+    texts = [word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+    return {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
+
+
+def test_everything_that_is_written_down_has_its_sentence() -> None:
+    written = _verbs_written()
+    assert len(written) > 60
+    assert written - {*SENTENCES} == set()
