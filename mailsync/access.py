@@ -31,7 +31,8 @@ LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s, level::text)) AS st
                WHERE employee_id = %(employee)s OR department_id = %(department)s
                UNION ALL
                SELECT mailbox_id, 'read' FROM mailsync_emergencyaccess
-               WHERE employee_id = %(employee)s AND ended_at IS NULL AND ends_at > clock_timestamp()) held
+               WHERE %(admin)s AND employee_id = %(employee)s AND ended_at IS NULL
+                   AND ends_at > clock_timestamp()) held
            GROUP BY mailbox_id) g ON g.mailbox_id = b.id
 """
 _OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.step >= %(step)s)"
@@ -135,7 +136,7 @@ def placements_in(boxes: Iterable[Box], ids: Iterable[int], level: str) -> list[
 
 def _rows(sql: str, employee: Employee, level: str, **values: Any) -> list[tuple[Any, ...]]:
     ladder = GrantLevel.values
-    holder = {"employee": employee.pk, "department": employee.department_id}
+    holder = {"employee": employee.pk, "department": employee.department_id, "admin": employee.is_admin}
     with connection.cursor() as cursor:
         cursor.execute(sql, {**holder, "ladder": ladder, "step": ladder.index(level) + 1, **values})
         found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -168,7 +169,9 @@ def grants(employee: Employee) -> dict[int, str]:
 
 
 def emergencies(employee: Employee) -> list[int]:
-    """The mailboxes that an admin may read for the moment without their owners' leave."""
+    """The mailboxes that an admin may read for the moment without their owners' leave; none for everybody else."""
+    if not employee.is_admin:
+        return []
     running = EmergencyAccess.objects.filter(employee=employee, ended_at=None, ends_at__gt=timezone.now())
     return list(running.values_list("mailbox_id", flat=True))
 

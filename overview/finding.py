@@ -43,7 +43,7 @@ from mailsync.models import (
 )
 from retention.models import Storage
 
-PAGE = 50
+PAGE = 40
 MEGABYTE = 1024 * 1024
 
 # Changes that the server has not heard of, letters that it was not given.

@@ -18,6 +18,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "plans_subscription": (),
     "mailsync_mailbox": ("secret",),
     "mailsync_mailboxgrant": (),
+    "mailsync_emergencyaccess": (),
     "mailsync_outgoingusage": (),
     "mailsync_ledgerentry": (),
     "crm_company": (),

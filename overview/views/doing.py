@@ -27,7 +27,7 @@ from overview.models import Deed
 from overview.views.mailboxes import SECTION, resting_of
 
 # Previews count messages, and each mailbox is a transaction of its own: a page must not take minutes.
-MOST_AT_ONCE = 200
+MOST_AT_ONCE = {"crm": 500, "disconnect": 200, "transfer": 200}
 REFUSALS_SHOWN = 5
 NAMED = 12
 
@@ -44,13 +44,13 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         if boxes:
             return _said(request, AT_ONCE[verb](boxes, request.user))
     elif verb in ASKED:
-        if 0 < len(boxes) <= MOST_AT_ONCE or (verb == "crm" and boxes):
+        if 0 < len(boxes) <= MOST_AT_ONCE[verb]:
             return ASKED[verb](request, boxes)
     else:
         raise Http404
     if boxes:
         words = _("Choose at most %(most)d mailboxes at once for this; %(n)d are chosen.")
-        messages.error(request, words % {"most": MOST_AT_ONCE, "n": len(boxes)})
+        messages.error(request, words % {"most": MOST_AT_ONCE[verb], "n": len(boxes)})
     else:
         messages.error(request, _("Choose the mailboxes first."))
     return redirect(_back(request))

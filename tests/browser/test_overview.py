@@ -76,7 +76,11 @@ def test_adm_looks_after_everybodys_mailboxes(company, admin: Page) -> None:
 def test_adm_reads_in_an_emergency_and_ann_sees_it(company, admin: Page) -> None:
     admin.goto("/mailboxes/all/")
     admin.get_by_role("link", name="team@acme.example").click()
+    admin.get_by_role("button", name="Pause").click()
+    expect(admin.get_by_text("An admin paused this mailbox.")).to_be_visible()
     look(admin, "settings-as-admin")
+    admin.get_by_role("button", name="Resume").click()
+    expect(admin.get_by_role("button", name="Pause")).to_be_visible()
     admin.get_by_role("link", name="Read it in an emergency").click()
     admin.get_by_label("Why must you read it?").fill("Customs want the papers.")
     look(admin, "emergency")

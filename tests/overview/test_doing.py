@@ -155,6 +155,6 @@ def test_nothing_is_done_to_nobody_by_nobody(world: World) -> None:
 
 @pytest.mark.parametrize("verb", ["disconnect", "transfer"])
 def test_what_takes_long_is_refused_for_too_many(world: World, verb: str, monkeypatch) -> None:
-    monkeypatch.setattr("overview.views.doing.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("overview.views.doing.MOST_AT_ONCE", {verb: 1})
     page = act(world, verb, world.ann_box, world.team_box).content.decode()
     assert "Choose at most 1 mailboxes at once for this; 2 are chosen." in page

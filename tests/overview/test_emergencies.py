@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, Employee, Role
 from mailsync import access, emergencies, sharing
 from mailsync.connecting import CannotConnect
 from mailsync.models import EmergencyAccess, GrantLevel, MailboxGrant
@@ -36,6 +36,10 @@ def test_adm_reads_for_a_day_and_nothing_more(opened: World) -> None:
         assert [box.level for box in access.boxes(opened.adm)] == [GrantLevel.READ]
         assert access.may(opened.adm, opened.ann_box, GrantLevel.READ)
         assert not access.may(opened.adm, opened.ann_box, GrantLevel.REPLY)
+        demoted = Employee.objects.get(pk=opened.adm.pk)
+        demoted.role = Role.EMPLOYEE
+        assert access.boxes(demoted) == []
+        assert not access.may(demoted, opened.ann_box, GrantLevel.READ)
         assert sharing.holders(opened.ann_box) == {}  # it counts neither as sharing nor against the plan
     assert inbox(opened, opened.cyd) == 404
     with time_machine.travel(timezone.now() + timedelta(hours=24, minutes=1), tick=True), opened.acting():
