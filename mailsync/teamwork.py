@@ -17,8 +17,8 @@ LEFT JOIN LATERAL (SELECT s.employee_id, coalesce(nullif(w.name, ''), w.email) A
                    JOIN accounts_employee w ON w.id = s.employee_id AND w.is_active
                    WHERE s.message_id = k.id LIMIT 1) a ON true
 LEFT JOIN LATERAL (SELECT v.target, v.by_id, v.at, coalesce(nullif(w.name, ''), w.email) AS name
-                   FROM mailsync_event v JOIN accounts_employee w ON w.id = v.by_id
-                   WHERE v.message_id = k.id AND v.kind = 'move' ORDER BY v.id DESC LIMIT 1) e ON true
+                   FROM (SELECT target, by_id, at FROM mailsync_event WHERE message_id = k.id AND kind = 'move'
+                         ORDER BY id DESC LIMIT 1) v JOIN accounts_employee w ON w.id = v.by_id) e ON true
 LEFT JOIN LATERAL (SELECT mailbox_id, identity FROM mailsync_message WHERE id = k.id LIMIT 1) m ON true
 LEFT JOIN LATERAL (SELECT true AS noted FROM mailsync_note
                    WHERE mailbox_id = m.mailbox_id AND identity = m.identity AND deleted_at IS NULL LIMIT 1) n ON true

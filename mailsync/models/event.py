@@ -60,7 +60,12 @@ class Event(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["message"], name="event_of_message", condition=Q(message__isnull=False)),
+            # With the account, which the wall asks for: else the planner reads all events of the account beside it.
+            models.Index(
+                fields=["message", "account", "id"],
+                name="event_in_order",
+                condition=Q(message__isnull=False),
+            ),
             models.Index(fields=["folder"], name="event_of_folder", condition=Q(folder__isnull=False)),
             models.Index(fields=["account", "at"], name="event_by_age"),
         ]
