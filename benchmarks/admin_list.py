@@ -37,7 +37,7 @@ from tests.settings import HOME  # noqa: E402
 DONE, WAITING = 100_000, 600
 QUESTIONS = {
     "first page": "",
-    "page 20": "?page=20",
+    "page 20 of 50": "?page=20",
     "search": "?q=person+7",
     "in trouble": "?health=trouble",
     "shared, in CRM": "?access=shared&crm=yes",
@@ -45,7 +45,7 @@ QUESTIONS = {
     "by storage": "?sort=-storage",
     "by what waits": "?sort=-waiting",
     "by who has access": "?sort=-access",
-    "by next sync, last page": "?sort=next&page=40",
+    "by next sync, last page": "?sort=next&page=50",
 }
 
 
