@@ -5,15 +5,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Account, Employee, time_zones
+from accounts.models import Account, Employee
+from accounts.zones import TimeZoneField
 
 
 class SettingsForm(forms.ModelForm[Employee]):
     """What an employee says about themselves."""
 
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"), choices=[(zone, zone) for zone in sorted(time_zones())]
-    )
+    time_zone = TimeZoneField()
 
     class Meta:
         model = Employee
@@ -24,9 +23,7 @@ class SettingsForm(forms.ModelForm[Employee]):
 class CompanyForm(forms.ModelForm[Account]):
     """What an admin says about the company."""
 
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"),
-        choices=[(zone, zone) for zone in sorted(time_zones())],
+    time_zone = TimeZoneField(
         help_text=_("Where the days of the company begin: plans, months of sending and purges go by it."),
     )
 

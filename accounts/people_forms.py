@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Account, Department, Employee, Invitation, Role, time_zones
+from accounts.models import Account, Department, Employee, Invitation, Role
+from accounts.zones import TimeZoneField
 
 
 class _InDepartment(forms.Form):
@@ -53,11 +54,7 @@ class JoinForm(forms.Form):
         help_text=_("At least 10 characters."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"),
-        choices=[(zone, zone) for zone in sorted(time_zones())],
-        widget=forms.Select(attrs={"data-own-zone": ""}),
-    )
+    time_zone = TimeZoneField(own=True)
 
     def __init__(self, data: QueryDict | None, *, invitation: Invitation) -> None:
         initial = {"name": invitation.name, "time_zone": invitation.account.time_zone}

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import sealing, tenancy
-from accounts.models import Account, Employee, time_zones
+from accounts.models import Account, Employee
+from accounts.zones import TimeZoneField
 from plans.catalogue import TRIAL
 from plans.founding import found
 
@@ -63,13 +64,7 @@ class SignUpForm(forms.Form):
         help_text=_("At least 10 characters."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"),
-        initial="UTC",
-        choices=[(zone, zone) for zone in sorted(time_zones())],
-        help_text=_("Where the days of your company begin."),
-        widget=forms.Select(attrs={"data-own-zone": ""}),
-    )
+    time_zone = TimeZoneField(own=True, initial="UTC", help_text=_("Where the days of your company begin."))
 
     def clean_company(self) -> str:
         company = " ".join(str(self.cleaned_data["company"]).split())
