@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import departments
 from accounts.models import Department, Employee, Role
+from accounts.people import CannotChange
 from accounts.people_views import SECTION
 from accounts.requests import id_of
 from accounts.views import RequestOfEmployee, admin_required
@@ -52,8 +53,13 @@ def delete(request: RequestOfEmployee, department_id: int) -> HttpResponse:
         heir = departments.get_department(request.user, id_of(chosen)) if chosen else None
         if heir == department:
             raise Http404  # the page does not offer it
-        departments.delete(department, heir=heir, by=request.user)
-        messages.success(request, _("The department %(name)s is deleted.") % {"name": department.name})
+        name = department.name
+        try:
+            departments.delete(department, heir=heir, by=request.user)
+        except CannotChange as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, _("The department %(name)s is deleted.") % {"name": name})
         return redirect("people:departments")
     context = {
         **SECTION,

@@ -8,11 +8,16 @@ from collections.abc import Collection
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
+from django.dispatch import Signal
 from django.http import Http404
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Account, Department, Employee, Invitation
+
+# employee: Employee, in the new department already; before: Department | None; by: Employee. In the transaction of the
+# move; a receiver may refuse by CannotChange.
+moved = Signal()
 
 
 def of(account: Account) -> QuerySet[Department]:
@@ -45,14 +50,15 @@ def rename(department: Department, name: str, *, by: Employee) -> None:
         _record("department.renamed", department, by, before=before)
 
 
+@transaction.atomic
 def move(employees: Collection[Employee], department: Department | None, *, by: Employee) -> int:
     """Put people into a department (None: into none); returns how many were not there before.
 
-    What is shared with a department is theirs or no more from this moment on.
+    What is shared with a department is theirs or no more from this moment on. Raises CannotChange.
     """
     going = [each for each in employees if each.department_id != (department.pk if department else None)]
     for employee in going:
-        before = str(employee.department or "")
+        before = employee.department
         employee.department = department
         employee.save(update_fields=["department"])
         audit.record(
@@ -60,14 +66,19 @@ def move(employees: Collection[Employee], department: Department | None, *, by: 
             employee.email,
             account_id=employee.account_id,
             by=by,
-            before=before,
+            before=str(before or ""),
             department=str(department or ""),
         )
+        moved.send(None, employee=employee, before=before, by=by)
     return len(going)
 
 
+@transaction.atomic
 def delete(department: Department, *, heir: Department | None, by: Employee) -> None:
-    """Its people, and who is invited into it, go to `heir` or belong to none; what was shared with it ends."""
+    """Its people, and who is invited into it, go to `heir` or belong to none; what was shared with it ends.
+
+    Raises CannotChange.
+    """
     people = list(Employee.objects.filter(department=department).select_related("department"))
     move(people, heir, by=by)
     Invitation.objects.filter(department=department).update(department=heir)

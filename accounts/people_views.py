@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -10,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import departments, people, roster, two_factor
-from accounts.models import Role
+from accounts.models import Employee, Role
 from accounts.people_forms import InviteForm, PlaceForm
 from accounts.requests import id_of, ids_of
 from accounts.roster import Asked
@@ -54,11 +55,10 @@ def person(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
     form = PlaceForm(request.POST or None, account=request.user.account, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            people.change_role(employee, form.cleaned_data["role"], by=request.user)
+            _place(employee, form, by=request.user)
         except people.CannotChange as refusal:
-            form.add_error("role", str(refusal))
+            form.add_error(None, str(refusal))
         else:
-            departments.move([employee], form.cleaned_data["department"], by=request.user)
             messages.success(request, _("Saved: %(who)s.") % {"who": employee})
             return redirect("people:employees")
     context = {
@@ -70,6 +70,12 @@ def person(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
     return render(request, "accounts/people/person.html", context, status=422 if form.errors else 200)
 
 
+@transaction.atomic
+def _place(employee: Employee, form: PlaceForm, *, by: Employee) -> None:
+    people.change_role(employee, form.cleaned_data["role"], by=by)
+    departments.move([employee], form.cleaned_data["department"], by=by)
+
+
 @admin_required
 @require_POST
 def move(request: RequestOfEmployee) -> HttpResponse:
@@ -77,9 +83,13 @@ def move(request: RequestOfEmployee) -> HttpResponse:
     wanted = request.POST.get("department", "")
     department = departments.get_department(request.user, id_of(wanted)) if wanted else None
     chosen = [people.get_employee(request.user, pk) for pk in ids_of(request.POST.getlist("who"))]
-    moved = departments.move(chosen, department, by=request.user)
     if not chosen:
         messages.error(request, _("Choose the people first."))
+        return redirect("people:employees")
+    try:
+        moved = departments.move(chosen, department, by=request.user)
+    except people.CannotChange as refusal:
+        messages.error(request, str(refusal))
     else:
         said = ngettext("%(n)d person moved to %(where)s.", "%(n)d people moved to %(where)s.", moved)
         messages.success(request, said % {"n": moved, "where": department or _("no department")})

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Department, Employee
+from accounts.people import CannotChange
 from mailsync import live, notices
 from mailsync.access import includes, may
 from mailsync.connecting import CannotConnect, lock_account, refuse_if, why_not_share
@@ -101,6 +102,25 @@ def why_not_oneself(mailbox: Mailbox, seers: Iterable[Seer], by: Employee) -> st
     }
 
 
+def department_changed(
+    employee: Employee, before: Department | None, by: Employee, **_signal: object
+) -> None:
+    """What the departments of somebody who was moved open and close to them, told to whom it concerns.
+
+    Raises CannotChange where people would let themselves in.
+    """
+    concerned = [department for department in (before, employee.department) if department]
+    shared = Mailbox.objects.filter(disconnected_at=None, grants__department__in=concerned)
+    for mailbox in shared.exclude(owner=employee).distinct().order_by("pk"):
+        held = holders(mailbox)
+        seer = _seer(employee, held, employee.department_id, held, before.pk if before else None)
+        if not seer.change:
+            continue
+        if refusal := why_not_oneself(mailbox, [seer], by):
+            raise CannotChange(refusal)
+        _tell(mailbox, [seer], by)
+
+
 def share(mailbox: Mailbox, holder: Holder, level: str, *, by: Employee) -> None:
     """Give one colleague or department a right on the mailbox, or change it. Raises CannotConnect."""
     if level not in GrantLevel.values:
@@ -153,17 +173,25 @@ def _write(mailbox: Mailbox, holder: Holder, level: str, by: Employee) -> None:
 
 def _compare(mailbox: Mailbox, now: Mapping[Holder, str], after: Mapping[Holder, str]) -> list[Seer]:
     people = _people(mailbox, {**now, **after})
-    seers = [
-        Seer(
-            employee,
-            _highest(employee, after),
-            _highest(employee, now),
-            employee in after,
-            tuple(h.name for h in after if isinstance(h, Department) and h.pk == employee.department_id),
-        )
-        for employee in people
-    ]
+    seers = [_seer(each, after, each.department_id, now, each.department_id) for each in people]
     return [seer for seer in seers if seer.level or seer.before]
+
+
+def _seer(
+    employee: Employee,
+    after: Mapping[Holder, str],
+    department: int | None,
+    now: Mapping[Holder, str],
+    department_now: int | None,
+) -> Seer:
+    """What the grants mean for one colleague, in the department they will be in and the one they are in."""
+    return Seer(
+        employee,
+        _highest(employee, after, department),
+        _highest(employee, now, department_now),
+        employee in after,
+        tuple(h.name for h in after if isinstance(h, Department) and h.pk == department),
+    )
 
 
 def _people(mailbox: Mailbox, held: Iterable[Holder]) -> list[Employee]:
@@ -174,11 +202,11 @@ def _people(mailbox: Mailbox, held: Iterable[Holder]) -> list[Employee]:
     return list((named | members).exclude(pk=mailbox.owner_id).order_by("name", "pk"))
 
 
-def _highest(employee: Employee, held: Mapping[Holder, str]) -> str:
+def _highest(employee: Employee, held: Mapping[Holder, str], department: int | None) -> str:
     levels = [
         level
         for holder, level in held.items()
-        if holder == employee or (isinstance(holder, Department) and holder.pk == employee.department_id)
+        if holder == employee or (isinstance(holder, Department) and holder.pk == department)
     ]
     return next((level for level in levels if all(includes(level, other) for other in levels)), "")
 

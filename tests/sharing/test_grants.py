@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from accounts import tenancy
+from accounts import departments, tenancy
 from accounts.models import AuditEntry, Department
 from mailsync import access, connecting, notices, sharing
 from mailsync.connecting import CannotConnect
@@ -206,3 +206,28 @@ def test_on_trial_the_fourth_shared_mailbox_is_refused_also_when_two_share_at_on
     with world.acting():
         assert connecting.shared_mailboxes(world.acme) == 3
         sharing.share(boxes[0], world.ann, READ, by=world.cyd)  # once a mailbox, not a person
+
+
+def test_who_is_moved_into_a_department_and_the_owner_of_what_it_opens_are_told(world, sales):
+    with world.acting():
+        sharing.share(world.ann_box, sales, READ, by=world.ann)
+        newcomer = employee(world.acme, "Dan Dorn", "dan@acme.example")
+        departments.move([newcomer], sales, by=world.adm)
+        [told] = notices.unseen(newcomer.pk)
+        assert (told.kind, told.address, told.by) == ("gained", "ann@acme.example", "Adm Adams")
+        assert ("shared", "Dan Dorn") in [(each.kind, each.words) for each in notices.unseen(world.ann.pk)]
+        departments.move([newcomer], None, by=world.adm)
+        assert notices.unseen(newcomer.pk)[0].kind == "lost"
+    assert level_of(world, newcomer, world.ann_box) == ""
+
+
+def test_no_admin_lets_themselves_in_through_a_department(world, sales):
+    with world.acting():
+        sharing.share(world.ann_box, sales, READ, by=world.ann)
+    url, form = reverse("people:move"), {"who": world.adm.pk, "department": sales.pk}
+    answer = world.client(world.adm).post(url, form, follow=True)
+    assert "Nobody lets themselves into a colleague" in answer.content.decode()
+    with world.acting():
+        world.adm.refresh_from_db()
+        assert world.adm.department is None
+    assert level_of(world, world.adm, world.ann_box) == ""
