@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django import template
 from django.urls import reverse
-from django.utils import dateformat, formats, timezone
+from django.utils import formats, timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -88,19 +89,15 @@ def initials(name: str) -> str:
 @register.simple_tag
 def moment(at: datetime) -> SafeString:
     """A date in the employee's zone, with zone and year on hover."""
-    local = timezone.localtime(at)
-    shown = formats.date_format(local, "DATETIME_FORMAT") if _old(local) else _near(local)
-    full = f"{formats.date_format(local, 'DATETIME_FORMAT')} {dateformat.format(local, 'T (O)')}"
+    local, now = timezone.localtime(at), timezone.localtime()
+    whole = formats.date_format(local, "DATETIME_FORMAT")
+    shown = whole if abs((now - local).days) >= 6 else _near(local, now)
+    full = f"{whole} {local:%Z (%z)}"
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), full, shown)
 
 
-def _old(local: datetime) -> bool:
-    return abs((timezone.localtime() - local).days) >= 6
-
-
-def _near(local: datetime) -> str:
-    today = timezone.localdate()
-    day = _("Today") if local.date() == today else dateformat.format(local, "l")
+def _near(local: datetime, now: datetime) -> str:
+    day = _("Today") if local.date() == now.date() else WEEKDAYS[local.weekday()]
     return f"{day}, {local:%H:%M}"
 
 
