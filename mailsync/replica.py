@@ -38,6 +38,11 @@ from mailsync.sync.state import (
 )
 
 OPEN = (OperationState.PENDING, OperationState.SENDING)
+_NEVER_CAME = """
+SELECT p.id FROM mailsync_placement p WHERE p.folder_id = %s AND p.uid IS NULL AND NOT EXISTS (
+    SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
+    AND (o.state IN ('pending', 'sending') OR o.finished_at >= %s))
+"""
 # A move by another program is gone here before it is new there: how long a message may be nowhere.
 UNPLACED_GRACE = timedelta(hours=1)
 
@@ -50,9 +55,19 @@ def writing(lease: Lease, folder_id: int | None = None) -> Iterator[Folder | Non
     """
     with tenancy.acting_for(lease.account_id):
         schedule.renew(lease)
-        yield Folder.objects.select_for_update().get(pk=folder_id) if folder_id else None
+        yield _locked(folder_id) if folder_id else None
         if folder_id:
             live.tell(lease.mailbox_id)
+
+
+def _locked(folder_id: int) -> Folder:
+    """By hand: most transactions of the engine begin with it, and the ORM takes ten times as long to say it.
+
+    Raises Folder.DoesNotExist.
+    """
+    for folder in Folder.objects.raw("SELECT * FROM mailsync_folder WHERE id = %s FOR UPDATE", [folder_id]):
+        return folder
+    raise Folder.DoesNotExist
 
 
 def commit_without_waiting() -> None:
@@ -200,10 +215,9 @@ def never_came(folder: Folder, asked_at: datetime) -> list[Vanish]:
 
     It came too late: another program had moved or removed the message, and the server's move stands.
     """
-    moves = Operation.objects.filter(placement=OuterRef("pk"), kind=OperationKind.MOVE)
-    to_come = moves.filter(Q(state__in=OPEN) | Q(finished_at__gte=asked_at))
-    waiting = Placement.objects.filter(~Exists(to_come), folder=folder, uid=None)
-    return [Vanish(pk) for pk in waiting.values_list("pk", flat=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_NEVER_CAME, [folder.pk, asked_at])
+        return [Vanish(pk) for (pk,) in cursor.fetchall()]
 
 
 def forget(folder: Folder, uidvalidity: int) -> None:
@@ -366,9 +380,11 @@ def _held_by_server_id(folder: Folder, arrivals: Sequence[RemoteMessage]) -> dic
 def _held_by_header(
     folder: Folder, keys: Collection[bytes], waiting: Counter[int]
 ) -> dict[bytes, list[_Held]]:
+    found: dict[bytes, list[_Held]] = defaultdict(list)
+    if not keys:
+        return found
     here = Placement.objects.filter(folder=folder, uid__isnull=False, message=OuterRef("pk"))
     rows = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(keys))
-    found: dict[bytes, list[_Held]] = defaultdict(list)
     for key, pk, at, is_here in rows.values_list("header_hash", "pk", "received_at", Exists(here)):
         found[bytes(key)].append(_Held(pk, at, waiting[pk], is_here))
     return found
@@ -392,5 +408,7 @@ def _held_by_message_id(
 
 
 def _tombstones(folder: Folder, identities: Collection[bytes]) -> frozenset[bytes]:
+    if not identities:
+        return frozenset()
     rows = Tombstone.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(identities))
     return frozenset(bytes(key) for key in rows.values_list("header_hash", flat=True))
