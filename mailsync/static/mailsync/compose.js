@@ -148,7 +148,11 @@
       close();
     });
     form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && event.target.id === "subject") { event.preventDefault(); letter.editor.commands.focus("start"); }
+      if (event.key === "Enter" && event.target.id === "subject") {
+        event.preventDefault();
+        letter.editor?.view.focus(); // at once: the editor's own command waits for a frame, and the next key does not
+        letter.editor?.commands.focus("start");
+      }
       if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open], details.menu[open]")) leave();
     });
   };
@@ -160,9 +164,9 @@
     if (letter.people.to.empty) letter.people.to.focus(); // at once: the editor is still on its way, and nobody waits for it
     form.elements.subject.addEventListener("input", letter.changed);
     form.elements.from.addEventListener("change", () => { letter.signAs?.(form.elements.from.value); letter.changed(); });
+    leaving(letter);
     await parts.editor(letter);
     if (!form.isConnected) return letter.editor.destroy();
-    leaving(letter);
     parts.sending(letter);
     parts.templates(letter);
     current = letter;
