@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from mailsync.models import Mailbox, Outgoing
 from tests.browser.test_connecting import look
@@ -212,8 +212,7 @@ def test_ann_writes_to_a_client_from_the_record_with_a_template(world, ann: Page
 
 def test_ann_signs_her_letters(world, ann: Page) -> None:
     ann.goto(f"/mailboxes/{world.team_box.pk}/")
-    signature = ann.get_by_role("textbox", name="Signature")
-    signature.click()
+    ann.locator(".written").click()
     ann.keyboard.type("Kind regards, the ")
     ann.keyboard.press("Control+b")
     ann.keyboard.type("team")
@@ -225,6 +224,21 @@ def test_ann_signs_her_letters(world, ann: Page) -> None:
             Mailbox.objects.get(pk=world.team_box.pk).signature
             == "<p>Kind regards, the <strong>team</strong></p>"
         )
+
+
+def test_what_is_typed_before_the_editor_has_come_is_kept(world, ann: Page) -> None:
+    on_its_way: list[Route] = []
+    ann.route("**/django_prose_editor/**", lambda route, _request: on_its_way.append(route))
+    with ann.expect_request("**/django_prose_editor/**"):
+        ann.goto(f"/mailboxes/{world.team_box.pk}/", wait_until="domcontentloaded")
+    ann.locator("textarea[data-rich]").click()
+    ann.keyboard.type("Kind")
+    for route in on_its_way:
+        route.continue_()
+    ann.unroute_all()
+    expect(ann.get_by_role("textbox", name="Signature").and_(ann.locator(".written"))).to_be_focused()
+    ann.keyboard.type(" regards")
+    expect(ann.locator(".written")).to_have_text("Kind regards")
 
 
 def test_two_tabs_and_a_server_that_is_away_lose_nothing(world, ann: Page) -> None:
