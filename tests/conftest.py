@@ -18,6 +18,7 @@ from demo import services
 from demo.supervisor import Supervisor
 from tests.consistency import sound_accounts
 from tests.outside import CORPUS
+from tests.rigs import database
 from tests.rigs.mailserver import MailServer, certificate_of
 from tests.rigs.oauth import Provider
 from tests.settings import HOME, RUN
@@ -50,8 +51,9 @@ def redis_url(supervisor: Supervisor) -> str:
 @pytest.fixture(scope="session")
 def postgres(supervisor: Supervisor) -> services.Postgres:
     """The database of this process: `app_url` is the product's, `owner_url` sees every tenant's rows."""
+    database.prepare(HOME)
     settings = {**services.BULK, **services.THROWAWAY}
-    return services.start_postgres(supervisor, HOME, database="test_mailbound", settings=settings)
+    return services.start_postgres(supervisor, HOME, database=database.NAME, settings=settings)
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +67,6 @@ def django_db_setup(
 
     The app's role may TRUNCATE here and nowhere else: that is how a transactional test cleans up.
     """
-    with django_db_blocker.unblock():
-        call_command("migrate", database="owner", verbosity=0, interactive=False)
-        connections["owner"].close()
     with psycopg2.connect(postgres.owner_url) as connection, connection.cursor() as cursor:
         cursor.execute(f"GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {services.APP}")
     connection.close()
