@@ -104,8 +104,9 @@ def plan_of(folders: list[int], *, show: str, before: Key | None) -> dict:
     with CaptureQueriesContext(connection) as statements:
         reading.entries(folders, show=show, before=before)
     with connection.cursor() as cursor:
-        # Rows of an open transaction have no statistics yet; with them the planner takes no bitmap either.
-        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        # Rows of an open transaction have no statistics yet, or those of a table that was empty; with them
+        # the planner takes neither bitmap nor the whole table, unless no index answers the question.
+        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statements[0]['sql']}")
         found = cursor.fetchone()[0]
     plan: dict = (found if isinstance(found, list) else json.loads(found))[0]["Plan"]
