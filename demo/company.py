@@ -13,10 +13,6 @@ class Person:
     name: str
     address: str
 
-    @property
-    def is_ours(self) -> bool:
-        return self.address.endswith("@" + DOMAIN)
-
 
 PEOPLE = {
     "nora": Person("Nora Lindqvist", f"nora@{DOMAIN}"),

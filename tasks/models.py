@@ -112,10 +112,6 @@ class Task(models.Model):
     def is_overdue(self) -> bool:
         return not self.is_done and self.deadline is not None and self.deadline < timezone.now()
 
-    @property
-    def is_leaving(self) -> bool:
-        return self.delete_at is not None
-
 
 class Participant(models.Model):
     """Somebody who sees and edits the task beside its responsible and its creator."""

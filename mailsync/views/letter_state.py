@@ -131,10 +131,6 @@ class State:
         waits = self.letter.state in (OutgoingState.QUEUED, OutgoingState.REFUSED)
         return waits and not self.letter.accepted
 
-    @property
-    def may_send_again(self) -> bool:
-        return self.letter.state in (OutgoingState.UNSURE, OutgoingState.REFUSED)
-
 
 def state_of(letter: Outgoing) -> State:
     return State(letter)
