@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import Account, Employee
 
-SETTINGS = ("name", "time_zone", "two_factor_demanded")
+SETTINGS = ("name", "time_zone", "language", "two_factor_demanded")
 
 
 def change(account_id: int, *, by: Employee, **wanted: object) -> None:

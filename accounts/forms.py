@@ -5,31 +5,34 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.languages import AsksForLanguage, LanguageField
 from accounts.models import Account, Employee
 from accounts.zones import TimeZoneField
 
 
-class SettingsForm(forms.ModelForm[Employee]):
+class SettingsForm(AsksForLanguage, forms.ModelForm[Employee]):
     """What an employee says about themselves."""
 
     time_zone = TimeZoneField()
+    language = LanguageField()
 
     class Meta:
         model = Employee
-        fields = ["name", "time_zone"]
+        fields = ["name", "time_zone", "language"]
         labels = {"name": _("Name")}
 
 
-class CompanyForm(forms.ModelForm[Account]):
+class CompanyForm(AsksForLanguage, forms.ModelForm[Account]):
     """What an admin says about the company."""
 
     time_zone = TimeZoneField(
         help_text=_("Where the days of the company begin: plans, months of sending and purges go by it."),
     )
+    language = LanguageField(help_text=_("Of people who join from now on; each can choose another."))
 
     class Meta:
         model = Account
-        fields = ["name", "time_zone", "two_factor_demanded"]
+        fields = ["name", "time_zone", "language", "two_factor_demanded"]
         labels = {
             "name": _("Name of the company"),
             "two_factor_demanded": _("Everybody signs in with a second factor"),

@@ -10,7 +10,7 @@ from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -160,7 +160,7 @@ def _joining(request: HttpRequest, token: str) -> HttpResponse:
     form = JoinForm(request.POST or None, invitation=invitation)
     if request.method == "POST" and form.is_valid():
         try:
-            employee = inviting.join(token, language=translation.get_language(), **form.cleaned_data)
+            employee = inviting.join(token, **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
         else:

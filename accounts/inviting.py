@@ -109,7 +109,7 @@ def opened(token: str) -> Invitation:
     return invitation
 
 
-def join(token: str, *, name: str, password: str, time_zone: str, language: str) -> Employee:
+def join(token: str, *, name: str, password: str, time_zone: str) -> Employee:
     """Make the employee, use the invitation up. Raises CannotJoin; ValidationError where the address is taken."""
     invitation = opened(token)
     try:
@@ -122,7 +122,7 @@ def join(token: str, *, name: str, password: str, time_zone: str, language: str)
                 role=invitation.role,
                 department=invitation.department,
                 time_zone=time_zone,
-                language=language,
+                language=invitation.account.language,
             )
     except IntegrityError as error:
         raise ValidationError(_("Somebody already signs in with this address.")) from error

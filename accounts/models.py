@@ -26,10 +26,11 @@ def check_time_zone(name: str) -> None:
 
 
 class Account(models.Model):
-    """A company. One of the few global tables: a name, where its days begin, how people sign in, and nothing else."""
+    """A company. One of the few global tables: its name, days and language, how people sign in, and nothing else."""
 
     name = models.CharField(max_length=200, unique=True)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
+    language = models.CharField(max_length=10, default="en")  # of people who join
     # Nothing opens to people without it but the pages that set it up (accounts.middleware).
     two_factor_demanded = models.BooleanField(default=False)
     # Everything of the company goes after this moment; until then an admin can call it off (accounts.ending). The

@@ -41,3 +41,11 @@ def test_only_an_admin_comes_here(world: World) -> None:
         client = world.client(who)
         assert client.post(PAGE, {"name": "Mine", "time_zone": "UTC"}).status_code == 403
         assert "Company settings" not in client.get("/settings/").content.decode()
+
+
+def test_nobody_is_asked_for_a_language_where_there_is_one(world: World) -> None:
+    client = world.client(world.adm)
+    assert "Language" not in client.get(PAGE).content.decode()
+    assert "Language" not in client.get("/settings/").content.decode()
+    client.post(PAGE, {"name": "Acme", "time_zone": "UTC", "language": "de"})
+    assert Account.objects.get(pk=world.acme.pk).language == "en"

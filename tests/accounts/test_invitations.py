@@ -225,6 +225,20 @@ def test_what_the_invited_person_says_is_checked(world: World, field: str, typed
     assert joins(link)[1].status_code == 302  # the link is still good
 
 
+def test_who_joins_speaks_the_companys_language_and_can_choose_another(world: World, settings) -> None:
+    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+    adm, company = world.client(world.adm), {"name": "Acme", "time_zone": "UTC"}
+    assert adm.post(reverse("people:company"), company | {"language": "fr"}).status_code == 422
+    adm.post(reverse("people:company"), company | {"language": "de"})
+    dora = joins(invited(world))[0]
+    assert [each.language for each in doras(world)] == ["de"]
+    own = {"name": "Dora D.", "time_zone": "UTC", "language": "en"}
+    assert (
+        "Your settings are saved." in dora.post(reverse("people:settings"), own, follow=True).content.decode()
+    )
+    assert [each.language for each in doras(world)] == ["en"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_clicks_on_one_link_one_joins(world: World) -> None:
     token = invited(world).partition("t=")[2]
@@ -234,7 +248,7 @@ def test_of_two_clicks_on_one_link_one_joins(world: World) -> None:
         try:
             start.wait(timeout=30)
             with tenancy.acting_for(world.acme.pk):
-                inviting.join(token, **SAYS, language="en")
+                inviting.join(token, **SAYS)
         except inviting.CannotJoin as refusal:
             refused.append(str(refusal))
         finally:
