@@ -4,10 +4,8 @@ Acme: Ann owns ann@ and team@, Bob has a grant on team@, Cyd has none, Adm is th
 Other: Eve, its admin, owns eve@. She is the stranger.
 """
 
-import copy
 import itertools
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,11 +14,9 @@ from email.utils import format_datetime, formataddr
 from functools import lru_cache
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.hashers import get_hasher, make_password
-from django.db import connection
-from django.db.models import GeneratedField, Max
+from django.db.models import Max
 from django.test import Client
 from django.utils import timezone
 
@@ -40,6 +36,7 @@ from mailsync.models import (
     SpecialUse,
 )
 from plans.subscriptions import change_plan
+from tests.replay import Replay
 
 PASSWORD = "correct horse battery"
 MAIL_PASSWORD = "the mailbox password"
@@ -113,12 +110,15 @@ class World:
             return place(folder, raw, received_at=received_at, flags=flags, uid=uid)
 
 
+_replay: Replay[World] = Replay(lambda world: [world.acme, world.other])
+
+
 @pytest.fixture
 def world(db: None, request: pytest.FixtureRequest) -> World:
     """Acme and Other, with the plan professional, mailboxes and the usual folders."""
     if "transactional_db" in request.fixturenames or _commits(request.node):
         return made_world()
-    return _replay.world()
+    return _replay.of(made_world)
 
 
 def _commits(test: pytest.Item) -> bool:
@@ -136,66 +136,6 @@ def made_world() -> World:
     with tenancy.acting_for(other.pk):
         eve_box = mailbox(eve, "eve@other.example")
     return World(acme, other, ann, bob, cyd, adm, eve, ann_box, team_box, eve_box)
-
-
-class Replay:
-    """The rows of a world that was rolled back, put in again: a fifth of the time of making it.
-
-    Their ids are free: sequences are not rolled back. Only as long as "now" is still about true in them.
-    """
-
-    GOOD_FOR = timedelta(minutes=1)
-
-    def __init__(self) -> None:
-        self.made_at: datetime | None = None
-        self.hasher: str | None = None
-        self.original: World
-        self.script: str
-
-    def world(self) -> World:
-        if not self.is_good():
-            self.made_at = timezone.now()
-            self.hasher = get_hasher().algorithm
-            self.original = made_world()
-            self.script = "".join(self._rows_of(each) for each in (self.original.acme, self.original.other))
-        else:
-            with connection.cursor() as cursor:
-                cursor.execute(self.script)
-        return copy.deepcopy(self.original)
-
-    def is_good(self) -> bool:
-        """Not when the test has another hasher: nobody could sign in."""
-        if self.made_at is None or self.hasher != get_hasher().algorithm:
-            return False
-        return timedelta(0) <= timezone.now() - self.made_at < self.GOOD_FOR
-
-    def _rows_of(self, company: Account) -> str:
-        """What puts the account's rows in, as SQL. Foreign keys are looked at later, so any order does."""
-        with tenancy.acting_for(company.pk), connection.cursor() as cursor:
-            script = [cursor.mogrify("SELECT set_config('app.account', %s, true);", [str(company.pk)])]
-            for table, column, columns in _tables():
-                cursor.execute(f"SELECT json_agg(t) FROM {table} t WHERE {column} = %s", [company.pk])
-                [(rows,)] = cursor.fetchall()
-                if rows:
-                    rest = f"SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s);"
-                    into = f"INSERT INTO {table} ({columns}) {rest}"
-                    script.append(cursor.mogrify(into, [json.dumps(rows)]))
-        return b"".join([*script, b"SELECT set_config('app.account', '', true);"]).decode()
-
-
-_replay = Replay()
-
-
-def _tables() -> Iterator[tuple[str, str, str]]:
-    """Tables whose rows belong to an account, the column that says to which, and those that are written."""
-    for model in apps.get_models():
-        written = [f.column for f in model._meta.concrete_fields if not isinstance(f, GeneratedField)]
-        if model is Account or "account_id" in written:
-            yield (
-                model._meta.db_table,
-                "id" if model is Account else "account_id",
-                ", ".join(f'"{column}"' for column in written),
-            )
 
 
 def account(name: str, *, plan: str = "professional") -> Account:

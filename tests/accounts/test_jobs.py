@@ -24,10 +24,10 @@ def test_a_job_told_of_another_companys_rows_touches_none_of_them(guarded: Guard
     jobs = list(jobs_of_a_company())
     assert len(jobs) > 5
     for job, parameters in jobs:
-        unknown = {*parameters} - guarded.ids.keys() - AS.keys()
+        unknown = {*parameters} - guarded.things.ids.keys() - AS.keys()
         assert not unknown, f"guarded.furnish() must give an id of Acme's for {unknown} of {job.name}"
         with undone():
-            job.run(guarded.world.other.pk, *[guarded.ids[AS.get(each, each)] for each in parameters])
+            job.run(guarded.world.other.pk, *[guarded.things.ids[AS.get(each, each)] for each in parameters])
             after = rows_of(guarded.world, TENANT)
             both = after.keys() | guarded.rows.keys()
             assert {key for key in both if after.get(key) != guarded.rows.get(key)} == set(), job.name

@@ -1,6 +1,6 @@
 """Every URL by every method, asked by every kind of person: matrix.txt says what each of them gets.
 
-The walk finds new URLs by itself. A URL with a new kind of id fails until `guarded.furnish` knows one.
+The walk finds new URLs by itself. A URL with a new kind of id fails until `furnishing` knows one.
 """
 
 import logging
@@ -16,13 +16,12 @@ from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
 from mailsync.models import Placement
+from tests.accounts.furnishing import COMPANY, PRIVATE
 from tests.accounts.guarded import (
-    COMPANY,
     INSIDE,
     NAME,
     OUTSIDE,
     PEOPLE,
-    PRIVATE,
     TENANT,
     Guarded,
     furnish,
@@ -66,8 +65,8 @@ def clean(guarded: Guarded) -> Iterator[None]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_everybody_gets_what_the_matrix_says(guarded: Guarded, endpoint: Endpoint) -> None:
-    unknown = {*endpoint.kwargs} - guarded.ids.keys()
-    assert not unknown, f"guarded.furnish() must give an id of Acme's for {sorted(unknown)}"
+    unknown = {*endpoint.kwargs} - guarded.things.ids.keys()
+    assert not unknown, f"tests/accounts/furnishing.py must give an id of Acme's for {sorted(unknown)}"
     known = {method: lines().get((endpoint.name, method)) for method in METHODS}
     if not any(known.values()):
         pytest.fail(f"{endpoint.name} is new. Say in tests/accounts/matrix.txt who gets what; now it would be\n"
@@ -121,7 +120,7 @@ def complaints(
 def ask(
     guarded: Guarded, endpoint: Endpoint, method: str, who: str, ids: dict[str, Any] | None = None
 ) -> HttpResponseBase:
-    url = reverse(endpoint.name, kwargs=ids or guarded.ids_of(endpoint.name, endpoint.kwargs))
+    url = reverse(endpoint.name, kwargs=ids or guarded.things.ids_of(endpoint.name, endpoint.kwargs))
     send = getattr(guarded.browser(who), method.lower())
     answer: HttpResponseBase = send(url, given(guarded, endpoint, method))
     return answer
@@ -130,7 +129,7 @@ def ask(
 def given(guarded: Guarded, endpoint: Endpoint, method: str) -> dict[str, object] | None:
     if method == WRONG:
         return None
-    return guarded.form_of(endpoint.name) if method == "POST" else guarded.form
+    return guarded.things.form_of(endpoint.name) if method == "POST" else guarded.things.form
 
 
 def fits(answer: HttpResponseBase, word: str) -> bool:
@@ -148,7 +147,7 @@ def fits(answer: HttpResponseBase, word: str) -> bool:
 
 def looks_absent(guarded: Guarded, endpoint: Endpoint, method: str, answer: HttpResponseBase) -> bool:
     """A stranger who counts through the ids must learn nothing, not even how many there are."""
-    ids = guarded.ids_of(endpoint.name, endpoint.kwargs)
+    ids = guarded.things.ids_of(endpoint.name, endpoint.kwargs)
     numbers = [name for name in ids if name.endswith("_id")]
     if not numbers:
         return True
@@ -219,12 +218,12 @@ def test_ann_herself_sees_her_mail(guarded: Guarded) -> None:
 @pytest.mark.parametrize("who", ["stranger", "colleague", "supervisor", "admin", "operator"])
 def test_no_verb_reaches_a_message_of_somebody_elses_mailbox(guarded: Guarded, who: str) -> None:
     client = guarded.browser(who)
-    ids = guarded.form["ids"]
+    ids = guarded.things.form["ids"]
     for verb in ("read", "unread", "star", "unstar", "archive", "trash", "spam", "not-spam", "expunge",
-                 f"move:{guarded.form['folder']}"):  # fmt: skip
+                 f"move:{guarded.things.form['folder']}"):  # fmt: skip
         for form in ({"verb": verb}, {"one": f"{verb}:{ids}"}, {"verb": verb, "all": "1"}):
-            client.post(reverse("mail:act"), guarded.form | form)
-    client.post(reverse("mail:undo"), guarded.form)
+            client.post(reverse("mail:act"), guarded.things.form | form)
+    client.post(reverse("mail:undo"), guarded.things.form)
     assert changed_rows(guarded, who, TENANT) == []
 
 
@@ -233,10 +232,10 @@ def test_who_may_only_read_opens_every_page_and_changes_nothing(guarded: Guarded
     with world.acting():
         world.ann_box.grants.create(account=world.acme, employee=world.cyd, level="read")
     client = guarded.browser("colleague")
-    opened = client.get(reverse("mail:original", kwargs={"placement_id": guarded.ids["placement_id"]}))
+    opened = client.get(reverse("mail:original", kwargs={"placement_id": guarded.things.ids["placement_id"]}))
     assert PRIVATE in text_of(opened)
     for verb in ("read", "star", "archive", "trash", "spam"):
-        client.post(reverse("mail:act"), guarded.form | {"verb": verb})
+        client.post(reverse("mail:act"), guarded.things.form | {"verb": verb})
     with world.acting():
-        [placement] = Placement.objects.filter(message=guarded.ids["message_id"])
-        assert (placement.folder_id, placement.flags) == (guarded.ids["folder_id"], [])
+        [placement] = Placement.objects.filter(message=guarded.things.ids["message_id"])
+        assert (placement.folder_id, placement.flags) == (guarded.things.ids["folder_id"], [])
