@@ -1,4 +1,4 @@
-"""Puts the rows of a world that was rolled back in again: a fifth of the time of making it."""
+"""Puts the rows of a world that was taken back in again: a fifth of the time of making it."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ W = TypeVar("W")
 class Replay(Generic[W]):
     """`companies` names the accounts of a made world, whose rows are all that it consists of.
 
-    Their ids are free: sequences are not rolled back. Only as long as "now" is still about true in them.
+    Their ids are free: sequences are not taken back. Only as long as "now" is still about true in them.
     """
 
     GOOD_FOR = timedelta(minutes=1)

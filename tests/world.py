@@ -16,6 +16,7 @@ from functools import lru_cache
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import get_hasher, make_password
+from django.db import transaction
 from django.db.models import Max
 from django.test import Client
 from django.utils import timezone
@@ -114,16 +115,10 @@ _replay: Replay[World] = Replay(lambda world: [world.acme, world.other])
 
 
 @pytest.fixture
-def world(db: None, request: pytest.FixtureRequest) -> World:
+def world(db: None) -> World:
     """Acme and Other, with the plan professional, mailboxes and the usual folders."""
-    if "transactional_db" in request.fixturenames or _commits(request.node):
-        return made_world()
-    return _replay.of(made_world)
-
-
-def _commits(test: pytest.Item) -> bool:
-    marker = test.get_closest_marker("django_db")
-    return marker is not None and bool(marker.kwargs.get("transaction"))
+    with transaction.atomic():
+        return _replay.of(made_world)
 
 
 def made_world() -> World:

@@ -1,4 +1,4 @@
-"""A cluster with all tables in it: migrated once for each state of the migrations, then copied."""
+"""A cluster with all tables in it, migrated once and then copied; and how a test that commits is taken back."""
 
 import fcntl
 import hashlib
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import psycopg2
 from django.conf import settings
 
 from demo import services
@@ -19,6 +20,48 @@ KEPT = Path(settings.BASE_DIR) / "var" / "tests"
 # What decides how the tables look; the lock file names the versions of PostgreSQL, Django and allauth.
 DECIDING = ("*/migrations/*.py", "accounts/rls.py", "plans/catalogue.py", "deploy/roles.sql", "demo/services.py",
             "requirements.lock")  # fmt: skip
+
+
+class Untouched:
+    """What all tables hold now. `restore` brings that back in a tenth of the time of Django's flush.
+
+    Few of the tables have rows after a test, and TRUNCATE takes as long for those that are empty.
+    """
+
+    def __init__(self, owner_url: str) -> None:
+        self.connection = psycopg2.connect(owner_url)
+        self.connection.autocommit = True
+        self.cursor = self.connection.cursor()
+        # Neither foreign keys nor triggers: the audit log lets nobody delete.
+        self.cursor.execute("SET session_replication_role = replica")
+        self.cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        self.tables = [name for (name,) in self.cursor.fetchall()]
+        self.rows = {table: self._rows_of(table) for table in self._filled()}
+
+    def restore(self) -> None:
+        """Whatever was committed since is gone, by whomever."""
+        filled = self._filled()
+        same = {table for table in self.rows.keys() & filled if self._rows_of(table) == self.rows[table]}
+        for table in filled - same:
+            self.cursor.execute(f"DELETE FROM {table}")
+        for table in self.rows.keys() - same:
+            into = f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s)"
+            self.cursor.execute(into, [self.rows[table]])
+        if filled - same:
+            self.cursor.execute(f"VACUUM {', '.join(filled - same)}")  # or tests would read past dead rows
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _filled(self) -> set[str]:
+        each = (f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in self.tables)
+        self.cursor.execute(" UNION ALL ".join(each))
+        return {name for (name,) in self.cursor.fetchall()}
+
+    def _rows_of(self, table: str) -> str:
+        self.cursor.execute(f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t")
+        [(rows,)] = self.cursor.fetchall()
+        return str(rows)
 
 
 def prepare(home: Path) -> None:
