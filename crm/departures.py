@@ -5,7 +5,6 @@ pulled from Sent later, so that copy finds this activity by its fingerprint. Tak
 Every other letter comes by its copy alone, as all mail does (crm.arrivals).
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -19,7 +18,7 @@ from crm.matching import Policy, Ref, Rule
 from crm.models import Activity, ActivityKind, Binding
 from mailsync import blobs
 from mailsync.importing import Prepared, prepare
-from mailsync.models import Origin, Outgoing, OutgoingState
+from mailsync.models import Origin, Outgoing
 
 log = structlog.get_logger(__name__)
 
@@ -40,15 +39,6 @@ def recall(*, outgoing: Outgoing, **_signal: Any) -> None:
     """The receiver of mailsync.signals.letter_recalled: nobody has the letter, so nothing happened."""
     mails = Activity.objects.filter(account_id=outgoing.account_id, message_id=outgoing.message_id)
     mails.filter(kind=ActivityKind.MAIL, outgoing=True, copies=None).delete()
-
-
-def waiting(account_id: int, shown: Iterable[Activity]) -> dict[int, Outgoing]:
-    """By activity, the letters among these mails that no server has taken yet, or that nobody knows of."""
-    ids = {each.message_id: each.pk for each in shown if each.outgoing and each.message_id}
-    letters_ = Outgoing.objects.filter(account_id=account_id, message_id__in=ids).exclude(
-        state=OutgoingState.SENT
-    )
-    return {ids[letter.message_id]: letter for letter in letters_.defer("header", "html", "text", "quoted")}
 
 
 def _keep(outgoing: Outgoing) -> None:

@@ -1,4 +1,4 @@
-"""Questions before a letter goes: is a file or a name missing, is there a newer message, is that domain right?"""
+"""Before a letter goes: what must not go, and questions (is a file missing, is there a newer message, …)."""
 
 from datetime import datetime
 
@@ -19,14 +19,22 @@ def questions(letter: Outgoing, *, by: Employee) -> list[str]:
     asked = []
     if doubts.speaks_of_attachment(letter.html) and not letter.attachments.exists():
         asked.append(_("The text speaks of an attachment, but nothing is attached."))
-    if empty := doubts.unfilled(letter.subject, letter.html):
-        asked.append(_("These fields of the template are empty: %(fields)s.") % {"fields": ", ".join(empty)})
     own = [letter.from_address.rpartition("@")[2]]
     for address, domain in doubts.slips(letter.recipients, own):
         asked.append(
             _("Is %(address)s right? %(domain)s is more usual.") % {"address": address, "domain": domain}
         )
     return asked + _about_the_conversation(letter, by)
+
+
+def obstacle(letter: Outgoing) -> str:
+    """What nobody means to send, whatever they are asked: a field of a template that says nothing; "" without one."""
+    empty = doubts.unfilled(letter.subject, letter.html)
+    if not empty:
+        return ""
+    return _("These fields of the template are empty: %(fields)s. Fill them in, or take them out.") % {
+        "fields": ", ".join(empty)
+    }
 
 
 def _about_the_conversation(letter: Outgoing, by: Employee) -> list[str]:

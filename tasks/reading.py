@@ -246,6 +246,7 @@ def ids_in(text: str) -> list[str]:
 def letters_of(task: Task) -> list[Outgoing]:
     """What was written from the task and is not bound yet, the oldest first."""
     rows = task.letters.select_related("outgoing__mailbox", "outgoing__by").order_by("pk")
+    rows = rows.prefetch_related("outgoing__reports")
     return [row.outgoing for row in rows.defer("outgoing__header", "outgoing__html", "outgoing__quoted")]
 
 

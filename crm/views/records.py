@@ -100,7 +100,7 @@ def record(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpRespon
     context = {"kind": kind, "record": found, "facts": facts.facts(found), "related": facts.related(found)}
     context["addresses"] = writing.addresses_of(found)
     context["rematch"] = rematching.running_for(found, request.user)
-    context |= timeline.shown(found, kind_of_activity=request.GET.get("show", ""))
+    context |= timeline.shown(request.user, found, kind_of_activity=request.GET.get("show", ""))
     return render(request, "crm/record.html", SECTION | context)
 
 

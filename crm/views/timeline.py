@@ -1,5 +1,6 @@
 """A record's timeline, notes on it, and an activity's own copy of a mail."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.models import Employee
 from accounts.views import RequestOfEmployee
-from crm import access, activities, departures, timeline
+from crm import access, activities, timeline
 from crm.kinds import Kind
 from crm.models import Activity, ActivityKind, Record
 from crm.views import facts, panel
@@ -23,7 +25,7 @@ from crm.views.frame import SECTION
 from mailsync import blobs
 from mailsync.mime import parse
 from mailsync.views.documents import body_response, file_response
-from mailsync.views.letter_state import state_of
+from mailsync.views.letter_state import State, unsettled
 from mailsync.views.pane import File, plain
 
 LONGEST_NOTE = 10_000
@@ -35,18 +37,26 @@ LONGEST_NOTE = 10_000
 def part(request: RequestOfEmployee, kind: Kind, record_id: int) -> HttpResponse:
     """The timeline alone, narrowed or further down."""
     record = access.get_record(request.user, kind, record_id)
-    context = shown(record, kind_of_activity=request.GET.get("show", ""), after=request.GET.get("after", ""))
+    show, after = request.GET.get("show", ""), request.GET.get("after", "")
+    context = shown(request.user, record, kind_of_activity=show, after=after)
     template = "crm/_entries.html" if request.GET.get("after") else "crm/_timeline.html"
     return render(request, template, context | {"record": record, "kind": kind})
 
 
-def shown(record: Record, *, kind_of_activity: str = "", after: str = "") -> dict[str, Any]:
+def shown(
+    employee: Employee, record: Record, *, kind_of_activity: str = "", after: str = ""
+) -> dict[str, Any]:
     entries, further = timeline.page(record, kind=kind_of_activity, after=after)
-    waiting = departures.waiting(record.account_id, entries)
+    states = _states(employee, entries)
     for entry in entries:
-        letter = waiting.get(entry.pk)
-        entry.letter_state = state_of(letter) if letter else None  # type: ignore[attr-defined]
+        entry.letter_state = states.get(entry.pk)  # type: ignore[attr-defined]
     return {"entries": entries, "further": further, "show": kind_of_activity}
+
+
+def _states(employee: Employee, entries: Iterable[Activity]) -> dict[int, State]:
+    """By activity, what became of the letters that a timeline should not show as any other mail."""
+    written = {each.message_id: each.pk for each in entries if each.outgoing and each.message_id}
+    return {written[name]: state for name, state in unsettled(employee, written).items()}
 
 
 @login_required
@@ -94,10 +104,9 @@ def activity(request: RequestOfEmployee, activity_id: int) -> HttpResponse:
     found = get_mail(request, activity_id)
     raw = raw_of(found)
     content = parse.read(raw.header, raw.body)
-    letter = departures.waiting(found.account_id, [found]).get(found.pk)
     context = {
         "activity": found,
-        "letter_state": state_of(letter) if letter else None,
+        "letter_state": _states(request.user, [found]).get(found.pk),
         "html": bool(content.html),
         "text": SafeString("") if content.html else plain(content.text),
         "files": _files(found, content),

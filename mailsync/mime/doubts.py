@@ -23,14 +23,17 @@ _USUAL = (
 
 def speaks_of_attachment(html: str) -> bool:
     """Whether the letter itself, without signature and quotations, says that something is attached."""
-    own = html.partition('<div class="signature"')[0]
-    lines = (line for line in plain.text(own).splitlines() if not line.startswith(">"))
-    return bool(_ATTACHED.search("\n".join(lines)))
+    return bool(_ATTACHED.search(_own_words(html)))
 
 
 def unfilled(subject: str, html: str) -> list[str]:
     """Fields of a template that nobody has filled, also where part of one was made bold."""
-    return [f"{{{field}}}" for field in placeholders.found(f"{subject}\n{plain.text(html)}")]
+    return [f"{{{field}}}" for field in placeholders.found(f"{subject}\n{_own_words(html)}")]
+
+
+def _own_words(html: str) -> str:
+    own = html.partition('<div class="signature"')[0]
+    return "\n".join(line for line in plain.text(own).splitlines() if not line.startswith(">"))
 
 
 def slips(addresses: Iterable[str], known: Collection[str]) -> list[tuple[str, str]]:

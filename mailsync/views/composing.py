@@ -224,7 +224,11 @@ def _elsewhere(newer: SavedElsewhere) -> HttpResponse:
 @login_required
 @require_POST
 def send(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
-    """Keep it as it stands, then queue it. 422 is a sentence or, with X-Questions, what to answer first."""
+    """Keep it as it stands, then queue it. 422 is a sentence or, with X-Questions, what to answer first.
+
+    X-Revision then is the draft's, and X-Letter its page where it went to another mailbox with its sender.
+    """
+    kept: Outgoing | None = None
     found = access.get_outgoing(request.user, outgoing_id)
     key = request.POST.get("key", "")[:64]
     if found.state != OutgoingState.DRAFT and key and found.key == key:
@@ -232,22 +236,30 @@ def send(request: RequestOfEmployee, outgoing_id: int) -> HttpResponse:
     try:
         send_at = _moment(request.POST.get("send_at", ""))
         kept = _saved(request, found)
+        if obstacle := asking.obstacle(kept):
+            raise CannotSend(obstacle)
         asked = [] if request.POST.get("confirmed") else asking.questions(kept, by=request.user)
         if asked:
-            return _asked(request, kept, asked)
+            return _kept_at(_asked(request, asked), found, kept)
         queued = outbox.queue(kept, by=request.user, key=key, send_at=send_at)
     except SavedElsewhere as newer:
         return _elsewhere(newer)
     except (CannotSend, QuotaUsedUp) as refusal:
-        return _refused(request, refusal.sentence)
+        return _kept_at(_refused(request, refusal.sentence), found, kept)
     return _sent(request, queued)
 
 
-def _asked(request: RequestOfEmployee, kept: Outgoing, asked: list[str]) -> HttpResponse:
+def _asked(request: RequestOfEmployee, asked: list[str]) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return _refused(request, " ".join(asked))
-    response = JsonResponse({"questions": asked}, status=422)
-    response.headers["X-Questions"], response.headers["X-Revision"] = str(len(asked)), str(kept.revision)
+    return JsonResponse({"questions": asked}, status=422, headers={"X-Questions": str(len(asked))})
+
+
+def _kept_at(response: HttpResponse, found: Outgoing, kept: Outgoing | None) -> HttpResponse:
+    if kept is not None:
+        response.headers["X-Revision"] = str(kept.revision)
+        if kept.pk != found.pk:
+            response.headers["X-Letter"] = reverse("mail:letter", args=[kept.pk])
     return response
 
 

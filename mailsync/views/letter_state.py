@@ -4,12 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from mailsync.models import DeliveryReport, OperationKind, OperationState, Outgoing, OutgoingState
+from accounts.models import Employee
+from mailsync import access
+from mailsync.models import (
+    DeliveryReport,
+    GrantLevel,
+    OperationKind,
+    OperationState,
+    Outgoing,
+    OutgoingState,
+)
 from mailsync.views.letter import Attached, attached
 
 _ICONS = {
@@ -58,9 +68,10 @@ def reported(reports: Iterable[DeliveryReport]) -> list[Reported]:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A letter that is no draft."""
+    """A letter that is no draft. `opens`: who looks at it may open its page, and act there."""
 
     letter: Outgoing
+    opens: bool = True
 
     @property
     def icon(self) -> str:
@@ -96,6 +107,22 @@ class State:
     def came_back(self) -> list[str]:
         """From whom."""
         return [each.recipient for each in self.reports if each.failed]
+
+    @property
+    def troubled(self) -> bool:
+        """Whether its state alone would leave open what happened, and what to do now."""
+        return self.tone in ("bad", "warn") or bool(
+            self.letter.state == OutgoingState.QUEUED and self.letter.error
+        )
+
+    @property
+    def way(self) -> str:
+        """What its page offers."""
+        if self.letter.state == OutgoingState.REFUSED:
+            return _("Change it or try again")
+        if self.letter.state == OutgoingState.UNSURE:
+            return _("Say whether it arrived")
+        return _("Open the letter")
 
     @property
     def undo_seconds(self) -> int:
@@ -134,6 +161,25 @@ class State:
 
 def state_of(letter: Outgoing) -> State:
     return State(letter)
+
+
+def state_for(employee: Employee, letter: Outgoing) -> State:
+    """On a page of somebody who may see that it exists, and perhaps not open it; its `mailbox` is at hand."""
+    return State(letter, access.may(employee, letter.mailbox, GrantLevel.REPLY))
+
+
+def unsettled(employee: Employee, message_ids: Iterable[str]) -> dict[str, State]:
+    """By Message-ID, the company's letters among these that have not left, or that did not reach everybody."""
+    failed = DeliveryReport.objects.filter(outgoing=OuterRef("pk"), action="failed")
+    named = Outgoing.objects.filter(
+        account_id=employee.account_id, message_id__in=[each for each in message_ids if each]
+    )
+    found = named.filter(~Q(state=OutgoingState.SENT) | ~Q(refused={}) | Exists(failed))
+    rows = found.select_related("mailbox", "by").prefetch_related("reports")
+    return {
+        letter.message_id: state_for(employee, letter)
+        for letter in rows.defer("header", "html", "text", "quoted")
+    }
 
 
 def _sentence(letter: Outgoing) -> str:

@@ -18,7 +18,7 @@ from accounts.requests import id_of
 from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.views.documents import disposition
-from mailsync.views.letter_state import state_of
+from mailsync.views.letter_state import state_for, unsettled
 from tasks import access, actions, deletion, details, reading, telling, writing
 from tasks.forms import ReminderForm, TaskForm
 from tasks.models import ChecklistItem, Reminder, Status, Task, TaskFile
@@ -69,13 +69,17 @@ def _page(
     inside = {task.responsible_id, task.by_id, *(each.employee_id for each in participants)}
     links = reading.links_of(task)
     reads_mail = access.reads_mail_of(request.user, task)
+    if reads_mail:
+        states = unsettled(request.user, [link.message.message_id for link in links])
+        for link in links:
+            link.letter_state = states.get(link.message.message_id)  # type: ignore[attr-defined]
     context = {
         "section": "tasks",
         "task": task,
         "form": form,
         "reminder_form": reminder,
         "links": links,
-        "letters": [state_of(letter) for letter in reading.letters_of(task)],
+        "letters": [state_for(request.user, letter) for letter in reading.letters_of(task)],
         "sends_to": writing.correspondents(links, request.user) if reads_mail else [],
         "may_delete": access.may_delete(request.user, task),
         "reads_mail": reads_mail,

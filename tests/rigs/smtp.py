@@ -60,6 +60,7 @@ class Outgoing:
     port: int
     extensions: list[str] = field(default_factory=lambda: ["SIZE 1000000", "8BITMIME", "SMTPUTF8", "DSN"])
     # ---
+    auth: str = "PLAIN LOGIN"
     faults: list[Fault] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
     delivered: list[Delivery] = field(default_factory=list)
@@ -110,7 +111,9 @@ class _Talk:
 
     def on_ehlo(self, _line: str) -> None:
         if not self.at(Fault.EHLO):
-            self.say("250-here", *(f"250 {each}" for each in [*self.server.extensions, "AUTH PLAIN LOGIN"]))
+            self.say(
+                "250-here", *(f"250 {each}" for each in [*self.server.extensions, f"AUTH {self.server.auth}"])
+            )
 
     def on_auth(self, line: str) -> None:
         if not self.at(LOGIN_REPEATED=f"535 repeated: {line} secret") and not self.at(

@@ -178,6 +178,21 @@ def test_what_cannot_be_sent_says_why_and_stays_a_draft(world, ann, changes, sen
     assert kept(world, number).state == OutgoingState.DRAFT
 
 
+def test_a_field_that_says_nothing_does_not_go_whatever_is_answered(world, ann):
+    number = begin(ann)
+    form = fields(world, number, html="<p>It costs {<b>deal</b>.amount}.</p>", confirmed="1")
+    answer = ann.post(f"/mail/write/{number}/send/", form, headers=HTMX)
+    assert (answer.status_code, "{deal.amount}" in answer.content.decode()) == (422, True)
+    quoted = "<p>Yes.</p><blockquote><p>Who is {deal.name}?</p></blockquote>"
+    moved = {"from": f"{world.team_box.pk}:team@acme.example", "subject": "{my.name}", "html": quoted}
+    form = fields(world, number, **moved)
+    answer = ann.post(f"/mail/write/{number}/send/", form, headers=HTMX)
+    assert "{deal.name}" not in answer.content.decode()
+    there = answer.headers["X-Letter"]  # where the draft went with its sender
+    assert kept(world, int(there.split("/")[3])).mailbox_id == world.team_box.pk
+    assert ann.get(there).status_code == 200
+
+
 def test_ann_is_asked_before_a_letter_goes_that_a_colleague_would_wonder_about(world, ann):
     inbox = world.folder(world.ann_box)
     first = world.message(inbox, subject="Plan", sender=("Zoe", "zoe@gmial.com"))

@@ -14,10 +14,18 @@
       questions.showModal();
     };
     const turnedDown = async (response) => {
-      const again = response.headers.get("X-Revision");
+      const again = response.headers.get("X-Revision"), moved = response.headers.get("X-Letter");
+      const asked = response.headers.get("X-Questions") ? (await response.json()).questions : null;
+      const sentence = asked ? asked.join(" ") : await response.text();
       if (again) form.elements.revision.value = again;
-      if (response.headers.get("X-Questions")) return ask((await response.json()).questions);
-      say(await response.text(), "bad");
+      if (moved) { // it is a draft of another mailbox now, with files and images of its own: it is opened there
+        letter.end();
+        form.inert = true;
+        document.dispatchEvent(new CustomEvent("mail:open", { detail: moved }));
+        return say(sentence, "bad");
+      }
+      if (asked) return ask(asked);
+      say(sentence, "bad");
     };
     const send = (extra = {}) => {
       if (sending) return;
