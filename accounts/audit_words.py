@@ -45,6 +45,7 @@ SENTENCES: dict[str, Any] = {
     "employee.reactivated": gettext_lazy("{by} let {subject} in again"),
     "employee.role_changed": gettext_lazy("{by} made {subject} {role}"),
     "export.asked": gettext_lazy("{by} asked for an export: {subject}"),
+    "export.by_operator": gettext_lazy("Those who run the installation exported {subject}: {reason}"),
     "export.cancelled": gettext_lazy("{by} called off an export: {subject}"),
     "export.downloaded": gettext_lazy("{by} downloaded an export: {subject}"),
     "export.failed": gettext_lazy("An export failed: {subject}"),

@@ -192,10 +192,13 @@ class NoticeKind(models.TextChoices):
     TWO_FACTOR_RESET = "two_factor_reset"
     DELETION_PLANNED = "deletion_planned"
     DELETION_CALLED_OFF = "deletion_called_off"
+    MAIL_EXPORTED = "mail_exported"
+    PASSWORD_WANTED = "password_wanted"  # noqa: S105 (no password)
+    INHERITED = "inherited"
 
 
 class PersonalNotice(models.Model):
-    """Something about their sign-in or their company that a person must see, until they have seen it."""
+    """Something about their sign-in, company or work that a person must see, until they have seen it."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     employee = models.ForeignKey(Employee, on_delete=models.CASCADE, db_index=False, related_name="+")
@@ -214,6 +217,11 @@ class PersonalNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.employee_id}"
+
+    @property
+    def is_work(self) -> bool:
+        """Something to do, and nothing to beware of."""
+        return self.kind in (NoticeKind.PASSWORD_WANTED, NoticeKind.INHERITED)
 
 
 class AuditEntry(models.Model):

@@ -1,5 +1,6 @@
-"""What a person must see about their sign-in or their company: on their pages, and by e-mail where one can be sent."""
+"""What a person must see about their sign-in, company or work: on their pages, and by e-mail where one can be sent."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import structlog
@@ -19,11 +20,17 @@ log = structlog.get_logger(__name__)
 
 def tell(employee: Employee, kind: NoticeKind, **details: object) -> None:
     """In the running transaction; `details` are JSON and what `sentence` needs."""
-    PersonalNotice.objects.create(
-        account_id=employee.account_id, employee=employee, kind=kind, details=details
+    tell_each([(employee, details)], kind)
+
+
+def tell_each(told: Iterable[tuple[Employee, Mapping[str, object]]], kind: NoticeKind) -> None:
+    """The same for many people of one account, to each with details of their own."""
+    rows = PersonalNotice.objects.bulk_create(
+        PersonalNotice(account_id=employee.account_id, employee=employee, kind=kind, details=details)
+        for employee, details in told
     )
-    if settings.EMAIL_URL:
-        transaction.on_commit(partial(_hint, employee.account_id))
+    if settings.EMAIL_URL and rows:
+        transaction.on_commit(partial(_hint, rows[0].account_id))
 
 
 def unseen(employee: Employee) -> list[PersonalNotice]:
@@ -78,4 +85,14 @@ _SENTENCES = {
         "the company settings."
     ),
     NoticeKind.DELETION_CALLED_OFF: lambda: _("%(by)s called off that %(company)s is deleted."),
+    NoticeKind.MAIL_EXPORTED: lambda: _(
+        "Those who run this installation exported the company with all mail, that of %(addresses)s too. They say why: "
+        "%(reason)s"
+    ),
+    NoticeKind.PASSWORD_WANTED: lambda: _(
+        "%(by)s wants %(addresses)s connected for you. Type the password on the page of your mailboxes."
+    ),
+    NoticeKind.INHERITED: lambda: _(
+        "%(by)s made you responsible for what %(who)s held. Open tasks: %(tasks)s. Records in CRM: %(records)s."
+    ),
 }

@@ -4,7 +4,7 @@ A password is sealed before anything is written, and goes nowhere else: neither 
 arguments, a session, the report. Rows that are wrong are kept with their sentence, to be mended.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import tenancy
-from accounts.models import Account, Employee
+from accounts import notices, tenancy
+from accounts.models import Account, Employee, NoticeKind
 from mailsync import schedule, secrets, transferring
 from mailsync.forms import AddressForm
 from mailsync.models import Enrolment, EnrolmentRow, EnrolmentState, Mailbox
@@ -147,7 +147,10 @@ def judge(enrolment: Enrolment) -> None:
 
 @transaction.atomic
 def start(enrolment: Enrolment) -> int:
-    """Hand what is ready, and what failed, to workers once the transaction is committed; returns how many rows."""
+    """Hand what is ready, and what failed, to workers once the transaction is committed; returns how many rows.
+
+    Owners who are to type a password themselves are told, once.
+    """
     Enrolment.objects.filter(pk=enrolment.pk, started_at=None).update(started_at=timezone.now())
     rows = enrolment.rows.filter(state__in=[EnrolmentState.READY, EnrolmentState.FAILED]).exclude(secret=b"")
     ids = list(rows.order_by("number").values_list("pk", flat=True))
@@ -155,7 +158,21 @@ def start(enrolment: Enrolment) -> int:
     for row_id in ids:
         send = partial(schedule.send, JOB, [enrolment.account_id, row_id], schedule.BULK, None)
         transaction.on_commit(send)
+    _tell_owners(enrolment)
     return len(ids)
+
+
+def _tell_owners(enrolment: Enrolment) -> None:
+    asked = enrolment.rows.filter(state=EnrolmentState.INVITED, tried_at=None).order_by("number")
+    rows = list(asked.select_related("owner"))
+    addresses: dict[Employee, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.owner:
+            addresses[row.owner].append(row.address)
+    by = enrolment.by.name or enrolment.by.email
+    told = [(owner, {"by": by, "addresses": ", ".join(theirs)}) for owner, theirs in addresses.items()]
+    notices.tell_each(told, NoticeKind.PASSWORD_WANTED)
+    enrolment.rows.filter(pk__in=[row.pk for row in rows]).update(tried_at=timezone.now())
 
 
 def invitations(employee: Employee) -> list[EnrolmentRow]:

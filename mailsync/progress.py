@@ -37,15 +37,18 @@ class Progress:
     @property
     def remaining_text(self) -> str:
         """How long it still takes, in words; "" while nobody can know."""
-        if self.remaining is None:
-            return ""
-        seconds = int(self.remaining.total_seconds())
-        if seconds < 60:
-            return ngettext("%d second left", "%d seconds left", seconds) % seconds
-        minutes = round(seconds / 60)
-        if minutes < 120:
-            return ngettext("%d minute left", "%d minutes left", minutes) % minutes
-        return ngettext("%d hour left", "%d hours left", round(minutes / 60)) % round(minutes / 60)
+        return "" if self.remaining is None else left(self.remaining)
+
+
+def left(remaining: timedelta) -> str:
+    """A time as people say it."""
+    seconds = int(remaining.total_seconds())
+    if seconds < 60:
+        return ngettext("%d second left", "%d seconds left", seconds) % seconds
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return ngettext("%d minute left", "%d minutes left", minutes) % minutes
+    return ngettext("%d hour left", "%d hours left", round(minutes / 60)) % round(minutes / 60)
 
 
 def of(mailbox: Mailbox, now: datetime) -> Progress:

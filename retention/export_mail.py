@@ -10,6 +10,7 @@ from django.db import connection
 from accounts import tenancy
 from accounts.models import Employee
 from mailsync import blobs
+from mailsync.models import Folder
 from tasks import access as tasks
 
 # Small bodies come with their rows: so many of at most 64 kB.
@@ -32,7 +33,7 @@ _RECORDS = """
 SELECT c.message_id, b.activity_id, b.contact_id, b.company_id, b.lead_id, b.deal_id
 FROM crm_activitycopy c JOIN crm_binding b ON b.activity_id = c.activity_id WHERE c.message_id = ANY(%s)
 """
-_TASKS = "SELECT message_id, task_id FROM tasks_taskmessage WHERE message_id = ANY(%s) AND task_id = ANY(%s)"
+_TASKS = "SELECT message_id, task_id FROM tasks_taskmessage WHERE message_id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +47,17 @@ class Original:
     facts: dict[str, object]
 
 
-def of_folder(employee: Employee, folder_id: int) -> Iterator[Original]:
-    """Every message of a folder with its flags, tags and links, oldest row first.
+def of_folder(folder: Folder, reader: Employee | None, last: int = 0) -> Iterator[Original]:
+    """Every message of a folder whose placement is above `last`, with flags, tags and the links that `reader` sees.
 
     Raises BodyLost where a file of MAIL_FILES is missing.
     """
-    account_id, last = employee.account_id, 0
+    account_id = folder.account_id
     while True:
         with tenancy.acting_for(account_id), connection.cursor() as cursor:
-            cursor.execute(_MESSAGES, [folder_id, last, BATCH])
+            cursor.execute(_MESSAGES, [folder.pk, last, BATCH])
             rows = cursor.fetchall()
-            links = _links(employee, [row[1] for row in rows])
+            links = _links(reader, [row[1] for row in rows])
         for pk, message, received_at, flags, name, subject, header, sha256, stored in rows:
             facts: dict[str, object] = {
                 "message_id": name,
@@ -72,30 +73,38 @@ def of_folder(employee: Employee, folder_id: int) -> Iterator[Original]:
         last = rows[-1][0]
 
 
-def of_activities(account_id: int) -> Iterator[Original]:
-    """Every mail that CRM keeps, with what is attached to it."""
-    last = 0
+def of_activities(account_id: int, last: int = 0) -> Iterator[Original]:
+    """Every mail that CRM keeps and whose activity is above `last`, with what is attached to it."""
     while True:
         with tenancy.acting_for(account_id), connection.cursor() as cursor:
             cursor.execute(_ACTIVITIES, [account_id, last, BATCH])
             rows = cursor.fetchall()
         for pk, at, header, sha256, stored in rows:
-            yield Original(pk, at, bytes(header or b""), blobs.content(account_id, bytes(sha256), stored), {})
+            body = blobs.content(account_id, bytes(sha256), stored)
+            yield Original(pk, at, bytes(header or b""), body, {"activity": pk})
         if not rows:
             return
         last = rows[-1][0]
 
 
-def _links(employee: Employee, message_ids: list[int]) -> dict[int, dict[str, list[object]]]:
-    """To records, and to the tasks that the employee sees."""
+def _links(reader: Employee | None, message_ids: list[int]) -> dict[int, dict[str, list[object]]]:
+    """To records, and to the tasks that the reader sees; to all where it is nobody in particular."""
     found: dict[int, dict[str, list[object]]] = defaultdict(lambda: {"tasks": [], "records": []})
     with connection.cursor() as cursor:
         cursor.execute(_RECORDS, [message_ids])
         for message, activity, *record in cursor.fetchall():
             kinds = zip(("contact", "company", "lead", "deal"), record, strict=True)
             found[message]["records"] += [{"activity": activity, kind: pk} for kind, pk in kinds if pk]
-        mine = list(tasks.visible(employee).values_list("pk", flat=True)) if message_ids else []
-        cursor.execute(_TASKS, [message_ids, mine])
-        for message, task in cursor.fetchall():
-            found[message]["tasks"].append(task)
+        cursor.execute(_TASKS, [message_ids])
+        links = cursor.fetchall()
+        shown = _shown(reader, {task for _message, task in links})
+        for message, task in links:
+            if task in shown:
+                found[message]["tasks"].append(task)
     return found
+
+
+def _shown(reader: Employee | None, task_ids: set[int]) -> set[int]:
+    if reader is None or not task_ids:
+        return task_ids
+    return set(tasks.visible(reader).filter(pk__in=task_ids).values_list("pk", flat=True))

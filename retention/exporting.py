@@ -1,24 +1,22 @@
-"""Exports: somebody takes along what they may see, as one zip file that a worker writes and that stays for a week.
+"""Exports: somebody takes along what they may see, as zip files that workers write and that stay for a week.
 
-A worker shows by `seen_at` that it lives; one that died leaves a file that nobody needs, and another begins anew, three
-times at most. Each batch is read in a transaction of its own, so an export holds nothing up, and is not of one moment.
+A job writes one part (retention.archive) and notes where the next begins. A worker shows by `seen_at` that it lives;
+what one that died had begun is written once more by another, three times at most. Each batch is read in a transaction
+of its own, so an export holds nothing up, and is not of one moment.
 """
 
-import tempfile
 import time
-import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
 
 import structlog
 from celery import current_app
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -26,9 +24,9 @@ from accounts import audit, tenancy
 from accounts.models import Account, Employee
 from mailsync import access, blobs
 from mailsync.models import Folder
-from retention import export_mail, export_rows, mbox
+from retention import archive
+from retention.archive import Beat, Reached
 from retention.models import Export, ExportState, ExportWhat
-from tasks.models import TaskFile
 
 log = structlog.get_logger(__name__)
 
@@ -37,25 +35,9 @@ SILENT = timedelta(minutes=5)
 TRIES = 3
 SHOWS_LIFE = 2.0  # seconds
 
-ABOUT = """What is in here
-
-mail/       A file in the mbox form (mboxrd) for each folder of the mailboxes that you own or have access to, and
-            beside it a .jsonl file: a line of JSON a message, in the same order, with flags, tags and links.
-data/       With an export of the company: rows as JSON, a line each.
-activities/ The mail that CRM keeps, as .eml files named by the id in data/crm_activity.jsonl.
-files/      Files of tasks, named by the id in data/tasks_taskfile.jsonl.
-
-A message that had no line end at its end has one here. Programs that read mbox as mboxrd remove one ">" from lines
-that begin with ">From "; nothing else was changed.
-"""
-
 
 class Stopped(Exception):
     """It was called off, or another worker has taken it over."""
-
-
-class Beat(Protocol):
-    def __call__(self, more: int = 0) -> None: ...
 
 
 def ask(employee: Employee, what: ExportWhat) -> Export | None:
@@ -77,27 +59,33 @@ def cancel(export: Export) -> bool:
     )
     if stopped:
         audit.record("export.cancelled", export.what, account_id=export.account_id, by=export.by)
+        transaction.on_commit(partial(_remove_files, export))
     return bool(stopped)
 
 
-def run(account_id: int, export_id: int) -> None:
-    """Write the file, unless a worker that lives is at it."""
+def run(account_id: int, export_id: int) -> bool:
+    """Write the next part, unless a worker that lives is at it; whether another part follows."""
     export = _claim(account_id, export_id)
     if export is None:
-        return
-    path = path_of(export)
+        return False
+    number = export.parts + 1
+    path = path_of(export, number)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left_behind in path.parent.glob(f"{export.pk}.[0-9]*"):
+    for left_behind in path.parent.glob(f"{path.name}.*"):
         left_behind.unlink(missing_ok=True)
+    unfinished = path.with_name(f"{path.name}.{export.tries}")
     try:
-        _write(export, path)
+        following = _write(export, unfinished, number)
+        unfinished.replace(path)
     except Stopped:
-        return
+        return False
     except (OSError, blobs.BodyLost) as error:
         log.warning("export_failed", account=account_id, error=type(error).__name__)
         _fail(export)
-    else:
-        _finish(export, path)
+        return False
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return _keep(export, path, following)
 
 
 def tend(account_id: int) -> None:
@@ -118,7 +106,7 @@ def tend(account_id: int) -> None:
         expired = list(old)
         old.update(state=ExportState.EXPIRED)
     for export in expired:
-        path_of(export).unlink(missing_ok=True)
+        _remove_files(export)
 
 
 def with_exports() -> Iterator[int]:
@@ -131,9 +119,10 @@ def with_exports() -> Iterator[int]:
             yield account_id
 
 
-def path_of(export: Export) -> Path:
-    """Beside the bodies, because web and workers see that folder, and what deletes a company empties it."""
-    return Path(storages["mail"].path(f"{export.account_id}/exports/{export.pk}.zip"))
+def path_of(export: Export, number: int = 1) -> Path:
+    """A part, beside the bodies: web and workers see that folder, and what deletes a company empties it."""
+    name = f"{export.pk}.zip" if number == 1 else f"{export.pk}-{number}.zip"
+    return Path(storages["mail"].path(f"{export.account_id}/exports/{name}"))
 
 
 def _claim(account_id: int, export_id: int) -> Export | None:
@@ -141,133 +130,100 @@ def _claim(account_id: int, export_id: int) -> Export | None:
     with tenancy.acting_for(account_id):
         free = Q(state=ExportState.WAITING) | Q(state=ExportState.RUNNING, seen_at__lt=now - SILENT)
         claimed = Export.objects.filter(free, pk=export_id, tries__lt=TRIES).update(
-            state=ExportState.RUNNING, seen_at=now, tries=F("tries") + 1, done=0
+            state=ExportState.RUNNING,
+            seen_at=now,
+            began_at=Coalesce("began_at", now),
+            tries=F("tries") + 1,
         )
         if not claimed:
             return None
         return Export.objects.select_related("by").get(pk=export_id)
 
 
-def _write(export: Export, path: Path) -> None:
-    """Under a name that nobody asks for until it is whole."""
+def _write(export: Export, path: Path, number: int) -> Reached | None:
+    """What is there now and may be read now: whoever lost a mailbox since the last part gets no more of it."""
+    company_of = export.account_id if export.what == ExportWhat.COMPANY else None
+    reached = Reached(*export.reached)
     with tenancy.acting_for(export.account_id):
         folders = list(_folders(export.by))
-        total = sum(folder.total for folder in folders)
-        Export.objects.filter(pk=export.pk).update(total=total)
-    unfinished = path.with_suffix(f".{export.tries}")
-    beat = _beating(export)
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            archive.writestr("ABOUT.txt", ABOUT)
-            for folder in folders:
-                _write_folder(archive, export.by, folder, beat)
-            if export.what == ExportWhat.COMPANY:
-                _write_company(archive, export.account_id, beat)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        total = archive.count(folders, company_of)
+        _mine(export).update(total=total, done=reached.done)
+    sections = archive.mail(folders, export.by)
+    if company_of is not None:
+        sections += archive.company(company_of)
+    return archive.write_part(path, number, sections, reached, _beating(export))
 
 
 def _folders(employee: Employee) -> QuerySet[Folder]:
     """Of the mailboxes whose mail this employee may read: an admin has no other key, here as anywhere."""
-    mailboxes = access.visible_mailboxes(employee)
-    folders: QuerySet[Folder] = Folder.objects.filter(mailbox__in=mailboxes).select_related("mailbox")
-    return folders.order_by("mailbox_id", "pk")
+    return archive.in_order(Folder.objects.filter(mailbox__in=access.visible_mailboxes(employee)))
 
 
-def _write_folder(archive: zipfile.ZipFile, employee: Employee, folder: Folder, beat: Beat) -> None:
-    """A zip file takes one entry after the other, so the lines wait in a temporary file."""
-    name = f"mail/{_named(folder.mailbox.address)}/{folder.pk}-{_named(folder.path)}"
-    with tempfile.TemporaryFile() as waiting:
-        with _entry(archive, f"{name}.mbox") as into:
-            for original in export_mail.of_folder(employee, folder.pk):
-                into.writelines(mbox.entry(original.header, original.body, original.received_at))
-                waiting.writelines(export_rows.as_lines([original.facts]))
-                beat(1)
-        waiting.seek(0)
-        with _entry(archive, f"{name}.jsonl") as into:
-            into.writelines(waiting)
-
-
-def _write_company(archive: zipfile.ZipFile, account_id: int, beat: Beat) -> None:
-    for table in export_rows.TABLES:
-        with _entry(archive, f"data/{table}.jsonl") as into:
-            for line in export_rows.lines(account_id, table):
-                into.write(line)
-                beat()
-    for original in export_mail.of_activities(account_id):
-        _put(archive, f"activities/{original.id}.eml", [original.header, original.body])
-        beat()
-    with tenancy.acting_for(account_id):
-        files = list(TaskFile.objects.order_by("pk").values_list("pk", "name"))
-    for pk, name in files:
-        with tenancy.acting_for(account_id):
-            file = TaskFile.objects.select_related("content").filter(pk=pk).first()
-        if file:
-            _put(archive, f"files/{pk}-{_named(name)}", [blobs.body_of(file.content)])
-        beat()
-
-
-def _put(archive: zipfile.ZipFile, name: str, parts: Iterable[bytes]) -> None:
-    with _entry(archive, name) as into:
-        into.writelines(parts)
-
-
-@contextmanager
-def _entry(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
-    """One that may be larger than 4 GB."""
-    with archive.open(name, "w", force_zip64=True) as into:
-        yield into
+def _mine(export: Export) -> QuerySet[Export]:
+    """The row, as long as no other worker has it and nobody called it off."""
+    return Export.objects.filter(
+        pk=export.pk, state=ExportState.RUNNING, parts=export.parts, tries=export.tries
+    )
 
 
 def _beating(export: Export) -> Beat:
     """Shows life and progress every few seconds. Raises Stopped."""
-    done, last = 0, time.monotonic()
+    last = time.monotonic()
 
-    def beat(more: int = 0) -> None:
-        nonlocal done, last
-        done += more
+    def beat(done: int) -> None:
+        nonlocal last
         if time.monotonic() - last < SHOWS_LIFE:
             return
         last = time.monotonic()
         with tenancy.acting_for(export.account_id):
-            mine = Export.objects.filter(pk=export.pk, state=ExportState.RUNNING, tries=export.tries)
-            if not mine.update(done=done, seen_at=timezone.now()):
+            if not _mine(export).update(done=done, seen_at=timezone.now()):
                 raise Stopped
 
     return beat
 
 
-def _finish(export: Export, path: Path) -> None:
+def _keep(export: Export, path: Path, following: Reached | None) -> bool:
+    """The part is whole: note where the next begins, or that it was the last; whether another follows."""
+    changes = {"parts": export.parts + 1, "bytes": F("bytes") + path.stat().st_size, "tries": 0}
+    if following:
+        changes |= {"state": ExportState.WAITING, "reached": list(following), "done": following.done}
+    else:
+        changes |= {"state": ExportState.DONE, "finished_at": timezone.now(), "done": F("total")}
     with tenancy.acting_for(export.account_id):
-        done = Export.objects.filter(pk=export.pk, state=ExportState.RUNNING, tries=export.tries).update(
-            state=ExportState.DONE, finished_at=timezone.now(), done=F("total"), bytes=path.stat().st_size
-        )
-        if done:
+        kept = _mine(export).update(**changes)
+        if kept and not following:
+            export.refresh_from_db(fields=["total", "parts"])
             audit.record(
                 "export.written",
                 export.what,
                 account_id=export.account_id,
                 by=export.by,
-                messages=export.total,
+                items=export.total,
+                parts=export.parts,
             )
-    if not done:
+    if not kept:
         path.unlink(missing_ok=True)
+    return bool(kept and following)
 
 
 def _fail(export: Export) -> None:
     """Unless another worker has it by now."""
     with tenancy.acting_for(export.account_id):
-        mine = Export.objects.filter(pk=export.pk, state__in=Export.OPEN, tries=export.tries)
-        if mine.update(state=ExportState.FAILED, finished_at=timezone.now()):
+        mine = Export.objects.filter(
+            pk=export.pk, state__in=Export.OPEN, parts=export.parts, tries=export.tries
+        )
+        failed = mine.update(state=ExportState.FAILED, finished_at=timezone.now())
+        if failed:
             audit.record("export.failed", export.what, account_id=export.account_id, by=None)
+    if failed:
+        _remove_files(export)
 
 
-def _named(name: str) -> str:
-    """A part of a path in the zip file: names come from mail servers and strangers."""
-    return (
-        "".join(each if each.isalnum() or each in "@.-_ " else "_" for each in name).strip(". ")[:100] or "_"
-    )
+def _remove_files(export: Export) -> None:
+    folder = path_of(export).parent
+    for pattern in (f"{export.pk}.zip*", f"{export.pk}-*.zip*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _hint(account_id: int, export_id: int) -> None:

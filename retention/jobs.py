@@ -10,7 +10,7 @@ from retention.purge import purge
 from retention.sweep import sweep
 
 RUN_SECONDS = 200
-EXPORT_SECONDS = 6 * 3600
+EXPORT_SECONDS = 3600
 
 
 @shared_task(name="retention.nightly")
@@ -114,12 +114,13 @@ def erase_account(account_id: int) -> None:
 
 @shared_task(name="retention.export", soft_time_limit=EXPORT_SECONDS, time_limit=EXPORT_SECONDS + 60)
 def export(account_id: int, export_id: int) -> None:
-    """Write somebody's export (queue bulk). Longer than other jobs: a file is written in one go or not at all."""
-    exporting.run(account_id, export_id)
+    """Write the next part of somebody's export (queue bulk). Longer than other jobs: a part is whole or is not."""
+    if exporting.run(account_id, export_id):
+        current_app.send_task("retention.export", args=[account_id, export_id], queue="bulk", retry=False)
 
 
 @shared_task(name="retention.exports")
 def tend_exports() -> None:
-    """Begin anew what a worker died of, remove what is a week old (beat)."""
+    """Take up what a worker left lying, remove what is a week old (beat)."""
     for account_id in exporting.with_exports():
         exporting.tend(account_id)

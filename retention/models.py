@@ -1,5 +1,7 @@
 """RetentionRun: a purge of an account, by which rule, and what it did to each mailbox; LooseBlob: what may be swept."""
 
+from datetime import timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -256,7 +258,10 @@ class ExportState(models.TextChoices):
 
 
 class Export(models.Model):
-    """One file that somebody asked for. `done` of `total` messages; `seen_at` is when its worker last showed life."""
+    """What somebody asked for, in `parts` files until now: `done` of `total` messages (or rows and files, too).
+
+    `seen_at` is when its worker last showed life, `reached` where the next part begins (archive.Reached).
+    """
 
     OPEN = (ExportState.WAITING, ExportState.RUNNING)
 
@@ -265,7 +270,11 @@ class Export(models.Model):
     what = models.CharField(max_length=10, choices=ExportWhat)
     state = models.CharField(max_length=10, choices=ExportState, default=ExportState.WAITING)
     at = models.DateTimeField(default=timezone.now)
+    # How often workers began the part that is next.
     tries = models.PositiveSmallIntegerField(default=0)
+    parts = models.PositiveSmallIntegerField(default=0)
+    reached = models.JSONField(default=list)
+    began_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     done = models.PositiveIntegerField(default=0)
@@ -286,3 +295,20 @@ class Export(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state in self.OPEN
+
+    @property
+    def rate(self) -> float:
+        """How many a second until now, waiting for workers included; 0 while nobody can know."""
+        seconds = (self.seen_at - self.began_at).total_seconds() if self.seen_at and self.began_at else 0
+        return self.done / seconds if seconds >= 1 else 0.0
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """None while nobody can know."""
+        more = max(0, self.total - self.done)
+        return timedelta(seconds=more / self.rate) if self.rate else None
+
+    @property
+    def numbers(self) -> range:
+        """Of its parts."""
+        return range(1, self.parts + 1)

@@ -54,6 +54,7 @@ class EnrolmentRow(models.Model):
     mailbox = models.ForeignKey(
         Mailbox, null=True, on_delete=models.SET_NULL, db_index=False, related_name="+"
     )
+    # When a worker began with it, or its owner was asked for the password.
     tried_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -85,8 +85,8 @@ def _started(request: RequestOfEmployee, made: Enrolment) -> HttpResponse:
     n = enrolling.start(made)
     if invited:
         words = ngettext(
-            "%(n)d owner finds the question for the password under Mailboxes.",
-            "%(n)d owners find the question for the password under Mailboxes.",
+            "%(n)d owner is asked for the password.",
+            "%(n)d owners are asked for the password.",
             invited,
         )
         messages.success(request, words % {"n": invited})

@@ -1,7 +1,10 @@
-"""Numbers of a preview in templates."""
+"""Numbers of a preview and of an export in templates."""
+
+from datetime import timedelta
 
 from django import template
 
+from mailsync import progress
 from retention.policy import Fate
 from retention.preview import OfMailbox
 
@@ -12,3 +15,15 @@ register = template.Library()
 def kept(box: OfMailbox, fate: str) -> int:
     """How many messages of a mailbox meet a fate."""
     return box.of(Fate(fate)).messages
+
+
+@register.filter
+def left(remaining: timedelta) -> str:
+    """As in "4 minutes left"."""
+    return progress.left(remaining)
+
+
+@register.filter
+def whole(rate: float) -> int:
+    """A rate in whole numbers, never 0."""
+    return max(1, round(rate))

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit
+from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from retention import exporting
 from retention.models import Export, ExportState, ExportWhat
@@ -56,15 +57,17 @@ def cancel(request: RequestOfEmployee, export_id: int) -> HttpResponse:
 @never_cache
 @require_safe
 def download(request: RequestOfEmployee, export_id: int) -> HttpResponseBase:
-    """For who asked alone; that of the company only as long as they are an admin."""
+    """A part (`part`, otherwise the first), for who asked alone; the company's only as long as they are an admin."""
     export = _mine(request, export_id)
     if export.what == ExportWhat.COMPANY and not request.user.is_admin:
         raise PermissionDenied
-    path = exporting.path_of(export)
-    if export.state != ExportState.DONE or not path.exists():
+    number = id_or_none(request.GET.get("part")) or 1
+    path = exporting.path_of(export, number)
+    if export.state != ExportState.DONE or number > export.parts or not path.exists():
         raise Http404
     audit.record("export.downloaded", export.what, account_id=export.account_id, by=request.user)
-    name = f"mailbound-{export.what}-{export.at:%Y-%m-%d}.zip"
+    of = f"-{number}-of-{export.parts}" if export.parts > 1 else ""
+    name = f"mailbound-{export.what}-{export.at:%Y-%m-%d}{of}.zip"
     return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type="application/zip")
 
 

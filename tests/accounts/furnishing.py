@@ -278,7 +278,7 @@ def _plan(world: World, things: Things) -> None:
         crm_bound_stays=False,
         state="waiting",
     )
-    export = Export.objects.create(account=world.acme, by=world.ann, what="mine", state="done")
+    export = Export.objects.create(account=world.acme, by=world.ann, what="mine", state="done", parts=1)
     exporting.path_of(export).parent.mkdir(parents=True, exist_ok=True)
     exporting.path_of(export).write_text(PRIVATE)
     Leaver.objects.create(

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, PersonalNotice
 from mailsync import admitting, enrolling, schedule, secrets
 from mailsync.enrolling import EnrolmentForm
 from mailsync.models import Enrolment, EnrolmentRow, Mailbox
@@ -99,7 +99,7 @@ def test_a_file_is_shown_mended_tested_and_what_fails_is_reported_without_passwo
     assert client.post(mend, typed).status_code == 302
     answer, sent = work(lambda: client.post(f"{CONNECT}{made.pk}/start/", follow=True))
     assert all(isinstance(each, int) for args in sent for each in args)
-    assert "1 owner finds the question" in answer.content.decode()
+    assert "1 owner is asked for the password" in answer.content.decode()
     with world.acting():
         ended = list(made.rows.order_by("number").values_list("state", flat=True))
     assert ended == ["connected", "connected", "failed", "bad", "bad", "invited", "bad"]
@@ -115,6 +115,11 @@ def test_a_file_is_shown_mended_tested_and_what_fails_is_reported_without_passwo
     stray = "".join([failures, everything_stored(world), caplog.text, json.dumps(sent)])
     for password in (first, second, "canary-wrong"):
         assert password not in stray
+    notices = world.client(world.bob).get("/settings/notices/").content.decode()
+    assert "wants box@elsewhere.example connected for you. Type the password" in notices
+    client.post(f"{CONNECT}{made.pk}/start/")
+    with world.acting():
+        assert PersonalNotice.objects.get().employee == world.bob, "he is asked once"
     asked = world.client(world.bob).get("/mailboxes/").content.decode()
     assert "asks you to connect box@elsewhere.example" in asked
     link = re.search(r"/mailboxes/connect/\?row=\d+", asked)

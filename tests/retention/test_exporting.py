@@ -6,18 +6,20 @@ import re
 import tracemalloc
 import zipfile
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts import tenancy
-from accounts.models import AuditEntry, Employee
+from accounts.models import AuditEntry, Employee, PersonalNotice
 from crm.models import Contact
 from mailsync import blobs
 from mailsync.models import Blob, SpecialUse
-from retention import exporting, mbox
+from retention import archive, exporting, mbox
 from retention.exporting import run, tend
 from retention.models import Export, ExportState, ExportWhat
 from tests.retention.scenes import bind_to_client
@@ -52,11 +54,16 @@ def written(employee: Employee, what: ExportWhat = ExportWhat.MINE) -> tuple[Exp
 
 
 def files_of(export: Export) -> list[str]:
-    return [each.name for each in exporting.path_of(export).parent.glob(f"{export.pk}.*")]
+    return sorted(each.name for each in exporting.path_of(export).parent.glob(f"{export.pk}[.-]*"))
 
 
 def lines(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in archive.read(name).splitlines()]
+
+
+def everything_of(archive: zipfile.ZipFile) -> list[dict[str, Any]]:
+    """What is counted: a line each, but for files."""
+    return [row for name in archive.namelist() if name.endswith(".jsonl") for row in lines(archive, name)]
 
 
 def test_every_byte_of_anns_mail_comes_back_from_the_mbox(world: World, tmp_path: Path) -> None:
@@ -99,7 +106,9 @@ def test_an_admin_takes_the_company_and_nobodys_mail_and_no_secret(world: World)
     assert password.encode() not in everything
     assert not [name for name in archive.namelist() if name.startswith("mail/")]
     [activity] = lines(archive, "data/crm_activity.jsonl")
-    assert b"Dear Zoe." in archive.read(f"activities/{activity['id']}.eml")
+    assert b"Dear Zoe." in archive.read("activities/activities.mbox")
+    assert lines(archive, "activities/activities.jsonl") == [{"activity": activity["id"]}]
+    assert export.done == export.total == len(everything_of(archive))
     assert {row["email"] for row in lines(archive, "data/accounts_employee.jsonl")} >= {"ann@acme.example"}
     assert "secret" not in lines(archive, "data/mailsync_mailbox.jsonl")[0]
     assert export.bytes > 0
@@ -148,12 +157,17 @@ def test_only_an_admin_asks_for_the_company_and_only_one_export_at_a_time(world:
     assert adm.get(f"/retention/exports/{export.pk}/file/").status_code == 403
 
 
-def test_a_worker_that_dies_leaves_nothing_and_another_begins_anew(
+def test_a_worker_that_dies_costs_one_part_and_another_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(3):
-        world.message(world.folder(world.ann_box))
+    """Five messages in two folders, two a part; the second worker dies in the middle of the second part."""
+    monkeypatch.setattr(archive, "PART_ITEMS", 2)
+    for number in range(3):
+        world.message(world.folder(world.ann_box), subject=f"inbox {number}")
+    for number in range(2):
+        world.message(world.folder(world.team_box), subject=f"team {number}")
     export = asked(world.ann)
+    assert run(export.account_id, export.pk)
     real = mbox.entry
 
     def dies(*args: Any) -> Any:
@@ -164,16 +178,34 @@ def test_a_worker_that_dies_leaves_nothing_and_another_begins_anew(
     with pytest.raises(KeyboardInterrupt):
         run(export.account_id, export.pk)
     # As a kill leaves it, which lets nobody tidy up.
-    exporting.path_of(export).with_suffix(".1").write_bytes(b"half")
-    run(export.account_id, export.pk)
+    exporting.path_of(export, 2).with_name(f"{export.pk}-2.zip.1").write_bytes(b"half")
+    assert not run(export.account_id, export.pk), "its worker may be alive for all we know"
     with world.acting():
-        assert Export.objects.get().state == ExportState.RUNNING, "its worker may be alive for all we know"
+        assert (Export.objects.get().state, Export.objects.get().done) == (ExportState.RUNNING, 2)
         Export.objects.update(seen_at=timezone.now() - timedelta(minutes=6))
-    run(export.account_id, export.pk)
+    assert run(export.account_id, export.pk)
+    while run(export.account_id, export.pk):
+        pass
     with world.acting():
-        done = Export.objects.get()
-    assert (done.state, done.tries) == (ExportState.DONE, 2)
-    assert files_of(done) == [f"{done.pk}.zip"]
+        export.refresh_from_db()
+    assert (export.state, export.parts, export.done, export.total) == (ExportState.DONE, 3, 5, 5)
+    assert files_of(export) == [f"{export.pk}-2.zip", f"{export.pk}-3.zip", f"{export.pk}.zip"]
+    subjects, names = [], []
+    for number in export.numbers:
+        part = zipfile.ZipFile(exporting.path_of(export, number))
+        names += [name for name in part.namelist() if name.endswith(".jsonl")]
+        for name in part.namelist():
+            if name.endswith(".jsonl"):
+                subjects += [line["subject"] for line in lines(part, name)]
+    assert subjects == ["inbox 0", "inbox 1", "inbox 2", "team 0", "team 1"]
+    assert len(names) == len(set(names)), "extracted into one folder, nothing is overwritten"
+    page = world.client(world.ann).get(PAGE).content.decode()
+    assert "Part 3 of 3" in page
+    ann = world.client(world.ann)
+    second = ann.get(f"/retention/exports/{export.pk}/file/?part=2")
+    assert b"".join(second.streaming_content)[:2] == b"PK"  # type: ignore[attr-defined]
+    assert second["Content-Disposition"].endswith('-2-of-3.zip"')
+    assert ann.get(f"/retention/exports/{export.pk}/file/?part=4").status_code == 404
 
 
 def test_after_three_dead_workers_and_at_a_lost_file_it_says_that_it_failed(world: World) -> None:
@@ -225,3 +257,62 @@ def test_memory_does_not_grow_with_the_mailbox(world: World) -> None:
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8_000_000
+
+
+def test_an_operator_exports_the_company_as_admins_see_it(world: World, tmp_path: Path) -> None:
+    world.message(world.folder(world.ann_box), subject="Private", text="canary7f3a")
+    folder = tmp_path / "acme"
+    call_command("export_account", "Acme", "--to", str(folder), stdout=StringIO())
+    [whole] = folder.iterdir()
+    archived = zipfile.ZipFile(whole)
+    assert b"canary" not in b"".join(archived.read(name) for name in archived.namelist())
+    with world.acting():
+        assert AuditEntry.objects.filter(verb="export.by_operator", details__mail=False).count() == 1
+        assert not PersonalNotice.objects.exists()
+    for wrong, said in (
+        (["Nobody", "--to", str(tmp_path / "new")], "no account named"),
+        (["Acme", "--to", str(folder)], "is not empty"),
+        (["Acme", "--to", str(tmp_path / "new"), "--with-mail"], "Say why"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            call_command("export_account", *wrong)
+
+
+def test_with_the_mail_of_all_its_owners_are_told_why_and_it_goes_on_where_it_was_stopped(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "PART_ITEMS", 1)
+    for number in range(2):
+        world.message(world.folder(world.ann_box), subject=f"Private {number}")
+    world.message(world.folder(world.eve_box), subject="canary of Other")
+    command = ["export_account", "Acme", "--to", str(tmp_path), "--with-mail", "--reason", "They move away"]
+    real = mbox.entry
+
+    def dies_at_the_second(*args: Any) -> Any:
+        if b"Private 1" in args[0]:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(mbox, "entry", dies_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        call_command(*command, stdout=StringIO())
+    monkeypatch.setattr(mbox, "entry", real)
+    with pytest.raises(CommandError, match="another export"):
+        call_command("export_account", "Acme", "--to", str(tmp_path), stdout=StringIO())
+    said = StringIO()
+    call_command(*command, stdout=said)
+    assert "Goes on after part 1." in said.getvalue()
+    assert {each.suffix for each in tmp_path.iterdir()} == {".zip"}
+    subjects = []
+    for whole in sorted(tmp_path.iterdir(), key=lambda each: each.stat().st_mtime_ns):
+        part = zipfile.ZipFile(whole)
+        for name in part.namelist():
+            assert b"canary" not in part.read(name)
+            if name.startswith("mail/") and name.endswith(".jsonl"):
+                subjects += [line["subject"] for line in lines(part, name)]
+    assert subjects == ["Private 0", "Private 1"]
+    told = world.client(world.ann).get("/settings/notices/").content.decode()
+    assert "that of ann@acme.example, team@acme.example too. They say why: They move away" in told
+    with world.acting():
+        assert PersonalNotice.objects.get().employee == world.ann, "told once"
+        assert AuditEntry.objects.filter(verb="export.by_operator", details__mail=True).count() == 1
