@@ -75,6 +75,8 @@ SENTENCES: dict[str, Any] = {
     "mailbox.loss_followed": gettext_lazy("{by} followed the server of {subject}, where mail was missing"),
     "mailbox.loss_kept": gettext_lazy("{by} kept mail that the server of {subject} no longer shows"),
     "mailbox.paused": gettext_lazy("{by} paused {subject}"),
+    "mailbox.read_apart": gettext_lazy("{by} gave each person read and unread of their own in {subject}"),
+    "mailbox.read_together": gettext_lazy("{by} made read and unread of {subject} one for everybody"),
     "mailbox.reconnected": gettext_lazy("{by} connected {subject} again for {owner}"),
     "mailbox.repaired": gettext_lazy("{by} repaired the sign-in to {subject}"),
     "mailbox.resumed": gettext_lazy("{by} let {subject} go on"),

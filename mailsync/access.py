@@ -17,7 +17,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from accounts.models import Employee
-from mailsync import blobs
+from mailsync import blobs, unread
 from mailsync.models import EmergencyAccess, Folder, GrantLevel, Mailbox, MailboxGrant, Outgoing
 from mailsync.tags import Tag, tags_of
 
@@ -39,7 +39,8 @@ _OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.step >= %
 _BOX = """b.id, b.address, b.owner_id = %(employee)s,
 CASE WHEN b.owner_id = %(employee)s THEN 'manage' ELSE (%(ladder)s)[g.step] END,
 b.state, b.last_error, b.troubled_since, b.first_synced_at IS NOT NULL, b.missing, b.missing_at,
-EXISTS (SELECT FROM mailsync_mailboxgrant s WHERE s.mailbox_id = b.id), %(employee)s::bigint"""
+EXISTS (SELECT FROM mailsync_mailboxgrant s WHERE s.mailbox_id = b.id), %(employee)s::bigint,
+b.read_apart_since IS NOT NULL AND b.owner_id <> %(employee)s"""
 # By key: a large company has thousands of mailboxes, and one person a few.
 _MINE = """b.id = ANY (ARRAY(
     SELECT id FROM mailsync_mailbox WHERE owner_id = %(employee)s UNION ALL
@@ -51,10 +52,12 @@ _PLACEMENTS = """
 WITH p AS MATERIALIZED (SELECT id, folder_id FROM mailsync_placement WHERE id = ANY(%(ids)s))
 SELECT p.id FROM p JOIN mailsync_folder f ON f.id = p.folder_id WHERE f.mailbox_id = ANY(%(mailboxes)s)
 """
+_SEEN = f"""CASE WHEN b.read_apart_since IS NULL OR b.owner_id = %(employee)s THEN p.seen
+ELSE {unread.is_unread("p.message_id", "%(employee)s")} IS NULL END"""
 # Each step is one row by its key. LIMIT keeps the planner from joining whole tables instead, which it does in a
 # mailbox that grew before anybody counted it.
 _LETTER = f"""
-SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, p.seen, p.starred, p.flags, p.message_id, m.subject,
+SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, {_SEEN}, p.starred, p.flags, p.message_id, m.subject,
        m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header,
        c.account_id, c.sha256, c.content, {_BOX}
 FROM (SELECT * FROM mailsync_placement WHERE id = %(id)s LIMIT 1) p
@@ -82,6 +85,7 @@ class Box:
     missing_at: datetime | None
     shared: bool  # whether anybody but its owner has a grant
     reader: int  # the id of the employee whose view of it this is
+    apart: bool  # whether read and unread are the reader's own, and not what the server says
 
 
 @dataclass(frozen=True, slots=True)

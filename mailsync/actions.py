@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Employee
-from mailsync import assigning, events, schedule
+from mailsync import assigning, events, schedule, unread
 from mailsync.models import (
     Act,
     Folder,
@@ -35,6 +35,11 @@ Placements = QuerySet[Placement] | Sequence[int]
 _FOLDERS_OF = """
 SELECT id, mailbox_id FROM mailsync_folder
 WHERE id = ANY(%(also)s) OR id IN (SELECT folder_id FROM mailsync_placement WHERE id = ANY(%(ids)s))
+"""
+_MESSAGES_AT = "SELECT DISTINCT message_id FROM mailsync_placement WHERE id = ANY(%(ids)s)"
+_MAILBOXES_OF = """
+SELECT mailbox_id FROM mailsync_folder WHERE id IN (SELECT folder_id FROM mailsync_placement WHERE id = ANY(%(ids)s))
+UNION SELECT mailbox_id FROM mailsync_message WHERE id = ANY(%(messages)s)
 """
 _LOCK_FOLDERS = "SELECT FROM mailsync_folder WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _LOCK_PLACEMENTS = """
@@ -115,6 +120,20 @@ def set_flags(
 
 
 @transaction.atomic
+def mark_apart(own: Sequence[int], shared: Sequence[int], *, read: bool, by: Employee) -> Act:
+    """Read or unread for `by` alone at the places in `own`, and by \\Seen at the others, as one Act."""
+    messages = [message for (message,) in _asked(_MESSAGES_AT, ids=own)]
+    _lock_mailboxes([*own, *shared], messages)
+    seen = ["\\Seen"]
+    act = set_flags(shared, add=seen if read else (), remove=() if read else seen, by=by)
+    if changed := unread.mark(messages, read=read, by=by):
+        act.count += len(changed)
+        act.undo["unread" if read else "read"] = changed
+        act.save(update_fields=["count", "undo"])
+    return act
+
+
+@transaction.atomic
 def move(placements: Placements, target: Folder, *, by: Employee) -> Act:
     """Move to a folder of the same mailbox. Raises CannotMove when that is impossible for every message."""
     if not target.selectable:
@@ -188,7 +207,7 @@ def undo(act: Act, *, by: Employee) -> Act:
         if target:
             still_there = Placement.objects.filter(pk__in=ids, folder__in=act.undo.get("to", ()))
             count += move(still_there, target, by=by).count
-    count += assigning.restore(act.undo, by=by)
+    count += assigning.restore(act.undo, by=by) + unread.restore(act.undo, by=by)
     return _act("undo", count, by)
 
 
@@ -329,7 +348,22 @@ def _lock_all(act: Act) -> None:
     """Everything an undo will touch, at once: taken one by one, two undos could wait for each other."""
     flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
     moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
+    if messages := [*act.undo.get("read", ()), *act.undo.get("unread", ())]:
+        _lock_mailboxes(flagged, messages)
     _locked([*flagged, *moved], also=map(int, act.undo.get("moves", {})))
+
+
+def _lock_mailboxes(placements: Sequence[int], messages: Sequence[int]) -> None:
+    """All at once and in order, where some are locked for their folders and others for what somebody has read."""
+    rows = _asked(_MAILBOXES_OF, ids=placements, messages=messages)
+    schedule.lock(mailbox for (mailbox,) in rows)
+
+
+def _asked(sql: str, **values: Sequence[int]) -> list[tuple[int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {name: list(ids) for name, ids in values.items()})
+        found: list[tuple[int]] = cursor.fetchall()
+    return found
 
 
 def _ids(placements: Placements) -> list[int]:

@@ -28,7 +28,6 @@ SELECT account_id, mailbox_id, id, %(employee)s, %(by)s, now() FROM mailsync_mes
 ON CONFLICT (message_id) DO UPDATE SET employee_id = excluded.employee_id, by_id = excluded.by_id, at = excluded.at
 """
 _TAKE = "DELETE FROM mailsync_assignment WHERE message_id = ANY(%(ids)s)"
-_ANY = "SELECT EXISTS (SELECT FROM mailsync_assignment WHERE mailbox_id = %s)"
 # The nearest message that is somebody's decides. Key by key: nobody has counted a mailbox that is just growing.
 _FOLLOW = """
 INSERT INTO mailsync_assignment (account_id, mailbox_id, message_id, employee_id, by_id, at)
@@ -87,14 +86,9 @@ def restore(undo: Mapping[str, Any], *, by: Employee) -> int:
 
 def follow(mailbox_id: int, arrived: Mapping[int, bytes]) -> None:
     """Messages (by id, with their headers) that answer what is somebody's are theirs, too. As they come in."""
+    named = [(pk, name) for pk, header in arrived.items() for name in conversation.references(header)[::-1]]
+    ids, names = [pk for pk, _name in named], [name for _pk, name in named]
     with connection.cursor() as cursor:
-        cursor.execute(_ANY, [mailbox_id])
-        if not cursor.fetchone()[0]:
-            return
-        named = [
-            (pk, name) for pk, header in arrived.items() for name in conversation.references(header)[::-1]
-        ]
-        ids, names = [pk for pk, _name in named], [name for _pk, name in named]
         cursor.execute(_FOLLOW, {"ids": ids, "names": names, "mailbox": mailbox_id})
 
 

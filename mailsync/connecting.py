@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from accounts import audit, tenancy
 from accounts.models import Account, Employee
-from mailsync import roles, schedule
+from mailsync import roles, schedule, unread
 from mailsync.models import (
     ConnectionTest,
     Consent,
@@ -296,6 +296,7 @@ def connect(
             },
         )
         _write_folders(mailbox, found, choice)
+        unread.begin_anew(mailbox.pk)
         Schedule.objects.update_or_create(mailbox=mailbox, defaults={"account": account})
         schedule.start_anew(mailbox.pk)
         audit.record(

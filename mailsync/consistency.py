@@ -25,6 +25,7 @@ from mailsync.models import (
     OutgoingUsage,
     Placement,
     Tombstone,
+    Unread,
 )
 
 BYTES_RULE = "a blob's bytes have the hash and size it is known by"
@@ -52,6 +53,16 @@ INVARIANTS = (
            FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
            JOIN mailsync_message m ON m.id = p.message_id
            WHERE p.account_id = %(account)s AND f.mailbox_id <> m.mailbox_id""",
+    ),
+    Invariant(
+        "what somebody has not read is in its message's mailbox, with its date, and nobody's own is the owner's",
+        (Unread,),
+        """SELECT format('message %%s of mailbox %%s: unread in %%s for %%s',
+                         m.id, m.mailbox_id, u.mailbox_id, u.employee_id)
+           FROM mailsync_unread u JOIN mailsync_message m ON m.id = u.message_id
+           JOIN mailsync_mailbox b ON b.id = u.mailbox_id
+           WHERE u.account_id = %(account)s AND (
+               u.mailbox_id <> m.mailbox_id OR u.received_at <> m.received_at OR u.employee_id = b.owner_id)""",
     ),
     Invariant(
         "a placement carries its message's date",

@@ -5,7 +5,7 @@ is known by its identity, the same bytes by their hash, the same place by its UI
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +13,17 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync import assigning, blobs, bounces, events, signals
+from mailsync import assigning, blobs, bounces, events, signals, unread
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, split, summarize
 from mailsync.models import Folder, Message
 from mailsync.sync.state import Flags
+
+# Whether anything in the mailbox is somebody's work, and since when each person reads it for themselves.
+_SHARED_WORK = """
+SELECT EXISTS (SELECT FROM mailsync_assignment WHERE mailbox_id = b.id), b.read_apart_since
+FROM mailsync_mailbox b WHERE b.id = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +223,18 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
     Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
     arrived = {stored[item.identity].id: item for item in batch}
     bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
-    assigning.follow(folder.mailbox_id, {pk: item.header for pk, item in arrived.items()})
+    _tell_team(folder, arrived, known)
     signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
     return waiting + len(new)
+
+
+def _tell_team(folder: Folder, arrived: Mapping[int, Prepared], known: Collection[int]) -> None:
+    """What it means for those who share the mailbox; one question where nobody does."""
+    [(assigned, apart_since)] = _select(_SHARED_WORK, folder.mailbox_id)
+    if assigned:
+        assigning.follow(folder.mailbox_id, {pk: item.header for pk, item in arrived.items()})
+    if apart_since:
+        unread.arrived(folder, arrived.keys() - known, apart_since)
 
 
 def _select(sql: str, *params: int | list[bytes]) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from mailsync import (
     probing,
     schedule,
     sender,
+    unread,
 )
 
 
@@ -85,8 +86,9 @@ def drop_events() -> int:
 
 @shared_task(name="mailsync.drop_notes")
 def drop_notes() -> int:
-    """Forget notes that were deleted or whose message left long ago, and old notices (beat, by night; queue bulk)."""
-    return noting.drop_old(timezone.now())
+    """Forget notes that were deleted or whose message left long ago, old notices, and what people had not read where
+    that is one for everybody again (beat, by night; queue bulk)."""
+    return noting.drop_old(timezone.now()) + unread.drop_old(timezone.now())
 
 
 @shared_task(name="mailsync.forget_letters")

@@ -37,6 +37,7 @@ TABLE = (
     Deed(_("See what happened to a message, and who did it"), READ, doors=("history",)),
     Deed(_("Read and write notes for colleagues"), READ, doors=("team", "note")),
     Deed(_("Compare the folders with the server"), READ, doors=("completeness",)),
+    Deed(_("Mark as read and unread, where each person has their own"), READ),
     Deed(_("Mark as read and unread, star"), REPLY, verbs=("read", "unread", "star", "unstar")),
     Deed(_("Make a message of a shared mailbox somebody's work"), REPLY, verbs=("assign",)),
     Deed(_("Put tags on messages and take them away"), REPLY, doors=("tags",)),
@@ -54,6 +55,9 @@ TABLE = (
         doors=("mailbox-settings", "mailbox-folders", "mailbox-sender", "mailbox-repair", "mailbox-check"),
     ),
     Deed(_("Decide who else has access"), MANAGE, doors=("mailbox-sharing",)),
+    Deed(
+        _("Decide whether each person has read and unread of their own"), MANAGE, doors=("mailbox-reading",)
+    ),
     Deed(_("Disconnect the mailbox"), MANAGE, doors=("mailbox-disconnect",)),
 )
 

@@ -26,16 +26,20 @@ def tell(mailbox_id: int) -> None:
 
 def tell_now(mailbox_id: int) -> None:
     """The same at once. Redis being down is no error: pages ask by themselves."""
-    with contextlib.suppress(redis.RedisError):
-        client().publish(_channel(mailbox_id), "")
+    _publish(_channel(mailbox_id))
 
 
-def calls(mailbox_ids: Iterable[int], *, seconds: float) -> Generator[bool]:
-    """True for each call that concerns one of the mailboxes, False for each heartbeat of silence.
+def tell_reader(employee_id: int) -> None:
+    """Tell the pages of one person alone, once the running transaction is committed."""
+    transaction.on_commit(functools.partial(_publish, _channel_of_reader(employee_id)))
+
+
+def calls(mailbox_ids: Iterable[int], *, reader: int, seconds: float) -> Generator[bool]:
+    """True for each call that concerns one of the mailboxes or this person, False for each heartbeat of silence.
 
     Ends after so many seconds, or when Redis goes. The first True says that from now on nothing is missed.
     """
-    channels = [_channel(mailbox_id) for mailbox_id in mailbox_ids]
+    channels = [_channel_of_reader(reader), *(_channel(mailbox_id) for mailbox_id in mailbox_ids)]
     end = time.monotonic() + seconds
     with contextlib.suppress(redis.RedisError), _listener() as calling:
         calling.subscribe(*channels)
@@ -46,6 +50,11 @@ def calls(mailbox_ids: Iterable[int], *, seconds: float) -> Generator[bool]:
             yield calling.get_message(timeout=HEARTBEAT) is not None
 
 
+def _publish(channel: str) -> None:
+    with contextlib.suppress(redis.RedisError):
+        client().publish(channel, "")
+
+
 def _listener() -> PubSub:
     calling: PubSub = client().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     return calling
@@ -53,6 +62,10 @@ def _listener() -> PubSub:
 
 def _channel(mailbox_id: int) -> str:
     return f"live:{mailbox_id}"
+
+
+def _channel_of_reader(employee_id: int) -> str:
+    return f"live:reader:{employee_id}"
 
 
 @functools.cache

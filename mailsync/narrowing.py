@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from mailsync import unread
 from mailsync.models.message import bonds
 
 WALKED = 5_000
@@ -35,9 +36,20 @@ def is_narrowing(show: str) -> bool:
     return all(_is_word(word) for word in show.split())
 
 
-def sql(show: str, reader: int = 0) -> str:
-    """All of the words hold; "" narrows nothing. `reader` is the id of the employee whom "me" means."""
-    return " AND ".join(_assigned(word, reader) or narrowings()[word] for word in show.split()) or "TRUE"
+def sql(show: str, reader: int = 0, *, apart: bool = False) -> str:
+    """All of the words hold; "" narrows nothing. `reader` is the id of the employee whom "me" means.
+
+    With `apart` the statement has `%(apart)s`: ids of folders whose mail is read or unread for the reader alone.
+    """
+    return " AND ".join(_word(word, reader, apart=apart) for word in show.split()) or "TRUE"
+
+
+def without_unread(show: str) -> str | None:
+    """The other words, where "unread" is one and an index serves them; else None."""
+    words = show.split()
+    if "unread" not in words or walks(show):
+        return None
+    return " ".join(word for word in words if word != "unread")
 
 
 def of_teams(show: str) -> bool:
@@ -69,6 +81,13 @@ def typed(words: Iterable[str]) -> tuple[str, list[str]]:
 
 def _is_word(word: str) -> bool:
     return word in narrowings() or bool(_ASSIGNED.fullmatch(word))
+
+
+def _word(word: str, reader: int, *, apart: bool) -> str:
+    if apart and word == "unread":
+        own = unread.is_unread("p.message_id", f"{reader:d}")
+        return f"CASE WHEN p.folder_id = ANY(%(apart)s) THEN {own} ELSE NOT p.seen END"
+    return _assigned(word, reader) or narrowings()[word]
 
 
 def _assigned(word: str, reader: int) -> str:

@@ -7,7 +7,7 @@ the index, then the pages are merged.
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Employee
-from mailsync import foldertree, narrowing
+from mailsync import foldertree, narrowing, unread
 from mailsync.access import includes
 from mailsync.mime import document as framed
 from mailsync.mime import parse, sanitize
@@ -62,6 +62,7 @@ class FolderLine:
     url: str
     held_back: int = 0
     brake: str = ""
+    more: bool = False  # there may be more unread than were counted
 
     @property
     def badge(self) -> int:
@@ -98,6 +99,8 @@ class Box(Protocol):
     def shared(self) -> bool: ...
     @property
     def reader(self) -> int: ...
+    @property
+    def apart(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class MailboxLine:
     missing_at: datetime | None
     shared: bool
     reader: int
+    apart: bool
     folders: tuple[FolderLine, ...]
 
     def may(self, level: str) -> bool:
@@ -144,6 +148,10 @@ class Tree:
         return sum(line.unseen for line in self.inboxes)
 
     @property
+    def inbox_more(self) -> bool:
+        return any(line.more for line in self.inboxes)
+
+    @property
     def troubled(self) -> list[MailboxLine]:
         return [mailbox for mailbox in self.mailboxes if mailbox.last_error]
 
@@ -164,9 +172,14 @@ class Tree:
 
 
 def tree(boxes: Iterable[Box]) -> Tree:
-    """The mailboxes, own ones first, with all their folders and the kept counters, in one statement."""
+    """The mailboxes, own ones first, with all their folders and the kept counters, in one statement; in another what
+    the reader has not read where that is theirs alone."""
     ordered = sorted(boxes, key=lambda box: (not box.mine, box.address))
+    apart = [box.id for box in ordered if box.apart]
+    own = unread.count(ordered[0].reader if ordered else 0, apart)
     folders = _folders([box.id for box in ordered])
+    for box_id in apart:
+        folders[box_id] = [_counted(line, own) for line in folders.get(box_id, [])]
     return Tree(
         tuple(
             MailboxLine(
@@ -182,11 +195,17 @@ def tree(boxes: Iterable[Box]) -> Tree:
                 missing_at=box.missing_at,
                 shared=box.shared,
                 reader=box.reader,
+                apart=box.apart,
                 folders=tuple(lines_of(folders.get(box.id, []))),
             )
             for box in ordered
         )
     )
+
+
+def _counted(line: FolderLine, own: unread.Counted) -> FolderLine:
+    more = line.mailbox_id in own.more and line.role != SpecialUse.DRAFTS  # of which all are counted
+    return replace(line, unseen=own.unseen.get(line.id, 0), more=more)
 
 
 _FOLDERS = """
@@ -277,14 +296,11 @@ class Entry:
     snippet: str
     has_attachments: bool
     recipients: list[list[str]]
+    seen: bool
 
     @property
     def key(self) -> Key:
         return Key(self.received_at, self.id)
-
-    @property
-    def seen(self) -> bool:
-        return "\\Seen" in self.flags
 
     @property
     def starred(self) -> bool:
@@ -293,15 +309,17 @@ class Entry:
 
 _LIST = """
 SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags, m.subject, m.sender_name, m.sender_address, m.snippet,
-       m.has_attachments, {recipients}
+       m.has_attachments, {recipients}, {seen}
 FROM (SELECT q.* FROM unnest(%(folders)s::bigint[]) AS f(id) CROSS JOIN LATERAL (
-          SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags FROM mailsync_placement p
-          WHERE p.folder_id = f.id AND {where}
-          ORDER BY p.received_at DESC, p.id DESC LIMIT %(limit)s) q
+          SELECT p.id, p.folder_id, p.message_id, p.received_at, p.flags, p.seen FROM {places}
+          WHERE {where}
+          ORDER BY {at} DESC, p.id DESC LIMIT %(limit)s) q
       ORDER BY q.received_at DESC, q.id DESC LIMIT %(limit)s) p
-JOIN mailsync_message m ON m.id = p.message_id
+CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
 ORDER BY p.received_at DESC, p.id DESC
 """
+_SEEN = f"""CASE WHEN p.folder_id = ANY(%(apart)s) THEN {unread.is_unread("p.message_id", "%(reader)s")} IS NULL
+ELSE p.seen END"""
 
 
 def entries(
@@ -313,16 +331,66 @@ def entries(
     limit: int = PAGE + 1,
     recipients: bool = False,
     reader: int = 0,
+    apart: Collection[int] = (),
 ) -> list[Entry]:
-    """Newest first, older than `before`, not older than `down_to`; `show` narrows, for this reader."""
-    where = [narrowing.sql(show, reader)]
+    """Newest first, older than `before`, not older than `down_to`; `show` narrows, for this reader.
+
+    `apart` are the folders whose mail is read or unread for the reader alone.
+    """
+    found = [
+        entry
+        for side in _sides(folder_ids, show, reader, apart)
+        for entry in _page_of(side, before, down_to, limit=limit, recipients=recipients)
+    ]
+    return sorted(found, key=lambda entry: entry.key, reverse=True)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Folders of a list that one statement looks through: `places` is where it finds placements `p` of a folder `f`."""
+
+    places: str
+    at: str
+    where: str
+    values: dict[str, Any]
+
+
+def _sides(folder_ids: Sequence[int], show: str, reader: int, apart: Collection[int]) -> list[_Side]:
+    """One, but for what is unread, which is found elsewhere where it is the reader's own."""
+    own = [folder for folder in folder_ids if folder in apart]
+    values: dict[str, Any] = {"folders": list(folder_ids), "apart": own, "reader": reader}
+    places, at = "mailsync_placement p", "p.received_at"
+    where = f"p.folder_id = f.id AND {narrowing.sql(show, reader, apart=bool(own))}"
+    others = narrowing.without_unread(show) if own else None
+    if others is None:
+        return [_Side(places, at, where, values)]
+    shared = [folder for folder in folder_ids if folder not in apart]
+    where = f"p.folder_id = f.id AND {narrowing.sql(show, reader)}"
+    return [
+        *([_Side(places, at, where, values | {"folders": shared, "apart": []})] if shared else []),
+        _Side(unread.PLACES, "u.received_at", narrowing.sql(others, reader), values | {"folders": own}),
+    ]
+
+
+def _page_of(
+    side: _Side, before: Key | None, down_to: Key | None, *, limit: int, recipients: bool
+) -> list[Entry]:
+    where = [side.where]
     if before:
-        where.append("(p.received_at, p.id) < (%(before_at)s, %(before_id)s)")
+        where.append(f"{side.at} <= %(before_at)s AND (p.received_at, p.id) < (%(before_at)s, %(before_id)s)")
     if down_to:
-        where.append("(p.received_at, p.id) >= (%(down_at)s, %(down_id)s)")
-    values: dict[str, Any] = {"folders": list(folder_ids), "limit": limit}
-    values |= _named("before", before) | _named("down", down_to)
-    return _select(" AND ".join(where), values, recipients=recipients)
+        where.append(f"{side.at} >= %(down_at)s AND (p.received_at, p.id) >= (%(down_at)s, %(down_id)s)")
+    statement = _LIST.format(
+        places=side.places,
+        at=side.at,
+        where=" AND ".join(where),
+        recipients="m.recipients -> 'to'" if recipients else "NULL",
+        seen=_SEEN if side.values["apart"] else "p.seen",
+    )
+    values = side.values | {"limit": limit} | _named("before", before) | _named("down", down_to)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return [_entry(*row) for row in cursor.fetchall()]
 
 
 _HORIZON = """
@@ -371,14 +439,19 @@ def folders_of(message_id: int) -> set[int]:
 
 
 def neighbours(
-    folder_ids: Sequence[int], key: Key, *, show: str = "", reader: int = 0
+    folder_ids: Sequence[int], key: Key, *, show: str = "", reader: int = 0, apart: Collection[int] = ()
 ) -> tuple[Place | None, Place | None]:
     """The next newer and the next older row beside a place in the list, none where they are far away."""
-    newer = _BESIDE.format(side=">", order="ASC", show=narrowing.sql(show, reader))
-    older = _BESIDE.format(side="<", order="DESC", show=narrowing.sql(show, reader))
+    wanted = narrowing.sql(show, reader, apart=bool(apart))
+    newer = _BESIDE.format(side=">", order="ASC", show=wanted)
+    older = _BESIDE.format(side="<", order="DESC", show=wanted)
     sides = f"SELECT true, n.* FROM {newer} n UNION ALL SELECT false, o.* FROM {older} o"  # noqa: S608 (constants)
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {"folders": list(folder_ids), "walked": narrowing.WALKED}
+        values: dict[str, Any] = {
+            "folders": list(folder_ids),
+            "walked": narrowing.WALKED,
+            "apart": list(apart),
+        }
         cursor.execute(sides, values | _named("key", key))
         found = {is_newer: Place(*place) for is_newer, *place in cursor.fetchall()}
     return found.get(True), found.get(False)
@@ -386,13 +459,6 @@ def neighbours(
 
 def _named(name: str, key: Key | None) -> dict[str, Any]:
     return {f"{name}_at": key.received_at, f"{name}_id": key.id} if key else {}
-
-
-def _select(where: str, values: dict[str, Any], *, recipients: bool) -> list[Entry]:
-    columns = "m.recipients -> 'to'" if recipients else "NULL"
-    with connection.cursor() as cursor:
-        cursor.execute(_LIST.format(where=where, recipients=columns), values)
-        return [_entry(*row) for row in cursor.fetchall()]
 
 
 def _entry(
@@ -407,6 +473,7 @@ def _entry(
     snippet: str,
     has_attachments: bool,
     recipients: str | None,
+    seen: bool,
 ) -> Entry:
     return Entry(
         id=placement_id,
@@ -420,19 +487,30 @@ def _entry(
         snippet=snippet,
         has_attachments=has_attachments,
         recipients=json.loads(recipients) if recipients else [],
+        seen=seen,
     )
 
 
-def matching(folder_ids: Sequence[int], *, show: str, down_from: Key | None, reader: int = 0) -> list[int]:
+def matching(
+    folder_ids: Sequence[int],
+    *,
+    show: str,
+    down_from: Key | None,
+    reader: int = 0,
+    apart: Collection[int] = (),
+) -> list[int]:
     """All placements a list holds, from the row that was on top: what "select all that match" means."""
-    where = "(p.received_at, p.id) <= (%(down_at)s, %(down_id)s)" if down_from else "TRUE"
-    statement = (
-        "SELECT p.id FROM mailsync_placement p "  # noqa: S608 (constants)
-        f"WHERE p.folder_id = ANY(%(folders)s) AND {where} AND {narrowing.sql(show, reader)}"
-    )
+    top = "(p.received_at, p.id) <= (%(down_at)s, %(down_id)s)" if down_from else "TRUE"
+    found: list[int] = []
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"folders": list(folder_ids)} | _named("down", down_from))
-        return [row for (row,) in cursor.fetchall()]
+        for side in _sides(folder_ids, show, reader, apart):
+            statement = (
+                "SELECT p.id FROM unnest(%(folders)s::bigint[]) AS f(id) "  # noqa: S608 (constants)
+                f"CROSS JOIN LATERAL (SELECT p.id FROM {side.places} WHERE {side.where} AND {top}) p"
+            )
+            cursor.execute(statement, side.values | _named("down", down_from))
+            found += [row for (row,) in cursor.fetchall()]
+    return found
 
 
 # One message

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import Employee
-from mailsync import roles, schedule
+from mailsync import roles, schedule, unread
 from mailsync.connecting import (
     CannotConnect,
     ServerSettings,
@@ -66,6 +66,7 @@ def repair(
     if is_other:
         # Each is read whole, also one that looks as before.
         mailbox.folders.filter(syncing=True).update(brake=Brake.WARY, full_at=None)
+        unread.begin_anew(mailbox.pk)
         audit.record(
             "mailbox.server_exchanged",
             mailbox.address,

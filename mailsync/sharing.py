@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import Department, Employee
 from accounts.people import CannotChange
-from mailsync import live, notices
+from mailsync import live, notices, unread
 from mailsync.access import includes, may
 from mailsync.connecting import CannotConnect, lock_account, refuse_if, why_not_share
 from mailsync.models import Assignment, GrantLevel, Mailbox, MailboxGrant, NoticeKind
@@ -222,4 +222,5 @@ def _tell(mailbox: Mailbox, different: Sequence[Seer], by: Employee) -> None:
     lost = [seer.employee.pk for seer in different if not seer.level]
     # What they had to do here waits for somebody else.
     Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()
+    unread.forget(mailbox.pk, lost)
     live.tell(mailbox.pk)

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import Account, Employee
-from mailsync import connecting, live, notices, schedule, sharing
+from mailsync import connecting, live, notices, schedule, sharing, unread
 from mailsync.models import (
     Assignment,
     ConnectionTest,
@@ -60,6 +60,7 @@ def transfer(mailbox: Mailbox, heir: Employee, *, by: Employee, keeps: str = "")
         to=heir.email,
         keeps=keeps,
     )
+    unread.forget(mailbox.pk, [heir.pk])
     _let_keep(mailbox, before, keeps, by)
     notices.tell([heir.pk], NoticeKind.GAINED, mailbox, by=by.pk, words=GrantLevel.MANAGE)
     if current.disconnected_at is None:
@@ -113,6 +114,7 @@ def _let_keep(mailbox: Mailbox, before: Employee, keeps: str, by: Employee) -> N
         raise CannotTransfer(_("Choose what they may do."))
     try:
         sharing.share(mailbox, before, keeps, by=by)
+        unread.keep(mailbox.pk, before)
     except connecting.CannotConnect as refusal:
         raise CannotTransfer(refusal.sentence) from refusal
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Employee
-from mailsync import schedule
+from mailsync import schedule, unread
 from mailsync.models import Folder, Mailbox, Tombstone
 from plans.limits import Limits, window_start
 
@@ -68,6 +68,7 @@ def widen(mailbox: Mailbox, limits: Limits, *, by: Employee) -> None:
         first_sync_started_at=None,
         first_synced_at=None,
     )
+    unread.begin_anew(mailbox.pk)
     Tombstone.objects.filter(mailbox=mailbox, reason=PURGED).delete()
     schedule.wake(mailbox.pk)
     audit.record(

@@ -29,7 +29,7 @@ PART_ITEMS = 50_000
 ABOUT = """What is in here
 
 mail/       A file in the mbox form (mboxrd) for each folder of the mailboxes, and beside it a .jsonl file: a line of
-            JSON a message, in the same order, with flags, tags and links.
+            JSON a message, in the same order, with flags, tags, links, and whether it is read.
 data/       With an export of the company: rows as JSON, a line each.
 activities/ The mail that CRM keeps, in the same form as mail/; its lines name the ids of data/crm_activity.jsonl.
 files/      Files of tasks, named by the id in data/tasks_taskfile.jsonl.

@@ -9,20 +9,24 @@ from django.db import connection
 
 from accounts import tenancy
 from accounts.models import Employee
-from mailsync import blobs
+from mailsync import blobs, unread
 from mailsync.models import Folder
 from tasks import access as tasks
 
 # Small bodies come with their rows: so many of at most 64 kB.
 BATCH = 25
 
-_MESSAGES = """
-SELECT p.id, p.message_id, p.received_at, p.flags, m.message_id, m.subject, m.header, b.sha256, b.content
-FROM (SELECT * FROM mailsync_placement WHERE folder_id = %s AND id > %s ORDER BY id LIMIT %s) p
+_MESSAGES = f"""
+SELECT p.id, p.message_id, p.received_at, p.flags,
+       CASE WHEN x.apart THEN {unread.is_unread("p.message_id", "%(reader)s")} IS NULL ELSE p.seen END,
+       m.message_id, m.subject, m.header, b.sha256, b.content
+FROM (SELECT * FROM mailsync_placement WHERE folder_id = %(folder)s AND id > %(last)s ORDER BY id LIMIT %(batch)s) p
+CROSS JOIN (SELECT o.read_apart_since IS NOT NULL AND coalesce(o.owner_id <> %(reader)s, false) AS apart
+            FROM mailsync_folder f JOIN mailsync_mailbox o ON o.id = f.mailbox_id WHERE f.id = %(folder)s) x
 CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
 CROSS JOIN LATERAL (SELECT sha256, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
 ORDER BY p.id
-"""
+"""  # noqa: S608 (constants)
 _ACTIVITIES = """
 SELECT a.id, a.at, a.header, b.sha256, b.content
 FROM (SELECT * FROM crm_activity WHERE account_id = %s AND id > %s AND body_id IS NOT NULL ORDER BY id LIMIT %s) a
@@ -48,22 +52,30 @@ class Original:
 
 
 def of_folder(folder: Folder, reader: Employee | None, last: int = 0) -> Iterator[Original]:
-    """Every message of a folder whose placement is above `last`, with flags, tags and the links that `reader` sees.
+    """Every message of a folder whose placement is above `last`, with flags, tags and the links that `reader` sees, and
+    whether they have read it; for nobody, what the server says.
 
     Raises BodyLost where a file of MAIL_FILES is missing.
     """
     account_id = folder.account_id
     while True:
         with tenancy.acting_for(account_id), connection.cursor() as cursor:
-            cursor.execute(_MESSAGES, [folder.pk, last, BATCH])
+            values = {
+                "folder": folder.pk,
+                "reader": reader.pk if reader else None,
+                "last": last,
+                "batch": BATCH,
+            }
+            cursor.execute(_MESSAGES, values)
             rows = cursor.fetchall()
             links = _links(reader, [row[1] for row in rows])
-        for pk, message, received_at, flags, name, subject, header, sha256, stored in rows:
+        for pk, message, received_at, flags, read, name, subject, header, sha256, stored in rows:
             facts: dict[str, object] = {
                 "message_id": name,
                 "subject": subject,
                 "received_at": received_at.isoformat(),
                 "flags": flags,
+                "read": read,
                 **links[message],
             }
             body = blobs.content(account_id, bytes(sha256), stored)

@@ -24,6 +24,7 @@ from mailsync.models import (
     Placement,
     Schedule,
     Tombstone,
+    Unread,
 )
 from tests.world import World, mailbox
 
@@ -105,6 +106,13 @@ def forgotten_letter(world: World, placement: Placement) -> None:
     )  # fmt: skip
 
 
+def unread_for_its_owner(world: World, placement: Placement) -> None:
+    Unread.objects.create(
+        account=world.acme, mailbox=world.ann_box, employee=world.ann, message=placement.message,
+        received_at=placement.received_at,
+    )  # fmt: skip
+
+
 BREAKS: list[tuple[str, Plant]] = [
     ("a placement's folder and message share a mailbox", to_the_teams_inbox),
     ("a placement carries its message's date", change(Placement, received_at=timezone.now())),
@@ -132,6 +140,7 @@ BREAKS: list[tuple[str, Plant]] = [
     ("what is used is the sum of the ledger", counted()),
     ("what is used is the sum of the ledger", counted(used=2)),
     ("what is used is the sum of the ledger", counted(used=3, webmail=1)),
+    ("nobody's own is the owner's", unread_for_its_owner),
     ("a letter that waits has a moment", forgotten_letter),
     ("a connected mailbox has its place in the schedule", lambda world, placement:
         Schedule.objects.filter(mailbox=world.ann_box).delete()),

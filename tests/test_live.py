@@ -96,7 +96,7 @@ def test_a_page_that_left_before_it_read_a_line_gives_its_place_back(world: Worl
 
 def test_a_sync_that_brings_mail_tells_and_one_that_brings_none_is_silent(box: Box, impatient: None) -> None:
     box.sync()
-    calls = live.calls([box.mailbox.pk], seconds=30)
+    calls = live.calls([box.mailbox.pk], reader=0, seconds=30)
     next(calls)
 
     box.sync(thorough=False)
@@ -114,6 +114,6 @@ def test_without_redis_a_stream_ends_and_a_sync_does_not_mind(
     live.client.cache_clear()
     try:
         live.tell_now(world.ann_box.pk)
-        assert list(live.calls([world.ann_box.pk], seconds=5)) == []
+        assert list(live.calls([world.ann_box.pk], reader=0, seconds=5)) == []
     finally:
         live.client.cache_clear()

@@ -31,7 +31,7 @@ from mailsync.models.outgoing import (
 )
 from mailsync.models.placement import Placement
 from mailsync.models.skipped import SkippedMessage
-from mailsync.models.team import Assignment, Note, Notice, NoticeKind
+from mailsync.models.team import Assignment, Note, Notice, NoticeKind, Unread
 from mailsync.models.tombstone import Tombstone
 from mailsync.models.usage import LedgerEntry, OutgoingUsage
 
@@ -78,4 +78,5 @@ __all__ = [
     "SkippedMessage",
     "SpecialUse",
     "Tombstone",
+    "Unread",
 ]

@@ -11,6 +11,7 @@ class Act(models.Model):
 
     {"flags": [{"add": […], "remove": […], "placements": [ids]}], "moves": {source folder id: [placement ids]},
     "to": [ids of the folders moved to], so that a message which somebody moved on since then is left alone,
+    "read" and "unread": [ids of messages] that become so again for the employee alone,
     "assigned": {message id: whose it was or null}, "whose": whose it was made, likewise}
     """
 

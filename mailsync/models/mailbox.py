@@ -77,6 +77,10 @@ class Mailbox(models.Model):
     place = models.PositiveSmallIntegerField(null=True)
     # An admin stopped its synchronisation until somebody resumes it (mailsync.pausing); not the plan's pause.
     paused_at = models.DateTimeField(null=True)
+    # Since when each person with access has read and unread of their own (mailsync.unread); empty: \Seen is
+    # everybody's. And until when they had, for as long as it can be had back.
+    read_apart_since = models.DateTimeField(null=True)
+    read_apart_until = models.DateTimeField(null=True)
     connected_at = models.DateTimeField(default=timezone.now)
     disconnected_at = models.DateTimeField(null=True)
 

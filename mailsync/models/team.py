@@ -1,5 +1,5 @@
-"""Work of several people in one mailbox: whose a message is, what they tell each other about it, and what they are
-told."""
+"""Work of several people in one mailbox: whose a message is, who has not read it, what they tell each other about it,
+and what they are told."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -26,6 +26,35 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.message_id} is for {self.employee_id}"
+
+
+class Unread(models.Model):
+    """What one person has not read, where each has read and unread of their own (Mailbox.read_apart_since).
+
+    A row for what is unread and none for what is read, so that whoever gets access later meets no old mail. None for
+    the owner, whose state is the server's \\Seen. It hangs on the message: places change with folders and UIDs.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    employee = models.ForeignKey(Employee, on_delete=models.CASCADE, db_index=False, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, db_index=False, related_name="+")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="+")
+    # Copied from the message: the list's index needs no join.
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "employee"], name="unread_once_each")]
+        indexes = [
+            # Holds all that lists and counts ask for, the account for the wall.
+            models.Index(
+                fields=["employee", "mailbox", "-received_at"],
+                name="unread_list",
+                include=["message", "account"],
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"message {self.message_id} is unread for {self.employee_id}"
 
 
 class Note(models.Model):

@@ -50,18 +50,18 @@ def _pattern(name: str, *words: str) -> str:
 
 
 @register.filter
-def grouped(number: int) -> str:
-    """12 408, with a space that does not break."""
-    return f"{number:,}".replace(",", "\u202f")
+def grouped(number: int, more: bool = False) -> str:
+    """12 408, with a space that does not break; with `more` as "12 408+"."""
+    return f"{number:,}{'+' if more else ''}".replace(",", "\u202f")
 
 
 @register.simple_tag
-def badge(name: object, number: int, role: str = "", *, oob: bool = False) -> SafeString:
+def badge(name: object, number: int, role: str = "", *, more: bool = False, oob: bool = False) -> SafeString:
     """What the tree counts at a folder (or at "all" inboxes); empty where there is nothing to count.
 
-    With `oob` it goes into the tree that is on screen already.
+    `more`: there may be more than were counted. With `oob` it goes into the tree that is on screen already.
     """
-    shown = f'{grouped(number)}<span class="sr"> {_counted(role)}</span>' if number else ""
+    shown = f'{grouped(number, more=more)}<span class="sr"> {_counted(role)}</span>' if number else ""
     swap = ' hx-swap-oob="true"' if oob else ""
     # Numbers and words of ours: nothing to escape, and every act answers with a badge of each folder.
     return SafeString(f'<span class="num" id="n{name}"{swap}>{shown}</span>')
@@ -75,8 +75,8 @@ def _counted(role: str) -> str:
 def badges(tree: Tree) -> SafeString:
     """All counts of the tree on screen, anew."""
     folders = [folder for mailbox in tree.mailboxes for folder in mailbox.folders]
-    counted = [badge(folder.id, folder.badge, folder.role, oob=True) for folder in folders]
-    return SafeString("\n".join([badge("all", tree.inbox_unseen, oob=True), *counted]))
+    counted = [badge(folder.id, folder.badge, folder.role, more=folder.more, oob=True) for folder in folders]
+    return SafeString("\n".join([badge("all", tree.inbox_unseen, more=tree.inbox_more, oob=True), *counted]))
 
 
 @register.filter

@@ -1,6 +1,7 @@
 """What people do to mail from a list or an opened message: one door, one verb, one answer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -45,6 +46,8 @@ def _unstar(placements: actions.Placements, *, by: Employee) -> Act:
 
 
 FLAGS: dict[str, Verb] = {"read": _read, "unread": _unread, "star": _star, "unstar": _unstar}
+# Of each person's own where a mailbox keeps that apart.
+READING = ("read", "unread")
 MOVES: dict[str, Verb] = {
     "archive": actions.archive,
     "trash": actions.trash,
@@ -67,13 +70,13 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         verb, _colon, only = request.POST["one"].partition(":")
         ids = [only]
     boxes = access.boxes(request.user)
-    placements = _chosen(request, boxes, ids, verb)
-    if not placements:
+    chosen = _chosen(request, boxes, ids, verb)
+    if not len(chosen):
         return _refused(request, _("These messages are no longer here, or you may not do this with them."))
     if verb == "expunge" and request.POST.get("confirmed") != "1":
-        return _ask_first(request, len(placements))
+        return _ask_first(request, len(chosen))
     try:
-        done = _do(verb, argument, placements, request.user)
+        done = _do(verb, argument, chosen, request.user)
     except (actions.CannotMove, CannotAssign) as refusal:
         return _refused(request, str(refusal))
     return _answer(request, boxes, done, said(verb, done, argument, request.user))
@@ -90,24 +93,48 @@ def undo(request: RequestOfEmployee) -> HttpResponse:
     return _answer(request, access.boxes(request.user), None, _("Undone."))
 
 
-def _chosen(request: RequestOfEmployee, boxes: list[Box], ids: list[str], verb: str) -> list[int]:
-    """The placements meant, as far as the employee has the right; reading alone changes nothing."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The placements meant; `own` are those where the verb concerns the employee alone."""
+
+    shared: list[int]
+    own: list[int]
+
+    def __len__(self) -> int:
+        return len(self.shared) + len(self.own)
+
+
+def _chosen(request: RequestOfEmployee, boxes: list[Box], ids: list[str], verb: str) -> Chosen:
+    """What is meant, as far as the employee has the right: reading alone changes nothing of what others see."""
     if verb not in LEVEL_OF:
         raise Http404
-    level = LEVEL_OF[verb]
-    if request.POST.get("all") == "1" and not request.POST.get("one"):
-        return _all_that_match(request, boxes, level)
-    return access.placements_in(boxes, ids_of(ids), level)
+    own = [box for box in boxes if box.apart and verb in READING]
+    shared = [box for box in boxes if box not in own and access.includes(box.level, LEVEL_OF[verb])]
+    find = _finder(request, boxes, ids)
+    return Chosen(find(shared), find(own) if own else [])
 
 
-def _all_that_match(request: RequestOfEmployee, boxes: list[Box], level: str) -> list[int]:
+def _finder(request: RequestOfEmployee, boxes: list[Box], ids: list[str]) -> Callable[[list[Box]], list[int]]:
+    """How to find what is meant in some of the boxes: by ids, or all that the list holds."""
+    if request.POST.get("all") != "1" or request.POST.get("one"):
+        return lambda some: access.placements_in(some, ids_of(ids), GrantLevel.READ)
     listed = lists.listing(reading.tree(boxes), request.POST.get("list", ""), request.POST.get("show", ""))
     top = Key.parse(request.POST.get("top", ""))
-    allowed = [f.id for f in listed.folders if listed.tree.mailbox(f.mailbox_id).may(level)]
-    return reading.matching(allowed, show=listed.show, down_from=top, reader=listed.reader)
+
+    def all_that_match(some: list[Box]) -> list[int]:
+        allowed = {box.id for box in some}
+        folders = [folder.id for folder in listed.folders if folder.mailbox_id in allowed]
+        return reading.matching(
+            folders, show=listed.show, down_from=top, reader=listed.reader, apart=listed.apart
+        )
+
+    return all_that_match
 
 
-def _do(verb: str, argument: str, placements: list[int], by: Employee) -> Act:
+def _do(verb: str, argument: str, chosen: Chosen, by: Employee) -> Act:
+    placements = chosen.shared
+    if chosen.own:
+        return actions.mark_apart(chosen.own, placements, read=verb == "read", by=by)
     if verb == "move":
         target = access.get_folder(by, id_of(argument), GrantLevel.DELETE)
         return actions.move(placements, target, by=by)

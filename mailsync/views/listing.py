@@ -61,6 +61,11 @@ class Listing:
         return self.tree.reader
 
     @property
+    def apart(self) -> frozenset[int]:
+        """The folders whose mail is read or unread for the reader alone."""
+        return frozenset(line.id for line in self.folders if self.tree.mailbox(line.mailbox_id).apart)
+
+    @property
     def folder_ids(self) -> list[int]:
         return [folder.id for folder in self.folders]
 
@@ -81,8 +86,15 @@ class Listing:
         return sum(folder.unseen for folder in self.folders)
 
     @property
+    def more_unseen(self) -> bool:
+        """Whether `unseen` is only as far as was counted."""
+        return any(folder.more for folder in self.folders)
+
+    @property
     def matching(self) -> int | None:
         """How many messages "select all that match" means, where the kept counters know it."""
+        if self.show == "unread" and self.more_unseen:
+            return None
         return {"": self.total, "unread": self.unseen}.get(self.show)
 
     @property
@@ -187,6 +199,7 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
         limit=limit + 1,
         recipients=outgoing,
         reader=listed.reader,
+        apart=listed.apart,
     )
     if down_to and len(found) < reading.PAGE:
         return page(listed, before=before)
@@ -198,7 +211,7 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
         rows=rows_of(shown, listed, known),
         top=str(shown[0].key) if shown else "",
         next=str(shown[-1].key if more else horizon or ""),
-        state=tuple((entry.id, entry.flags, known.get(entry.message_id)) for entry in shown),
+        state=tuple((entry.id, entry.flags, entry.seen, known.get(entry.message_id)) for entry in shown),
     )
 
 

@@ -33,7 +33,7 @@ def events(request: RequestOfEmployee) -> HttpResponse | StreamingHttpResponse:
         return HttpResponse(status=204)
     if not connection.in_atomic_block:  # as it is in a test
         connection.close()  # a stream needs no database, and lasts
-    response = StreamingHttpResponse(_Stream(mailbox_ids), content_type="text/event-stream")
+    response = StreamingHttpResponse(_Stream(mailbox_ids, request.user.pk), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
@@ -45,8 +45,8 @@ events.opens_own_transactions = True  # type: ignore[attr-defined]
 class _Stream:
     """Keeps its place until it is closed, which Django does with every response, read to its end or not."""
 
-    def __init__(self, mailbox_ids: list[int]) -> None:
-        self._lines = _lines(mailbox_ids)
+    def __init__(self, mailbox_ids: list[int], reader: int) -> None:
+        self._lines = _lines(mailbox_ids, reader)
         self._open = True
 
     def __iter__(self) -> Self:
@@ -62,9 +62,9 @@ class _Stream:
             _places.release()
 
 
-def _lines(mailbox_ids: list[int]) -> Generator[bytes]:
+def _lines(mailbox_ids: list[int], reader: int) -> Generator[bytes]:
     yield b"retry: 3000\n\n"
-    for news in live.calls(mailbox_ids, seconds=SECONDS):
+    for news in live.calls(mailbox_ids, reader=reader, seconds=SECONDS):
         yield b"event: news\ndata: 1\n\n" if news else b": still here\n\n"
 
 

@@ -42,6 +42,7 @@ from mailsync.models import (
 )
 from mailsync.settling import OtherServer
 from mailsync.views.connecting import get_test
+from mailsync.views.sharing import would_change
 from mailsync.views.trees import stored_tree
 from plans.limits import Limits
 from plans.offers import plan_name
@@ -107,6 +108,7 @@ def _settings_page(
     folders = forms.get("folders_form") or FoldersForm(rows=rows)
     skipped = SkippedMessage.objects.filter(folder__mailbox=mailbox)
     limits = limits_for(request.user.account, request.user.account.today())
+    seers = sharing.preview(mailbox, {})
     context = {
         **SECTION,
         "mailbox": mailbox,
@@ -125,7 +127,8 @@ def _settings_page(
                 "signature": mailbox.signature,
             }
         ),
-        "seers": sharing.preview(mailbox, {}),
+        "seers": seers,
+        "would_change": would_change(mailbox, seers),
         "emergencies": emergencies.running().filter(mailbox=mailbox),
         "may_manage": access.may(request.user, mailbox, GrantLevel.MANAGE),
         "may_read": access.may(request.user, mailbox, GrantLevel.READ),

@@ -50,6 +50,11 @@ class Pane:
         return self.mailbox.may(GrantLevel.REPLY)
 
     @property
+    def may_mark(self) -> bool:
+        """Read and unread: everybody where that concerns them alone."""
+        return self.mailbox.apart or self.may_flag
+
+    @property
     def may_sort(self) -> bool:
         return self.mailbox.may(GrantLevel.DELETE)
 
@@ -90,7 +95,11 @@ def pane(letter: Letter, listed: Listing) -> Pane:
     """Parse the message and look beside it in the list. The HTML itself is left to the frame's own request."""
     content = parse.read(letter.header, letter.body)
     newer, older = reading.neighbours(
-        listed.folder_ids, Key(letter.received_at, letter.id), show=listed.show, reader=listed.reader
+        listed.folder_ids,
+        Key(letter.received_at, letter.id),
+        show=listed.show,
+        reader=listed.reader,
+        apart=listed.apart,
     )
     mailbox = listed.tree.mailbox(letter.box.id)
     others = reading.folders_of(letter.message_id) - {letter.folder_id}

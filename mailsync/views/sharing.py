@@ -1,22 +1,24 @@
 """Who else has access to a mailbox: the grants, what a change would mean, and the table of what each level opens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path
+from django.urls import path, reverse
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Department, Employee
 from accounts.views import RequestOfEmployee
-from mailsync import access, connecting, levels, notices, sharing
+from mailsync import access, connecting, levels, notices, sharing, unread
 from mailsync.connecting import CannotConnect
 from mailsync.models import GrantLevel, Mailbox, Notice
-from mailsync.sharing import Holder, key_of
+from mailsync.sharing import Holder, Seer, key_of
 from plans.offers import plan_name
 from plans.subscriptions import limits_for
 
@@ -71,6 +73,60 @@ def notice(request: RequestOfEmployee, told_id: int) -> HttpResponse:
     """The employee has read it."""
     notices.see(get_object_or_404(Notice, pk=told_id, employee=request.user))
     return HttpResponse() if request.headers.get("HX-Request") else redirect("mail:inbox")
+
+
+@login_required
+@require_POST
+def mailbox_reading(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
+    """Whether read and unread are one for everybody, or each person has their own."""
+    mailbox = access.get_settings_of(request.user, mailbox_id)
+    said = {
+        "0": _("Saved. Read and unread are one for everybody."),
+        "1": _("Saved. Each person has read and unread of their own."),
+    }
+    apart = request.POST.get("apart", "")
+    if apart in said:
+        unread.switch(mailbox, apart=apart == "1", by=request.user)
+        messages.success(request, said[apart])
+    else:
+        messages.error(request, _("Choose one of the two."))
+    return redirect(f"{reverse('mail:mailbox-settings', args=[mailbox.pk])}#reading")
+
+
+def would_change(mailbox: Mailbox, seers: Sequence[Seer]) -> str:
+    """What the other choice would mean, for the people who have access now."""
+    if not seers:
+        return _("Nobody else has access yet: it makes a difference as soon as somebody has.")
+    n = unread.would_stay(mailbox)
+    words = {"owner": mailbox.owner, "names": _names(seers), "n": n}
+    if mailbox.read_apart_since:
+        return (
+            _(
+                "If it is one for everybody again, all see what %(owner)s has read. What each of the others has read "
+                "is kept for a day: change it back within that time, and all is as it was."
+            )
+            % words
+        )
+    stays = ngettext(
+        "If each person has their own, the %(n)d message that is unread now stays unread for %(names)s, each until "
+        "they have read it. Whoever gets access later begins with everything read.",
+        "If each person has their own, the %(n)d messages that are unread now stay unread for %(names)s, each until "
+        "they have read them. Whoever gets access later begins with everything read.",
+        n,
+    )
+    nothing = _(
+        "If each person has their own, what comes in is unread for %(names)s, each until they have read it. Whoever "
+        "gets access later begins with everything read."
+    )
+    return (stays if n else nothing) % words
+
+
+def _names(seers: Sequence[Seer], most: int = 3) -> str:
+    names = [str(seer.employee) for seer in seers[:most]]
+    more = len(seers) - most
+    if more > 0:
+        names.append(ngettext("%(n)d colleague more", "%(n)d colleagues more", more) % {"n": more})
+    return get_text_list(names, _("and"))
 
 
 def _back(employee: Employee, mailbox: Mailbox) -> HttpResponse:
@@ -158,6 +214,7 @@ def _said(different: int) -> str:
 
 urls = [
     path("mailboxes/<int:mailbox_id>/sharing/", mailbox_sharing, name="mailbox-sharing"),
+    path("mailboxes/<int:mailbox_id>/reading/", mailbox_reading, name="mailbox-reading"),
     path("mail/notices/<int:told_id>/seen/", notice, name="notice"),
     path("mailboxes/rights/", rights, name="rights"),
 ]

@@ -60,6 +60,7 @@ from mailsync.models import (
     OutgoingUsage,
     SkippedMessage,
     Tombstone,
+    Unread,
 )
 from overview.models import Deed, Layout
 from retention.models import Export, HandedOver, Leaver, LooseBlob, PlanNotice, RetentionRun, Storage
@@ -131,6 +132,9 @@ def furnished(world: World) -> World:
         Assignment.objects.create(message=placement.message, employee=world.ann, by=world.ann, **of_box)
         Note.objects.create(identity=b"x" * 32, text="Call her.", by=world.ann, **of_box)
         Notice.objects.create(kind="gained", employee=world.bob, **of_box)
+        Unread.objects.create(
+            message=placement.message, employee=world.bob, received_at=placement.received_at, **of_box
+        )
         FolderCheck.objects.create(
             account=world.acme, mailbox=world.ann_box, folder=placement.folder, asked_by=world.ann
         )

@@ -1,13 +1,15 @@
 """Two people in one mailbox, each in a browser of their own: given, noted, answered; and who is let in."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Department
-from mailsync.models import Mailbox, SpecialUse
+from mailsync.models import Mailbox, Operation, SpecialUse
 from tests.browser.test_connecting import look
 from tests.browser.test_reading import row, sign_in_as
 from tests.world import World
@@ -116,3 +118,61 @@ def test_ann_lets_a_department_in_and_sees_before_whom_that_means(
         ann.get_by_role("link", name="What each level allows").click()
         expect(ann.get_by_role("table")).to_be_visible(timeout=SOON)
         look(ann, "rights")
+
+
+def test_ann_lets_each_read_for_themselves_and_what_she_reads_stays_bold_for_bob(
+    world: World, live_server, browser: Browser
+) -> None:
+    inbox = world.folder(world.team_box)
+    shared = world.message(inbox, subject="Read by all")
+    at = f"/mail/{inbox.pk}/"
+    unread = re.compile(r"\bunread\b")
+    with (
+        page_of(browser, world.ann, live_server.url) as ann,
+        page_of(browser, world.bob, live_server.url) as bob,
+        page_of(browser, world.bob, live_server.url) as second,
+    ):
+        bob.goto(at)
+        row(bob, "Read by all").get_by_role("link").click()
+        ann.goto(at)
+        expect(row(ann, "Read by all")).not_to_have_class(unread)
+
+        ann.goto(f"/mailboxes/{world.team_box.pk}/")
+        card = ann.locator("#reading")
+        expect(card).to_contain_text("what comes in is unread for Bob Brown")
+        card.get_by_label("Each person has their own").check()
+        card.get_by_role("button", name="Save whose it is").click()
+        expect(ann.get_by_text("Each person has read and unread of their own.")).to_be_visible()
+        look(ann, "reading-setting")
+        order = world.message(inbox, subject="Order 1208", received_at=timezone.now())
+        world.message(inbox, subject="Anchor chains", received_at=timezone.now())
+
+        with second.expect_response(lambda response: "/mail/events/" in response.url):
+            second.goto(at)
+        bob.goto(at)
+        badge = f"#n{inbox.pk}"
+        expect(bob.locator(badge)).to_contain_text("2")
+        ann.goto(at)
+        row(ann, "Order 1208").get_by_role("link").click()
+        expect(ann.locator(badge)).to_contain_text("1")
+        bob.reload()
+        expect(row(bob, "Order 1208")).to_have_class(unread)
+
+        # Bob reads it, too: his other tab hears of it, and Ann's counts are hers.
+        row(bob, "Order 1208").get_by_role("link").click()
+        toolbar = bob.get_by_role("toolbar", name="With this message")
+        expect(toolbar.get_by_role("button", name="Mark as unread, for you alone")).to_be_visible()
+        expect(row(second, "Order 1208")).not_to_have_class(unread, timeout=SOON)
+        expect(second.locator(badge)).to_contain_text("1", timeout=SOON)
+        bob.goto(f"{at}?show=unread")
+        expect(row(bob, "Anchor chains")).to_be_visible()
+        expect(row(bob, "Order 1208")).to_have_count(0)
+        look(bob, "reading-unread")
+        bob.goto(f"/mail/{inbox.pk}/{order.pk}/")
+        bob.keyboard.press("u")
+        expect(second.locator(badge)).to_contain_text("2", timeout=SOON)
+        ann.reload()
+        expect(row(ann, "Order 1208")).not_to_have_class(unread)
+        with world.acting():
+            asked = Operation.objects.filter(by=world.bob).values_list("placement", flat=True)
+            assert {*asked} == {shared.pk}, "the server hears of what was read for all, and of nothing else"

@@ -19,6 +19,7 @@ FORMS = {
     "note": {"text": "Call her."},
     "mailbox-folders": {},
     "mailbox-sender": {},
+    "mailbox-reading": {"apart": "1"},
     "mailbox-check": {},
 }
 

@@ -176,7 +176,14 @@
       star.value = verb === "star" ? "unstar" : "star";
       star.setAttribute("aria-pressed", verb === "star");
     }
-    if (verb === "unread") article().dataset.seen = "";
+    if (verb === "read" || verb === "unread") {
+      article().dataset.seen = verb === "read" ? "1" : "";
+      const toggle = document.getElementById("toggle-read");
+      if (!toggle) return;
+      toggle.value = verb === "read" ? "unread" : "read";
+      toggle.ariaLabel = toggle.dataset[toggle.value];
+      toggle.title = `${toggle.ariaLabel} (u)`;
+    }
   };
   // With `anew` the answer brings the rows too; marks are painted already and need only the counts.
   const asked = (extra, anew = true) => {
