@@ -297,13 +297,13 @@ def _timed(ask: Callable[[int], Any], number: int) -> float:
 class Browser:
     """One kept connection, signed in."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, login: str = EMPLOYEE) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.cookies: dict[str, str] = {}
         page = self.get("/account/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.decode())
         assert token, "the sign-in page has no form"
-        form = {"login": EMPLOYEE, "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        form = {"login": login, "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
         self.post("/account/login/", form)
 
     def get(self, path: str) -> bytes:

@@ -1,80 +1,36 @@
-"""What the purge costs: beside one raw DELETE of as many rows, its preview, and a night in which nobody has old mail.
+"""What the purge costs: beside one raw DELETE of as many rows, for who reads meanwhile, its preview, idle nights.
 
-    python benchmarks/purge.py [--n 2000000] [--accounts 100000]
+    python benchmarks/purge.py [--n 2000000] [--million 1000000] [--accounts 100000]
 
 Two companies have the same mail: n messages each, 23 % too old, of which one in ten is with a client and one in a
-hundred on a task. One is purged as by night, of the other the same rows are deleted with what hangs on them. The
-bounds: half the rows a second of the raw DELETE; 3 s for a preview of 1 M messages; 60 s for 100 000 companies.
+hundred on a task. Of one the old rows are deleted with what hangs on them, the other is purged as by night. Meanwhile
+somebody whose mail it is asks for the list, twice a second. The purge works in turns with pauses, so that pages with
+and without it are measured in the same minutes. A third company has `million` messages for the previews.
+
+The bounds: half the rows a second of the raw DELETE; p95 of pages at most 20 % more; 3 s for a preview of 1 M messages;
+60 s for 100 000 companies. With BENCH_HOME the rows are made once: copy the folder before it is purged.
 """
 
 import argparse
 import json
+import statistics
+import subprocess
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import psycopg2
-from common import ACCOUNT, EMPLOYEE, Product, product
+from common import ACCOUNT, EMPLOYEE, Product, product, spawn_web, table
+from pages import Browser
+from purge_rows import COMPANIES, fill
 
-RAW, EMPTY = "Raw", "Empty"
+from demo import services
+
+RAW, MILLION, EMPTY = "Raw", "Million", "Empty"
 DAYS = 90
-_MAILBOXES = """
-from accounts import tenancy
-from accounts.models import Account, Employee
-from tests.world import mailbox
-account = Account.objects.get(name={name!r})
-with tenancy.acting_for(account.pk):
-    for number in range(4):
-        box = mailbox(Employee.objects.get(account=account), f"b{{number}}@{{account.pk}}.example")
-        print(box.folders.get(special_use="inbox").pk, account.pk, box.pk)
-"""
-# Sizes of real mail: a header of about 1.5 kB that hardly shrinks.
-_BLOBS = """
-INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
-SELECT %(account)s, sha256(('%(folder)s ' || n)::bytea), 3000, sha256(n::text::bytea), now()
-FROM generate_series(1, %(n)s) n
-"""
-_MESSAGES = """
-INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id, subject,
-    sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
-SELECT b.account_id, %(mailbox)s, b.sha256, b.sha256, substr(noise.bytes, (b.id %% 11000)::int + 1, 1500), b.id,
-    4500, b.id || '@x', 'Report ' || b.id, 'Zoe', 'zoe@elsewhere.example', '{}',
-    date_trunc('second', now() - (b.n * 117.0 / %(n)s) * interval '1 day'),
-    repeat('The figures of last week. ', 5), b.n %% 5 = 0, ''
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM mailsync_blob
-      WHERE account_id = %(account)s AND id > %(after)s) b
-CROSS JOIN (SELECT string_agg(sha256(k::text::bytea), ''::bytea) AS bytes FROM generate_series(1, 400) k) noise
-"""
-_HANGING = (
-    """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
-       SELECT account_id, %(folder)s, id, row_number() OVER (ORDER BY id), '{\\\\Seen}', received_at
-       FROM mailsync_message WHERE mailbox_id = %(mailbox)s""",
-    """INSERT INTO mailsync_attachment (account_id, message_id, part, name, type, size, content_id)
-       SELECT account_id, id, 1, 'a.pdf', 'application/pdf', 900, '' FROM mailsync_message
-       WHERE mailbox_id = %(mailbox)s AND has_attachments""",
-    """INSERT INTO mailsync_event (account_id, message_id, kind, path, uid)
-       SELECT account_id, id, 'flag', 'INBOX', 1 FROM mailsync_message
-       WHERE mailbox_id = %(mailbox)s AND id %% 2 = 0""",
-    """WITH kept AS (
-           INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing,
-               message_id, thread, subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
-           SELECT account_id, 'mail', received_at, '', identity, header, body_id, false, message_id, '',
-               subject, '', '', '{}', '', false, '{}'
-           FROM mailsync_message WHERE mailbox_id = %(mailbox)s AND id %% 10 = 3
-           RETURNING id, account_id, fingerprint)
-       INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
-       SELECT k.account_id, k.id, m.id FROM kept k JOIN mailsync_message m
-       ON m.mailbox_id = %(mailbox)s AND m.identity = k.fingerprint""",
-    """INSERT INTO tasks_taskmessage (account_id, task_id, message_id, by_id, at, because)
-       SELECT account_id, %(task)s, id, %(by)s, now(), 'hand' FROM mailsync_message
-       WHERE mailbox_id = %(mailbox)s AND id %% 100 = 7""",
-)
-_TASK = """
-INSERT INTO tasks_task (account_id, title, description, status, priority, responsible_id, by_id, created_at, keep_mail)
-SELECT %s, 'Answer', '', 'todo', 1, id, id, now(), false FROM accounts_employee WHERE email = %s
-RETURNING id, by_id
-"""
+TURN, PAUSE, SETTLE = 20, 10, 1  # seconds of purge, of rest, and of rest that are not measured
+EVERY = 0.5  # seconds between two pages
 _OLD = f"""CREATE TABLE old_ones AS SELECT m.id FROM mailsync_message m JOIN accounts_account a ON a.id = m.account_id
 WHERE a.name = %s AND m.ages_from < now() - interval '{DAYS} days'
 AND NOT EXISTS (SELECT FROM tasks_taskmessage t WHERE t.message_id = m.id)"""
@@ -85,101 +41,179 @@ DELETE FROM mailsync_event WHERE message_id IN (SELECT id FROM old_ones);
 DELETE FROM crm_activitycopy WHERE message_id IN (SELECT id FROM old_ones);
 DELETE FROM mailsync_message WHERE id IN (SELECT id FROM old_ones);
 COMMIT"""
-_COMPANIES = (
-    """INSERT INTO accounts_account
-       SELECT (jsonb_populate_record(a, jsonb_build_object(
-           'id', nextval(pg_get_serial_sequence('accounts_account', 'id')), 'name', 'Company ' || n))).*
-       FROM generate_series(1, %s) n CROSS JOIN (SELECT a FROM accounts_account a LIMIT 1) made""",
-    """INSERT INTO plans_subscription (account_id, plan, starts_on)
-       SELECT id, 'basic', '2026-01-01' FROM accounts_account WHERE name LIKE 'Company %'""",
-    """INSERT INTO mailsync_mailbox SELECT (jsonb_populate_record(b, jsonb_build_object(
-           'id', nextval(pg_get_serial_sequence('mailsync_mailbox', 'id')), 'account_id', a.id))).*
-       FROM accounts_account a CROSS JOIN (SELECT b FROM mailsync_mailbox b LIMIT 1) made
-       WHERE a.name LIKE 'Company %'""",
-    """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id,
-           subject, sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
-       SELECT b.account_id, b.id, 'x', 'x', 'x', (SELECT min(id) FROM mailsync_blob), 1, '', '', '', '', '{}',
-           now() - interval '1 day', '', false, ''
-       FROM mailsync_mailbox b JOIN accounts_account a ON a.id = b.account_id WHERE a.name LIKE 'Company %'""",
-)
+# What a worker does, a turn for each line that it reads.
+_PURGE = """
+import sys, time
+from django.utils import timezone
+from accounts.models import Account
+from retention.purge import purge
+account = Account.objects.get(name={name!r})
+print("ready", flush=True)
+for _line in sys.stdin:
+    began = time.monotonic()
+    run = purge(account.pk, timezone.now(), seconds={seconds})
+    print(time.monotonic() - began, run.state, flush=True)
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--n", type=int, default=2_000_000, help="messages of each company")
+    parser.add_argument("--n", type=int, default=2_000_000, help="messages of each of the two companies")
+    parser.add_argument("--million", type=int, default=1_000_000, help="messages of the third")
     parser.add_argument("--accounts", type=int, default=100_000)
+    parser.add_argument("--only-fill", action="store_true", help="make the rows (with BENCH_HOME) and no more")
     options = parser.parse_args()
     with product() as made:
-        for name in (RAW, EMPTY):
-            made.manage("create_account", name, "--plan", "professional", "--admin", f"{name}@bench.example".lower(),
-                        "--name", "R", "--password-env", "BENCH_PASSWORD")  # fmt: skip
-        for name, who in ((ACCOUNT, EMPLOYEE), (RAW, "raw@bench.example")):
-            fill(made, name, who, options.n)
-        made.rows("VACUUM ANALYZE")
-        empty = min(timed(lambda: made.manage("purge", "--account", EMPTY, "--dry-run"))[0] for _ in range(2))
-
-        seconds, said = timed(lambda: made.manage("purge", "--account", ACCOUNT, "--dry-run", "--json"))
-        foreseen = json.loads(said)
-        print(
-            f"preview of {options.n} messages: {seconds - empty:.2f} s, {foreseen['removed']} would be removed"
-        )
-        made.rows(_OLD, RAW)
-        raw = timed(lambda: made.rows(_RAW))[0]
-        [(count,)] = made.rows("SELECT count(*) FROM old_ones")
-        seconds, said = timed(lambda: made.manage("purge", "--account", ACCOUNT, "--json"))
-        done = json.loads(said)
-        gone = done["removed"] + done["hidden"]
-        ours = seconds - empty
-        print(f"raw DELETE: {count} rows in {raw:.1f} s, {count / raw:.0f} a second")
-        print(
-            f"purge: {gone} rows in {ours:.1f} s, {gone / ours:.0f} a second: {gone / ours / (count / raw):.2f} of raw"
-        )
-
-        made.rows(_COMPANIES[0], options.accounts)
-        for statement in _COMPANIES[1:]:
-            made.rows(statement)
-        made.rows("ANALYZE")
-        seconds, said = timed(lambda: made.manage("purge", "--json"))
-        print(
-            f"{options.accounts} companies with nothing to do: {seconds - empty:.1f} s; {len(said.splitlines())} had"
-        )
+        _furnish(made, options.n, options.million)
+        if options.only_fill:
+            return
+        port = services.free_port(24_300)
+        spawn_web(made, "benchmarks.asking:application", port=port)
+        _previews(made, port)
+        raw = _raw(made)
+        ours = _purged(made, port)
+        print(f"the purge is {ours / raw:.2f} of the raw DELETE", flush=True)
+        _night(made, options.accounts)
 
 
-def fill(made: Product, name: str, who: str, messages: int) -> None:
-    """Four mailboxes, each with a quarter of the mail, evenly over 117 days."""
-    said = made.manage("shell", "-v", "0", "-c", _MAILBOXES.format(name=name))
-    folders = [tuple(map(int, line.split())) for line in said.splitlines()]
-    [(task, by)] = made.rows(_TASK, folders[0][1], who)
-    for folder, account, mailbox in folders:
-        [(after,)] = made.rows("SELECT coalesce(max(id), 0) FROM mailsync_blob")
-        values = {
-            "account": account,
-            "folder": folder,
-            "mailbox": mailbox,
-            "n": messages // 4,
-            "after": after,
-        }
-        for statement in (_BLOBS, _MESSAGES, *_HANGING):
-            ask(made, statement, values | {"task": task, "by": by})
+def _furnish(made: Product, messages: int, million: int) -> None:
+    if made.rows("SELECT FROM accounts_account WHERE name = %s", EMPTY):
+        return
+    for name in (RAW, MILLION, EMPTY):
+        made.manage("create_account", name, "--plan", "professional", "--admin", _admin(name),
+                    "--name", "R", "--password-env", "BENCH_PASSWORD")  # fmt: skip
+    fill(made, RAW, _admin(RAW), messages)
+    fill(made, ACCOUNT, EMPLOYEE, messages)
+    fill(made, MILLION, _admin(MILLION), million)
+    made.rows("VACUUM ANALYZE")
 
 
-def ask(made: Product, sql: str, values: dict[str, object]) -> list[tuple[Any, ...]]:
-    """With values by name, past the wall."""
-    with (
-        closing(psycopg2.connect(made.postgres.owner_url)) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(sql, values)
-        return cursor.fetchall() if cursor.description else []
+def _admin(name: str) -> str:
+    return f"{name.lower()}@bench.example"
 
 
-def timed(act: Callable[[], str] | Callable[[], list[tuple[object, ...]]]) -> tuple[float, str]:
+def _previews(made: Product, port: int) -> None:
+    """Pages of the admin of the third company that count: the first time, and again."""
+    browser = Browser(port, _admin(MILLION))
+    [(row,)] = made.rows("SELECT id FROM plans_planlimits WHERE plan = 'basic'")
+    pages = {
+        "tonight": "/retention/preview/",
+        "what if Basic": f"/retention/preview/?row={row}",
+        "what if Basic from a day on": f"/retention/preview/?row={row}&on=2027-05-01",
+        "other plans": "/plan/offers/",
+        "plan page": "/plan/",
+        "storage by cause": "/plan/storage/",
+    }
+    lines = [[name, *(f"{timed(lambda p=path: browser.get(p)) * 1000:.0f}" for _ in range(3))]  # type: ignore[misc]
+             for name, path in pages.items()]  # fmt: skip
+    print(table(["1 M messages", "first ms", "ms", "ms"], lines), flush=True)
+
+
+def _raw(made: Product) -> float:
+    """Rows a second."""
+    made.rows(_OLD, RAW)
+    made.rows("CHECKPOINT")
+    seconds = timed(lambda: made.rows(_RAW))
+    [(count,)] = made.rows("SELECT count(*) FROM old_ones")
+    print(f"raw DELETE: {count} rows in {seconds:.1f} s, {count / seconds:.0f} a second", flush=True)
+    return float(count / seconds)
+
+
+def _purged(made: Product, port: int) -> float:
+    """Rows a second, of the purge's turns; prints what pages took meanwhile and in between."""
+    made.rows("CHECKPOINT")
+    [(inbox,)] = made.rows(
+        """SELECT min(f.id) FROM mailsync_folder f JOIN accounts_account a ON a.id = f.account_id
+           WHERE a.name = %s AND f.special_use = 'inbox'""",
+        ACCOUNT,
+    )
+    code = _PURGE.format(name=ACCOUNT, seconds=TURN)
+    worker = subprocess.Popen(made.command("shell", "-v", "0", "-c", code), env=made.environment, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert worker.stdin
+    assert worker.stdout
+    worker.stdout.readline()
+    seconds, state = 0.0, ""
+    with reader(Browser(port), [f"/mail/{inbox}/", f"/mail/rows/?list={inbox}"]) as asked:
+        asked.phase = "before"
+        time.sleep(3 * PAUSE)
+        while state != "finished":
+            asked.phase = "meanwhile"
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            took, state = worker.stdout.readline().split()
+            asked.phase = ""
+            seconds += float(took)
+            time.sleep(SETTLE)
+            asked.phase = "in between"
+            time.sleep(PAUSE)
+    worker.stdin.close()
+    worker.wait()
+    [(gone,)] = made.rows(
+        "SELECT sum(messages) FROM retention_retentionline WHERE kind IN ('removed', 'hidden')"
+    )
+    print(f"purge: {gone} rows in {seconds:.1f} s, {gone / float(seconds):.0f} a second")
+    print(asked.report(), flush=True)
+    return float(gone) / seconds
+
+
+class Reader:
+    """Somebody who looks at pages; `phase` says under which name they are counted, "" for none."""
+
+    def __init__(self) -> None:
+        self.phase = ""
+        self.took: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def report(self) -> str:
+        lines = []
+        for (path, phase), took in sorted(self.took.items()):
+            took.sort()
+            lines.append([path, phase, len(took), f"{statistics.median(took):.1f}",
+                          f"{took[int(len(took) * 0.95)]:.1f}", f"{took[-1]:.0f}"])  # fmt: skip
+        return table(["page", "the purge", "asked", "p50 ms", "p95 ms", "max ms"], lines)
+
+
+@contextmanager
+def reader(browser: Browser, paths: list[str]) -> Iterator[Reader]:
+    asked, over = Reader(), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            for path in paths:
+                phase = asked.phase
+                seconds = timed(lambda p=path: browser.get(p))  # type: ignore[misc]
+                if phase and phase == asked.phase:
+                    asked.took[path, phase].append(seconds * 1000)
+                over.wait(EVERY)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        thread.join()
+
+
+def _night(made: Product, accounts: int) -> None:
+    start = min(timed(lambda: made.manage("purge", "--account", EMPTY, "--dry-run")) for _ in range(2))
+    made.manage("purge")  # what others have to purge
+    made.rows(COMPANIES[0], accounts)
+    for statement in COMPANIES[1:]:
+        made.rows(statement)
+    made.rows("ANALYZE")
+    said: list[str] = []
+    seconds = timed(lambda: said.append(made.manage("purge", "--json"))) - start
+    had = [json.loads(line)["account"] for line in said[0].splitlines()]
+    print(f"{accounts} companies with nothing to do: {seconds:.1f} s; others: {had}", flush=True)
+
+
+def timed(act: Callable[[], object]) -> float:
     began = time.monotonic()
-    said = act()
-    return time.monotonic() - began, said if isinstance(said, str) else ""
+    act()
+    return time.monotonic() - began
 
 
 if __name__ == "__main__":

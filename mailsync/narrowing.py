@@ -1,4 +1,5 @@
-"""What a list of mail may be narrowed to: unread, starred, by what binds a message, and by whose work it is.
+"""What a list of mail may be narrowed to: unread, starred, by what binds a message, by whose work it is, by who sent
+it, and by when it leaves.
 
 A narrowing is SQL about a placement `p`. What binds is asked row by row: (SELECT … LIMIT 1) reads one key of an index,
 while the planner could make an EXISTS into a join with all links of every company. So a list with few hits is long to
@@ -6,17 +7,24 @@ look through; each page looks at WALKED places at most and says how far it came.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import cache
+
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from mailsync import unread
 from mailsync.models.message import bonds
 
 WALKED = 5_000
-_LEAVES = {"leaves:3d": 3, "leaves:7d": 7}
+# Within so many days; what that means is the rule of who stands above mail (settings.MAIL_LEAVING).
+_LEAVES = re.compile(r"leaves:([37])d")
 _OTHER_NAMES = {"is:unread": "unread", "is:starred": "starred"}
 # assigned:me, assigned:none, or the address of a colleague: letters that need no quoting.
 _ASSIGNED = re.compile(r"assigned:(me|none|[a-z0-9][a-z0-9.+_-]*@[a-z0-9.-]+)")
+# A part of the sender's address or name: letters that need no quoting, here neither.
+_FROM = re.compile(r"from:([\w.+@-]{1,100})")
 
 
 @cache
@@ -37,7 +45,8 @@ def is_narrowing(show: str) -> bool:
 
 
 def sql(show: str, reader: int = 0, *, apart: bool = False) -> str:
-    """All of the words hold; "" narrows nothing. `reader` is the id of the employee whom "me" means.
+    """All of the words hold; "" narrows nothing. `reader` is the id of the employee whom "me" means, and by whose
+    company's plan mail leaves.
 
     With `apart` the statement has `%(apart)s`: ids of folders whose mail is read or unread for the reader alone.
     """
@@ -52,6 +61,15 @@ def without_unread(show: str) -> str | None:
     return " ".join(word for word in words if word != "unread")
 
 
+def begins(show: str, reader: int, folder_ids: Collection[int]) -> datetime | None:
+    """No row of the list is as new as this; None where nothing is known."""
+    days = leaves(show)
+    if not (days and reader):
+        return None
+    newest: datetime = import_string(settings.MAIL_LEAVING).of(reader, days).before(folder_ids)
+    return newest
+
+
 def of_teams(show: str) -> bool:
     """Whether it asks whose work something is, which only mail of shared mailboxes can be."""
     return "assigned:" in show
@@ -59,35 +77,32 @@ def of_teams(show: str) -> bool:
 
 def walks(show: str) -> bool:
     """Whether no index serves it, so that a page may end before it is full."""
-    return "bound:" in show or of_teams(show)
+    return any(word in show for word in ("bound:", "assigned:", "from:", "leaves:"))
 
 
-def leaves(words: Iterable[str]) -> int | None:
-    """The days of "leaves:3d" or "leaves:7d", typed alone: that is asked by age and not by folder, on a page of its
-    own."""
-    match list(words):
-        case [word]:
-            return _LEAVES.get(word.lower())
-    return None
+def leaves(show: str) -> int:
+    """The days of "leaves:3d" or "leaves:7d" in it; 0 where it does not ask."""
+    found = _LEAVES.search(show)
+    return int(found[1]) if found else 0
 
 
 def typed(words: Iterable[str]) -> tuple[str, list[str]]:
     """What somebody typed as a narrowing, each word once in one order; and the words that say nothing here."""
     meant = [_OTHER_NAMES.get(word.lower(), word.lower()) for word in words]
     known = [word for word in narrowings() if word in meant]
-    assigned = [word for word in dict.fromkeys(meant) if _ASSIGNED.fullmatch(word)]
-    return " ".join([*known, *assigned]), [word for word in meant if not _is_word(word)]
+    others = [word for word in dict.fromkeys(meant) if word not in known and _is_word(word)]
+    return " ".join([*known, *others]), [word for word in meant if not _is_word(word)]
 
 
 def _is_word(word: str) -> bool:
-    return word in narrowings() or bool(_ASSIGNED.fullmatch(word))
+    return word in narrowings() or any(form.fullmatch(word) for form in (_ASSIGNED, _FROM, _LEAVES))
 
 
 def _word(word: str, reader: int, *, apart: bool) -> str:
     if apart and word == "unread":
         own = unread.is_unread("p.message_id", f"{reader:d}")
         return f"CASE WHEN p.folder_id = ANY(%(apart)s) THEN {own} ELSE NOT p.seen END"
-    return _assigned(word, reader) or narrowings()[word]
+    return narrowings().get(word) or _assigned(word, reader) or _from(word) or _leaves(word, reader)
 
 
 def _assigned(word: str, reader: int) -> str:
@@ -104,3 +119,21 @@ def _assigned(word: str, reader: int) -> str:
         f"WHERE a.message_id = p.message_id AND {whose} LIMIT 1)"
     )
     return f"{held} IS NULL" if who == "none" else held
+
+
+def _from(word: str) -> str:
+    """ "" for other words."""
+    found = _FROM.fullmatch(word)
+    if not found:
+        return ""
+    return (
+        "(SELECT true FROM mailsync_message m WHERE m.id = p.message_id "  # noqa: S608 (letters of _FROM)
+        f"AND strpos(lower(m.sender_address || ' ' || m.sender_name), '{found[1].lower()}') > 0 LIMIT 1)"
+    )
+
+
+def _leaves(word: str, reader: int) -> str:
+    if not reader:
+        return "FALSE"
+    asked: str = import_string(settings.MAIL_LEAVING).of(reader, leaves(word)).sql
+    return asked

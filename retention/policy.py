@@ -5,7 +5,7 @@ none, 1970 or later than that moment. A day is 24 hours, whatever clocks do in s
 plan allows stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,6 +57,10 @@ class Rule:
         return (
             self.at.astimezone(UTC) - self.storage_days * DAY
         )  # in another zone days would be those of the wall
+
+    def within(self, days: int) -> "Rule":
+        """The same so many days later: who is too old then leaves within them."""
+        return replace(self, at=self.at + days * DAY)
 
     def fate(self, bond: str) -> Fate:
         """Of a message that is too old."""

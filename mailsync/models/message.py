@@ -133,6 +133,13 @@ class Message(models.Model):
             models.Index(
                 fields=["mailbox", "ages_from"], name="message_by_age", include=["id", "account", "size"]
             ),
+            # The few whose age does not count from their date: lists by date ask how far they reach.
+            models.Index(
+                fields=["mailbox", "ages_from"],
+                name="message_postdated",
+                include=["account", "received_at"],
+                condition=Q(received_at__gt=F("stored_at")),
+            ),
             models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
             models.Index(fields=["mailbox", "header_hash"], name="message_by_header"),
             models.Index(

@@ -91,6 +91,11 @@ class Listing:
         return any(folder.more for folder in self.folders)
 
     @property
+    def by_words(self) -> bool:
+        """Whether it is narrowed by more than a chip of its own."""
+        return narrowing.walks(self.show) and not narrowing.of_teams(self.show)
+
+    @property
     def matching(self) -> int | None:
         """How many messages "select all that match" means, where the kept counters know it."""
         if self.show == "unread" and self.more_unseen:
@@ -190,6 +195,9 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
     """One page; with `down_to` as many rows as reach to that one (at most 300)."""
     outgoing = listed.role in reading.OUTGOING
     limit = 300 if down_to else reading.PAGE
+    begins = narrowing.begins(listed.show, listed.reader, listed.folder_ids)
+    if begins:
+        before = min(before or Key(begins, 0), Key(begins, 0))
     horizon = reading.horizon(listed.folder_ids, before=before) if narrowing.walks(listed.show) else None
     found = reading.entries(
         listed.folder_ids,

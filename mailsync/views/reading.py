@@ -72,15 +72,13 @@ def _list(request: RequestOfEmployee, name: str) -> HttpResponse:
     if "q" not in request.GET:
         return screen(request, lists.listing(tree_for(request.user), name, request.GET.get("show", "")))
     words_typed = request.GET["q"].split()[:10]
-    if days := narrowing.leaves(words_typed):
-        return redirect(f"{reverse('retention:leaving')}?days={days}")
     show, unknown = narrowing.typed(words_typed)
     listed = lists.listing(tree_for(request.user), name, show)
     if unknown:
         words = {
             "words": " ".join(unknown)[:80],
-            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred, leaves:3d, assigned:me, assigned:none, "
-            "assigned:name@example.com",
+            "known": "bound:task, bound:crm, bound:none, is:unread, is:starred, leaves:3d, leaves:7d, "
+            "from:name, assigned:me, assigned:none, assigned:name@example.com",
         }
         messages.error(request, _("“%(words)s” says nothing here. What does: %(known)s.") % words)
     return redirect(listed.url)

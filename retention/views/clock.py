@@ -16,7 +16,7 @@ from mailsync.models import GrantLevel, Message, Placement
 from plans.limits import Limits
 from plans.offers import plan_name
 from plans.subscriptions import limits_for
-from retention.policy import DAY, Bond, Clock, Rule, clock
+from retention.policy import Bond, Clock, Rule, clock
 
 MARKED = 400
 # In days: a clock that is close is amber and stands in lists; one that is far is quiet.
@@ -50,23 +50,34 @@ def panel(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
 @never_cache
 @require_safe
 def marks(request: RequestOfEmployee) -> JsonResponse:
-    """What the rows on screen (`ids` are places) say whose message leaves soon: by place, a label."""
+    """What the rows on screen (`ids` are places) say whose message leaves within `days`: by place, a label, and in
+    short when."""
     asked = [id_or_none(text) for text in request.GET.get("ids", "").split(",")[:MARKED]]
     ids = [pk for pk in asked if pk is not None]
     mine = access.placements_in(access.boxes(request.user), ids, GrantLevel.READ)
     places = dict(Placement.objects.filter(pk__in=mine).values_list("pk", "message_id"))
-    now = timezone.now()
-    rule = Rule.of(limits_of(request), now)
-    soon = Rule(rule.storage_days, rule.crm_bound_stays, now + CLOSE * DAY)
-    found = soon.leaving(Message.objects.filter(pk__in=places.values()))
-    labels = {pk: leaves(rule.days_left(ages_from)) for pk, ages_from in found.values_list("pk", "ages_from")}
-    return JsonResponse({"leaving": {place: labels[pk] for place, pk in places.items() if pk in labels}})
+    days = NEAR if request.GET.get("days") == str(NEAR) else CLOSE
+    rule = Rule.of(limits_of(request), timezone.now())
+    found = rule.within(days).leaving(Message.objects.filter(pk__in=places.values()))
+    left = {pk: rule.days_left(ages_from) for pk, ages_from in found.values_list("pk", "ages_from")}
+    close = {place: left[pk] for place, pk in places.items() if pk in left}
+    return JsonResponse(
+        {
+            "leaving": {place: leaves(days) for place, days in close.items()},
+            "when": {place: when(days) for place, days in close.items()},
+        }
+    )
 
 
 def leaves(days: int) -> str:
     if not days:
         return _("Leaves Webmail tonight")
     return ngettext("Leaves Webmail in %(n)d day", "Leaves Webmail in %(n)d days", days) % {"n": days}
+
+
+def when(days: int) -> str:
+    """The same where it is clear what is meant."""
+    return ngettext("in %(n)d day", "in %(n)d days", days) % {"n": days} if days else _("tonight")
 
 
 def sentence(shown: Clock) -> str:

@@ -24,7 +24,7 @@ from crm.matching import Ref
 from mailsync import access
 from mailsync.models import GrantLevel, Mailbox, Message, Placement
 from plans.offers import plan_name
-from retention.policy import DAY, Rule
+from retention.policy import Rule
 from retention.views.clock import CLOSE, NEAR, leaves, limits_of
 from tasks import access as task_access
 from tasks import binding, reading, telling
@@ -79,10 +79,8 @@ def _within(days: int) -> str:
 
 def _leaving(request: RequestOfEmployee, boxes: list[Mailbox], days: int) -> list[Leaving]:
     """One more than a page, the next to leave first; what is in no folder cannot be opened."""
-    now = timezone.now()
-    rule = Rule.of(limits_of(request), now)
-    soon = Rule(rule.storage_days, rule.crm_bound_stays, now + days * DAY)
-    rows = soon.leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None)).defer("header")
+    rule = Rule.of(limits_of(request), timezone.now())
+    rows = rule.within(days).leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None)).defer("header")
     found = list(rows.order_by("ages_from", "pk")[: PAGE + 1])
     shown = Placement.objects.filter(message__in=found, folder__deleting=False, folder__mailbox__in=boxes)
     places = {each.message_id: each for each in shown}

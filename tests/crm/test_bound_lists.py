@@ -70,7 +70,6 @@ def test_what_people_type_leads_to_the_lists_address_and_nonsense_is_named(world
     ann = world.client(world.ann)
     answer = ann.get("/", {"q": "bound:CRM is:unread"})
     assert answer.headers["Location"] == "/?show=unread+bound%3Acrm"
-    assert ann.get("/", {"q": "leaves:7d"}).headers["Location"] == "/retention/leaving/?days=7"
     page = ann.get("/", {"q": "bound:moon"}, follow=True).content.decode()
     assert "“bound:moon” says nothing here." in page
     assert ann.get("/?show=bound:moon").status_code == 404

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import tenancy
 from crm import activities
 from crm.matching import Ref
-from crm.models import Contact
+from crm.models import Activity, ActivityCopy, Contact
 from mailsync import schedule
 from mailsync.models import Message
 from plans.subscriptions import change_plan
@@ -194,8 +194,12 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
 
     with world.acting():
         here = set(Message.objects.values_list("pk", flat=True))
-        if bound_to == "task":
-            assert set(TaskMessage.objects.filter(task=task).values_list("message_id", flat=True)) == here
+        links = TaskMessage.objects.filter(task=task)
+        if bound_to == "client":
+            links = ActivityCopy.objects.filter(activity__bindings__contact=contact)
+        assert sorted(links.values_list("message_id", flat=True)) == sorted(here)
+        assert Activity.objects.count() == (len(here) if bound_to == "client" else 0), "half a link"
         assert bound == here
         assert sum(run.lines.values_list("messages", flat=True)) == races - len(here)
+        assert_consistent(world.acme)
     assert 0 < len(here) < races, "one side won always: this was no race"

@@ -1,11 +1,15 @@
 // A sign on each row of mail that leaves Webmail within three days: asked for once per row, and anew when something was bound.
+// In a list of what leaves it says in how many days.
 (() => {
   const rows = document.getElementById("rows");
-  const known = new Map(); // id of a place -> what its sign says; "" where it has none
-  const sign = (label) => {
+  const days = /leaves:(\d)d/.exec(document.getElementById("main").dataset.show)?.[1];
+  const known = new Map(); // id of a place -> what its sign says, in full and in short; "" where it has none
+  const sign = ([label, when]) => {
     const made = Object.assign(document.createElement("span"), { className: "clock-sign", title: label });
     made.innerHTML = document.getElementById("clock-glyph").innerHTML;
-    made.append(Object.assign(document.createElement("span"), { className: "sr", textContent: label }));
+    const says = (className, textContent) => made.append(Object.assign(document.createElement("span"), { className, textContent }));
+    says("sr", label);
+    if (days) { says("when", when); made.lastChild.ariaHidden = "true"; }
     return made;
   };
   const paint = () => {
@@ -21,8 +25,8 @@
     if (!fresh.length) return paint();
     for (const id of fresh) known.set(id, "");
     try {
-      const answer = await (await fetch(`${rows.dataset.clockMarks}?ids=${fresh.join()}`)).json();
-      for (const [id, label] of Object.entries(answer.leaving)) known.set(id, label);
+      const answer = await (await fetch(`${rows.dataset.clockMarks}?ids=${fresh.join()}&days=${days ?? 3}`)).json();
+      for (const [id, label] of Object.entries(answer.leaving)) known.set(id, [label, answer.when[id]]);
     } catch { for (const id of fresh) known.delete(id); return; }
     look();
   };
