@@ -132,7 +132,7 @@ def _started(supervisor: Supervisor, home: Path, settings: dict[str, str]) -> Pr
     made = Product(home, supervisor, postgres, _environment(home, postgres, redis))
     made.pids.extend(child.process.pid for child in supervisor.children)
     made.manage("migrate", "--database", "owner", "--noinput", "--verbosity", "0")
-    if not made.rows("SELECT FROM accounts_account WHERE name = %s", ACCOUNT):
+    if not made.rows("SELECT id FROM accounts_account WHERE name = %s", ACCOUNT):
         person = ["--admin", EMPLOYEE, "--name", "Ann", "--password-env", "BENCH_PASSWORD"]
         made.manage("create_account", ACCOUNT, "--plan", "professional", *person)
     return made

@@ -63,7 +63,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2_000_000, help="messages of each of the two companies")
     parser.add_argument("--million", type=int, default=1_000_000, help="messages of the third")
     parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--only-fill", action="store_true", help="make the rows (with BENCH_HOME) and no more")
+    parser.add_argument(
+        "--only-fill", action="store_true", help="make the rows (with BENCH_HOME) and no more"
+    )
     options = parser.parse_args()
     with product() as made:
         _furnish(made, options.n, options.million)
@@ -79,7 +81,7 @@ def main() -> None:
 
 
 def _furnish(made: Product, messages: int, million: int) -> None:
-    if made.rows("SELECT FROM accounts_account WHERE name = %s", EMPTY):
+    if made.rows("SELECT id FROM accounts_account WHERE name = %s", EMPTY):
         return
     for name in (RAW, MILLION, EMPTY):
         made.manage("create_account", name, "--plan", "professional", "--admin", _admin(name),

@@ -46,16 +46,16 @@ _HANGING = (
     """INSERT INTO mailsync_event (account_id, message_id, kind, path, uid)
        SELECT account_id, id, 'flag', 'INBOX', 1 FROM mailsync_message
        WHERE mailbox_id = %(mailbox)s AND id %% 2 = 0""",
-    """WITH kept AS (
-           INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing,
-               message_id, thread, subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
-           SELECT account_id, 'mail', received_at, '', identity, header, body_id, false, message_id, '',
-               subject, '', '', '{}', '', false, '{}'
-           FROM mailsync_message WHERE mailbox_id = %(mailbox)s AND id %% 10 = 3
-           RETURNING id, account_id, fingerprint)
-       INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
-       SELECT k.account_id, k.id, m.id FROM kept k JOIN mailsync_message m
-       ON m.mailbox_id = %(mailbox)s AND m.identity = k.fingerprint""",
+    """INSERT INTO crm_activity (account_id, kind, at, text, fingerprint, header, body_id, outgoing,
+           message_id, thread, subject, sender_name, sender_address, recipients, snippet, has_attachments, reason)
+       SELECT account_id, 'mail', received_at, '', identity, header, body_id, false, message_id, '',
+           subject, '', '', '{}', '', false, '{}'
+       FROM mailsync_message WHERE mailbox_id = %(mailbox)s AND id %% 10 = 3""",
+    # Without statistics the planner would look through all messages for each activity.
+    "ANALYZE mailsync_message (mailbox_id, identity), crm_activity (account_id, body_id)",
+    """INSERT INTO crm_activitycopy (account_id, activity_id, message_id)
+       SELECT a.account_id, a.id, m.id FROM mailsync_message m
+       JOIN crm_activity a ON a.body_id = m.body_id WHERE m.mailbox_id = %(mailbox)s AND m.id %% 10 = 3""",
     """INSERT INTO tasks_taskmessage (account_id, task_id, message_id, by_id, at, because)
        SELECT account_id, %(task)s, id, %(by)s, now(), 'hand' FROM mailsync_message
        WHERE mailbox_id = %(mailbox)s AND id %% 100 = 7""",

@@ -212,6 +212,8 @@ MAIL_SEND_LEASE_SECONDS = env.int("MAIL_SEND_LEASE_SECONDS", default=600)
 MAIL_SEND_PER_MINUTE = env.int("MAIL_SEND_PER_MINUTE", default=30)
 # Whether the admins of a company may change its plan themselves, or have to ask who runs this installation.
 ADMINS_CHANGE_PLANS = env.bool("ADMINS_CHANGE_PLANS", default=True)
+# Who is written to when an admin asks for another plan.
+OPERATOR_EMAILS = env.list("OPERATOR_EMAILS", default=[])
 # Whom lists of mail ask what leaves soon: retention, which mail may not import.
 MAIL_LEAVING = "retention.soon.Soon"
 # Percent of a company's monthly quota that campaigns may use.

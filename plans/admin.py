@@ -1,8 +1,9 @@
-"""Operators edit the dated rows of plans here; each change is in the audit log of the operator's own company."""
+"""Operators edit the dated rows of plans and answer requests here; each change is in the log of their own company."""
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,9 +15,10 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.operating import OperatorSite, is_operator
 from accounts.requests import id_or_none
-from plans import nudging
+from plans import nudging, requesting
 from plans.forms import PlanLimitsForm, has_begun
-from plans.models import PlanLimits
+from plans.models import Answer, PlanLimits, PlanRequest
+from plans.subscriptions import UnknownPlanError
 
 site = OperatorSite()
 
@@ -91,6 +93,53 @@ class PlanLimitsAdmin(admin.ModelAdmin[PlanLimits]):
     def follow(self, row: PlanLimits) -> str:
         address = reverse("admin:plans_planlimits_add", current_app=site.name)
         return format_html('<a href="{}?after={}">{}</a>', address, row.pk, _("add a newer one"))
+
+
+@admin.register(PlanRequest, site=site)
+class PlanRequestAdmin(admin.ModelAdmin[PlanRequest]):
+    """What companies ask for: a list with two acts. Nothing is typed here, so there are no other pages."""
+
+    list_display = ("account", "plan", "on", "asked_by", "at", "answer", "answered_at")
+    list_display_links = None
+    list_filter = ("answer",)
+    list_select_related = ("account",)
+    ordering = ("-at",)
+    actions = ("give", "decline")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request)
+
+    def has_view_permission(self, request: HttpRequest, _obj: PlanRequest | None = None) -> bool:
+        return is_operator(request)
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: PlanRequest | None = None) -> bool:  # noqa: ARG002 (Django's signature)
+        return False
+
+    has_delete_permission = has_change_permission
+
+    def get_urls(self) -> list[Any]:
+        return [each for each in super().get_urls() if each.name == "plans_planrequest_changelist"]
+
+    @admin.action(description=gettext_lazy("Give the plan"))
+    def give(self, request: HttpRequest, chosen: QuerySet[PlanRequest]) -> None:
+        _answer(request, chosen, give=True)
+
+    @admin.action(description=gettext_lazy("Decline"))
+    def decline(self, request: HttpRequest, chosen: QuerySet[PlanRequest]) -> None:
+        _answer(request, chosen, give=False)
+
+
+def _answer(request: HttpRequest, chosen: QuerySet[PlanRequest], *, give: bool) -> None:
+    for asked in chosen.filter(answer=Answer.OPEN):
+        try:
+            requesting.answer(asked, give=give, by=request.user)  # type: ignore[arg-type]
+        except UnknownPlanError as error:
+            messages.error(request, f"{asked.account}: {error}")
+        else:
+            messages.success(request, _("%(company)s is answered.") % {"company": asked.account})
 
 
 def said(limit: int | None) -> str:

@@ -1,9 +1,11 @@
-"""Dated limits of the plans (global) and dated subscriptions of the accounts."""
+"""Dated limits of the plans (global), dated subscriptions of the accounts, and what admins ask operators for."""
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
 from plans.limits import Limits
@@ -72,3 +74,43 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan} {self.starts_on}..{self.ends_on or ''}"
+
+
+class Answer(models.TextChoices):
+    OPEN = "open", _("Waits for an operator")
+    GIVEN = "given", _("Given")
+    DECLINED = "declined", _("Declined")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+
+
+class PlanRequest(models.Model):
+    """An admin asks those who run Mailbound for another plan (ADMINS_CHANGE_PLANS off). One is open at most.
+
+    Global, because operators of another company read it: a plan, days, and the address to answer to.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    plan = models.SlugField(max_length=40)
+    on = models.DateField()
+    asked_by = models.EmailField(max_length=254)
+    at = models.DateTimeField(default=timezone.now)
+    answer = models.CharField(max_length=10, choices=Answer, default=Answer.OPEN)
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "request for a plan"
+        verbose_name_plural = "requests for plans"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"], name="one_open_request", condition=Q(answer=Answer.OPEN)
+            ),
+            models.CheckConstraint(
+                condition=Q(answer=Answer.OPEN, answered_at=None)
+                | ~Q(answer=Answer.OPEN) & Q(answered_at__isnull=False),
+                name="a_request_is_answered_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "-at"], name="request_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.plan} from {self.on}"

@@ -20,6 +20,7 @@ from accounts import sessions, tenancy
 from accounts.models import Account, BrowserSession, Employee
 from mailsync import blobs
 from mailsync.models import Dispatch, Schedule
+from plans.models import PlanRequest
 from retention.models import Erasure
 
 log = structlog.get_logger(__name__)
@@ -94,6 +95,7 @@ def _begin(account_id: int) -> bool:
         # A worker that has a mailbox notices by its lease, which is gone.
         Schedule.objects.filter(account_id=account_id).delete()
         Dispatch.objects.filter(account_id=account_id).delete()
+        PlanRequest.objects.filter(account_id=account_id).delete()
         with connection.cursor() as cursor:
             for table in _OF_PEOPLE:
                 cursor.execute(

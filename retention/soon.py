@@ -35,7 +35,9 @@ class Soon:
         """About the placement `p`: true, or NULL. Asked key by key, as narrowing's other words."""
         row = self.rule.leaving(Message.objects.filter(pk=RawSQL("p.message_id", [])))
         asked = row.order_by().annotate(yes=Value(True)).values_list("yes")[:1]
-        return f"({connection.ops.compose_sql(*asked.query.sql_with_params())})"
+        with connection.cursor() as cursor:
+            sql: bytes = cursor.mogrify(*asked.query.sql_with_params())
+        return f"({sql.decode()})"
 
     def before(self, folder_ids: Collection[int]) -> datetime:
         """What leaves out of these folders was received before this: the age of nearly all mail counts from then."""

@@ -1,4 +1,7 @@
-"""Another plan, chosen by an admin: what it would change and take is seen first, and it holds from a day on."""
+"""Another plan, chosen by an admin: what it would change and take is seen first, and it holds from a day on.
+
+Where only operators change plans (ADMINS_CHANGE_PLANS), the same page asks them for it.
+"""
 
 from datetime import date, timedelta
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -15,10 +18,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Account
 from accounts.views import RequestOfEmployee, admin_required
+from plans import requesting
 from plans.changes import Change, Why
 from plans.limits import FREE, Limits, in_force
 from plans.models import PlanLimits
@@ -51,18 +55,16 @@ class DayForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "POST"])
 def change(request: RequestOfEmployee, plan: str) -> HttpResponse:
-    """What the other plan means, with numbers; a POST makes it so, where admins may (ADMINS_CHANGE_PLANS)."""
+    """What the other plan means, with numbers; a POST makes it so, or asks operators for it."""
     account = request.user.account
     today = account.today()
     limits, other = limits_for(account, today), _offered(plan, today)
     if other.plan == limits.plan:
         return redirect("plan:page")
     form = DayForm(request.POST or None, today=today)
-    if request.method == "POST":
-        if not settings.ADMINS_CHANGE_PLANS:
-            raise PermissionDenied
-        if form.is_valid():
-            return _changed(request, account, plan, form.cleaned_data["on"])
+    if request.method == "POST" and form.is_valid():
+        choose = _changed if settings.ADMINS_CHANGE_PLANS else _asked_for
+        return choose(request, account, plan, form.cleaned_data["on"])
     told = Change(today, limits, other, Why.PLAN)
     [offer] = usage.offers(account, limits, [other], timezone.now())
     context = {
@@ -99,4 +101,24 @@ def _changed(request: RequestOfEmployee, account: Account, plan: str, on: date) 
     return redirect("plan:page")
 
 
-urls = [path("change/<slug:plan>/", change, name="change")]
+def _asked_for(request: RequestOfEmployee, account: Account, plan: str, on: date) -> HttpResponse:
+    requesting.ask(account, plan, on=on, by=request.user)
+    messages.success(request, _("You asked for the plan %(plan)s.") % {"plan": plan_name(plan)})
+    return redirect("plan:page")
+
+
+@admin_required
+@require_POST
+def withdraw(request: RequestOfEmployee) -> HttpResponse:
+    """Take back what was asked for, unless it was answered meanwhile."""
+    if requesting.withdraw(request.user.account, by=request.user):
+        messages.success(request, _("The request is withdrawn."))
+    else:
+        messages.info(request, _("Nothing waits for an answer any more."))
+    return redirect("plan:page")
+
+
+urls = [
+    path("change/<slug:plan>/", change, name="change"),
+    path("withdraw/", withdraw, name="withdraw"),
+]

@@ -80,7 +80,11 @@ def _within(days: int) -> str:
 def _leaving(request: RequestOfEmployee, boxes: list[Mailbox], days: int) -> list[Leaving]:
     """One more than a page, the next to leave first; what is in no folder cannot be opened."""
     rule = Rule.of(limits_of(request), timezone.now())
-    rows = rule.within(days).leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None)).defer("header")
+    rows = (
+        rule.within(days)
+        .leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None))
+        .defer("header")
+    )
     found = list(rows.order_by("ages_from", "pk")[: PAGE + 1])
     shown = Placement.objects.filter(message__in=found, folder__deleting=False, folder__mailbox__in=boxes)
     places = {each.message_id: each for each in shown}

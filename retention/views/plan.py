@@ -18,6 +18,7 @@ from accounts.views import RequestOfEmployee, admin_required
 from mailsync import access, parking, quota
 from mailsync.models import Mailbox
 from mailsync.quota import Usage
+from plans import requesting
 from plans.changes import Change, changes
 from plans.limits import FREE, Limits
 from plans.models import Subscription
@@ -56,8 +57,11 @@ def page(request: RequestOfEmployee) -> HttpResponse:
         context["mine"] = mine[0] if mine else None
         return render(request, "plan/employee.html", context)
     everybody = usage.people(account, limits)
+    asked = requesting.newest(account)
     nights = usage.nights(account)
     context |= {
+        "asked": asked,
+        "wished": plan_name(asked.plan) if asked else "",
         "people": everybody[:MOST_PEOPLE],
         "people_more": len(everybody) - MOST_PEOPLE,
         "fullest": everybody[0] if everybody else None,

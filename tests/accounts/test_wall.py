@@ -72,6 +72,7 @@ from tests.world import World
 GLOBAL = {
     "accounts_account",
     "plans_planlimits",
+    "plans_planrequest",
     "mailsync_schedule",
     "mailsync_dispatch",
     "retention_erasure",
