@@ -29,6 +29,8 @@ def purge_account(account_id: int) -> None:
     run = purge(account_id, timezone.now(), seconds=RUN_SECONDS)
     if run and run.state == RunState.RUNNING:
         runs.hint(account_id)
+    elif run and run.state == RunState.FINISHED:
+        current_app.send_task("retention.count_account", args=[account_id], queue="purge", retry=False)
 
 
 @shared_task(name="retention.sweep")

@@ -106,10 +106,13 @@ def storage(request: RequestOfEmployee) -> HttpResponse:
     boxes: QuerySet[Mailbox] = Mailbox.objects.filter(account_id=request.user.account_id)
     if not request.user.is_admin:
         boxes = access.visible_mailboxes(request.user)
-    held = [each for each in usage.stored(boxes.select_related("owner")) if each.all.messages]
+    found, uncounted = usage.held(boxes.select_related("owner"))
+    held = [each for each in found if each.all.messages]
     most = max((each.all.bytes for each in held), default=1) or 1
     rows = [{"stored": each, "parts": _parts(each, most)} for each in held]
-    return render(request, "plan/_storage.html", {"rows": rows})
+    counted_at = min((each.counted_at for each in held if each.counted_at), default=None)
+    context = {"rows": rows, "uncounted": uncounted, "counted_at": counted_at}
+    return render(request, "plan/_storage.html", context)
 
 
 @login_required

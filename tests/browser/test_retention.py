@@ -37,6 +37,12 @@ def test_ann_sees_it_coming_and_keeps_it(world, ann: Page) -> None:
 
     ann.locator(".bound-menu:not(.team-menu) summary").click()
     ann.get_by_role("link", name="Leaves within 3 days").click()
+    expect(row(ann, "Newsletter").locator(".clock-sign .when")).to_have_text("in 1 day")
+    expect(row(ann, "Anchor")).to_have_count(0)
+    expect(row(ann, "Offer")).to_have_count(0)
+    look(ann, "leaving-in-the-list")
+    ann.locator(".bound-menu:not(.team-menu) summary").click()
+    ann.get_by_role("link", name="What leaves, from all folders").click()
     expect(ann.get_by_role("list", name="Messages").get_by_role("listitem")).to_have_count(1)
     look(ann, "leaving")
     ann.get_by_label("All on this page").check()

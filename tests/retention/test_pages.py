@@ -70,7 +70,8 @@ def test_the_clock_says_when_why_and_how_to_keep_it(world: World) -> None:
         str(ids["late"]): "Leaves Webmail tonight",
     }
     assert world.client(world.cyd).get(reverse("retention:marks"), {"ids": ids["soon"]}).json() == {
-        "leaving": {}
+        "leaving": {},
+        "when": {},
     }
 
 

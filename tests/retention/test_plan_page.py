@@ -12,12 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, AuditEntry
-from mailsync.models import LedgerEntry, Mailbox, Origin, OutgoingUsage
+from mailsync.models import LedgerEntry, Mailbox, Message, Origin, OutgoingUsage
 from plans.changes import Why, changes
 from plans.models import PlanLimits, Subscription
 from plans.subscriptions import change_plan, plan_of, start_trial
-from retention import telling
+from retention import storage, telling, usage
 from retention.models import PlanNotice, RetentionRun, Stage
+from tests.retention import scenes
 from tests.world import World, mailbox
 
 DAY = timedelta(days=1)
@@ -241,6 +242,23 @@ def test_the_admin_sees_limits_beside_use_and_what_other_plans_would_mean(acme: 
     basic = [text.strip() for text in re.findall(r"<b>(\d+)</b>", compared)]
     assert "3" in basic  # 20, 40 and 80 days: beyond Basic's seven
     assert "5 not bound" in stored
+    assert "Counted:" not in stored
+
+
+def test_storage_is_told_as_the_night_counted_it_where_counting_takes_long(
+    acme: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, client = reverse("plan:storage"), acme.client(acme.adm)
+    monkeypatch.setattr(usage, "COUNTED_LIVE", 0)
+    assert "counted tonight" in client.get(url).content.decode()
+    with acme.acting():
+        total = Message.objects.count()
+    storage.count(acme.acme.pk, NOON)
+    scenes.mail(acme, age=DAY, at=NOON)
+    counted = client.get(url).content.decode()
+    assert f"{total} not bound" in counted
+    assert "Counted:" in counted
+    assert "counted tonight" not in counted
 
 
 def test_the_admin_changes_the_plan_after_seeing_what_it_takes(acme: World, settings: Any) -> None:
