@@ -52,32 +52,36 @@ def feed_of(folder: Folder) -> Feed | None:
 
 
 def keep(feed: Feed, batch: Sequence[Letter], *, own: frozenset[str], create: bool) -> int:
-    """Decide about each letter and carry it out; returns how many are with CRM now. `create`: strangers, too.
+    """Decide about each letter and carry it out, the oldest first: what is bound brings in the replies after it, also
+    within one batch. Returns how many are with CRM now. `create`: strangers, too.
 
     What the database refuses is rolled back as one, and raised.
     """
     about = known.about(feed.account_id, batch)
     unknown = Unknown(feed.strangers) if create else Unknown.NOTHING
     policy = Policy(unknown=unknown, own=own, exceptions=about.exceptions)
-    decided = [(letter, decide(letter, about, policy)) for letter in batch]
-    if not any(decision.bind or decision.create is not Unknown.NOTHING for _letter, decision in decided):
+    makes = unknown is not Unknown.NOTHING
+    if not makes and not any(map(about.concerns, batch)):
         return 0
+    kept: list[Kept] = []
     with transaction.atomic():
-        activities.one_at_a_time(feed.account_id)
-        kept = [_carried_out(feed, letter, decision, about, policy) for letter, decision in decided]
-        found = [each for each in kept if each]
-        activities.record(feed.account_id, found)
-    return len(found)
+        for letter in batch:
+            decision = decide(letter, about, policy) if makes or about.concerns(letter) else None
+            if decision and (decision.bind or decision.create is not Unknown.NOTHING):
+                if not kept:
+                    activities.one_at_a_time(feed.account_id)
+                kept.append(_carried_out(feed, letter, decision, about))
+        if kept:
+            activities.record(feed.account_id, kept)
+    return len(kept)
 
 
 def decide(letter: Letter, about: Known, policy: Policy) -> Decision:
     return matching.decide(letter.participants, about.candidates(letter), policy)
 
 
-def _carried_out(feed: Feed, letter: Letter, decision: Decision, about: Known, policy: Policy) -> Kept | None:
-    if decision.create is not Unknown.NOTHING:
-        # The letter before it may have made this stranger known.
-        decision = decide(letter, about, policy)
+def _carried_out(feed: Feed, letter: Letter, decision: Decision, about: Known) -> Kept:
+    """What is known grows by it: the next letter may answer it, or be of the same stranger."""
     if decision.create is not Unknown.NOTHING:
         made = _client(feed, letter, decision)
         about.people[decision.address] = tuple(ref for ref in made if ref.kind != "deal")
@@ -85,10 +89,9 @@ def _carried_out(feed: Feed, letter: Letter, decision: Decision, about: Known, p
             ref: tuple(d for d in made if d.kind == "deal") for ref in made if ref.kind == "contact"
         }
         decision = Decision(Rule.NEW, made, decision.address)
-    if not decision.bind:
-        return None
     thread = about.thread_of(letter)
     about.bound.setdefault(thread, decision.bind)
+    about.heard |= {thread, *letter.ids[:1]}
     if letter.message_id:
         about.threads.setdefault(letter.message_id, thread)
     return Kept(letter, thread, decision)

@@ -1,7 +1,7 @@
 """What CRM knows about a batch of mail, read in a few statements whatever the size of the batch.
 
-Rows are looked up key by key (LATERAL … LIMIT): tables that grow while nobody has counted them would otherwise be
-joined as a whole. What chooses between keys is CASE: row-level security trusts no COALESCE with an index.
+Where tables meet, rows are looked up key by key (LATERAL … LIMIT): tables that grow while nobody has counted them would
+otherwise be joined as a whole. What chooses between keys is CASE: row-level security trusts no COALESCE with an index.
 """
 
 import json
@@ -26,6 +26,8 @@ class Known:
     """Grows while a batch is carried out: the second letter of a stranger finds the lead that the first made."""
 
     account_id: int
+    # Message-IDs, threads, addresses and domains of which CRM has heard at all.
+    heard: set[str] = field(default_factory=set)
     # By Message-ID, the thread of the activity that has it.
     threads: dict[str, str] = field(default_factory=dict)
     # By thread.
@@ -37,6 +39,18 @@ class Known:
     companies: dict[str, Ref] = field(default_factory=dict)
     open_deals: dict[Ref, tuple[Ref, ...]] = field(default_factory=dict)
     exceptions: set[str] = field(default_factory=set)
+
+    def concerns(self, letter: Letter) -> bool:
+        """Whether anything is known by which it could be bound; what is bound before it in its batch counts, too."""
+        return (
+            letter.id in self.written_from
+            or letter.root in self.heard
+            or not self.heard.isdisjoint(letter.ids)
+            or any(
+                address in self.heard or not self.heard.isdisjoint(parents(address))
+                for address in letter.participants.all
+            )
+        )
 
     def thread_of(self, letter: Letter) -> str:
         return next((self.threads[each] for each in letter.ids if each in self.threads), letter.root)
@@ -54,39 +68,80 @@ class Known:
 
 
 def about(account_id: int, letters: Sequence[Letter]) -> Known:
+    """Most mail of a mailbox is nothing to CRM: one statement finds what of a batch it knows at all, and only about
+    that is asked further."""
     known = Known(account_id)
-    _hear_conversations(known, letters)
-    _hear_names(known, {address for letter in letters for address in letter.participants.all})
+    ids = {each for letter in letters for each in (*letter.ids, letter.root)}
+    addresses = {address for letter in letters for address in letter.participants.all}
+    found = _heard(account_id, ids, addresses)
+    known.heard = {key for keys in found.values() for key, _thread in keys}
+    known.threads = dict(found["begun"])
+    threads = {thread for _key, thread in (*found["begun"], *found["thread"])}
+    _hear_conversations(known, letters, threads)
+    _hear_names(known, {name for name, _same in found["name"]})
     return known
 
 
-# Conversations: what has a Message-ID's activity for its beginning, what people decided, what is bound.
-
-_CONVERSATIONS = """
-SELECT k.key, a.thread, r.bound, b.contact_id, b.company_id, b.lead_id, b.deal_id
-FROM unnest(%(keys)s::text[]) AS k(key)
-LEFT JOIN LATERAL (
-    SELECT thread FROM crm_activity WHERE account_id = %(account)s AND message_id = k.key LIMIT 1) a ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN a.thread IS NULL THEN k.key ELSE a.thread END AS thread) t
-LEFT JOIN LATERAL (
-    SELECT bound FROM crm_ruling WHERE account_id = %(account)s AND thread = t.thread LIMIT 1) r ON true
-LEFT JOIN LATERAL (
-    SELECT DISTINCT contact_id, company_id, lead_id, deal_id FROM (
-        SELECT id FROM crm_activity WHERE account_id = %(account)s AND thread = t.thread LIMIT 200) mails
-    JOIN crm_binding ON crm_binding.activity_id = mails.id LIMIT 50) b ON true
-WHERE a.thread IS NOT NULL OR r.bound IS NOT NULL OR num_nonnulls(contact_id, company_id, lead_id, deal_id) > 0
+# Each part is one walk through one index, with all keys at once: no join, so that there is nothing for the planner to
+# get wrong where nobody has counted the rows. Of a Message-ID: the conversation that its activity belongs to.
+_HEARD = """
+SELECT 'begun', message_id, thread FROM crm_activity
+WHERE account_id = %(account)s AND message_id = ANY(%(ids)s::text[])
+UNION ALL
+SELECT DISTINCT 'thread', thread, thread FROM crm_activity
+WHERE account_id = %(account)s AND thread = ANY(%(ids)s::text[])
+UNION ALL
+SELECT 'thread', thread, thread FROM crm_ruling WHERE account_id = %(account)s AND thread = ANY(%(ids)s::text[])
+UNION ALL
+SELECT 'name', address, '' FROM crm_emailaddress
+WHERE account_id = %(account)s AND address = ANY(%(addresses)s::text[]) AND active
+UNION ALL
+SELECT 'name', domain, '' FROM crm_company
+WHERE account_id = %(account)s AND domain = ANY(%(domains)s::text[]) AND domain <> '' AND binned_at IS NULL
+UNION ALL
+SELECT 'name', pattern, '' FROM crm_exclusion
+WHERE account_id = %(account)s AND (pattern = ANY(%(addresses)s::text[]) OR pattern = ANY(%(domains)s::text[]))
 """
 
 
-def _hear_conversations(known: Known, letters: Sequence[Letter]) -> None:
+def _heard(
+    account_id: int, ids: Collection[str], addresses: Collection[str]
+) -> dict[str, list[tuple[str, str]]]:
+    domains = {domain for address in addresses for domain in parents(address)}
+    found: dict[str, list[tuple[str, str]]] = {"begun": [], "thread": [], "name": []}
+    values: dict[str, Any] = {
+        "account": account_id,
+        "ids": list(ids),
+        "addresses": list(addresses),
+        "domains": list(domains),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_HEARD, values)
+        for what, key, more in cursor.fetchall():
+            found[what].append((key, more))
+    return found
+
+
+# Conversations: what people decided, and what is bound.
+
+_CONVERSATIONS = """
+SELECT k.key, r.bound, b.contact_id, b.company_id, b.lead_id, b.deal_id
+FROM unnest(%(keys)s::text[]) AS k(key)
+LEFT JOIN LATERAL (
+    SELECT bound FROM crm_ruling WHERE account_id = %(account)s AND thread = k.key LIMIT 1) r ON true
+LEFT JOIN LATERAL (
+    SELECT DISTINCT contact_id, company_id, lead_id, deal_id FROM (
+        SELECT id FROM crm_activity WHERE account_id = %(account)s AND thread = k.key LIMIT 200) mails
+    JOIN crm_binding ON crm_binding.activity_id = mails.id LIMIT 50) b ON true
+WHERE r.bound IS NOT NULL OR num_nonnulls(contact_id, company_id, lead_id, deal_id) > 0
+"""
+
+
+def _hear_conversations(known: Known, letters: Sequence[Letter], threads: Collection[str]) -> None:
     """A decision for records that are all gone by now decides nothing."""
     rulings: dict[str, list[Ref]] = {}
     bound: dict[str, dict[Ref, None]] = defaultdict(dict)
-    keys = {each for letter in letters for each in (*letter.ids, letter.root)}
-    for key, begun, ruling, *ids in _rows(_CONVERSATIONS, keys, known.account_id):
-        if begun is not None:
-            known.threads[key] = begun
-        thread = key if begun is None else begun
+    for thread, ruling, *ids in _rows(_CONVERSATIONS, threads, known.account_id):
         if ruling is not None:
             rulings[thread] = [Ref(kind, pk) for kind, pk in json.loads(ruling)]
         bound[thread].update(dict.fromkeys(refs_of(ids)))
@@ -133,8 +188,7 @@ WHERE num_nonnulls(e.contact_id, w.company_id, e.lead_id, x.id) > 0
 """
 
 
-def _hear_names(known: Known, addresses: Collection[str]) -> None:
-    names = {*addresses, *(domain for address in addresses for domain in parents(address))}
+def _hear_names(known: Known, names: Collection[str]) -> None:
     for name, contact, company, lead, excepted, of_contact, of_company in _rows(
         _NAMES, names, known.account_id
     ):

@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -23,12 +24,17 @@ class Letter:
     """`id` is the Message's. `references` are the Message-IDs that it answers, the nearest first."""
 
     id: int
-    fingerprint: bytes
+    header: bytes = field(repr=False)
+    sha256: bytes
     message_id: str
     references: tuple[str, ...]
     subject: str
     sender_name: str
     participants: Participants
+
+    @property
+    def fingerprint(self) -> bytes:
+        return fingerprint(self.header, self.message_id, self.sha256)
 
     @property
     def root(self) -> str:
@@ -102,23 +108,32 @@ def _letter(
     parts: frozenset[str],
     own: frozenset[str],
 ) -> Letter:
-    told = fields(header)
     address = sender[1].lower()
+    outgoing = address in own
     others = (to[1].lower() for key in ("to", "cc", "bcc") for to in recipients.get(key, ()))
     return Letter(
         id=pk,
-        fingerprint=fingerprint(header, name, sha256),
+        header=header,
+        sha256=sha256,
         message_id=name,
-        references=_references(told),
+        references=_references(header),
         subject=subject,
         sender_name=sender[0],
         participants=Participants(
             sender=address,
             others=tuple(dict.fromkeys(each for each in others if "@" in each)),
-            outgoing=address in own,
-            nature=nature(told, sender=address, parts=parts) if address not in own else Nature.LETTER,
+            outgoing=outgoing,
+            wrote=_a_letter if outgoing else partial(_nature, header, address, parts),
         ),
     )
+
+
+def _a_letter() -> Nature:
+    return Nature.LETTER
+
+
+def _nature(header: bytes, sender: str, parts: frozenset[str]) -> Nature:
+    return nature(fields(header), sender=sender, parts=parts)
 
 
 def fingerprint(header: bytes, message_id: str, sha256: bytes) -> bytes:
@@ -132,11 +147,27 @@ def fingerprint(header: bytes, message_id: str, sha256: bytes) -> bytes:
 _ORIGIN = re.compile(rb"\n(from|date)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 
 
-def _references(told: dict[str, str]) -> tuple[str, ...]:
+_VALUE = re.compile(rb"\n[!-9;-~]+[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
+
+
+def _references(header: bytes) -> tuple[str, ...]:
     """RFC 5322 3.6.4: In-Reply-To names the parent, References the line of ancestors, the oldest first."""
-    parents = _ID.findall(told.get("in-reply-to", ""))[:1]
-    line = _ID.findall(told.get("references", ""))
+    folded = b"\n" + header[: headers.HEADER_BYTES]
+    lower = folded.lower()
+    parents = _ID.findall(_value(folded, lower, b"\nin-reply-to"))[:1]
+    line = _ID.findall(_value(folded, lower, b"\nreferences"))
     # Of a very long line the beginning and the end are worth the most.
     if len(line) > _MOST_REFERENCES:
         line = [line[0], *line[-_MOST_REFERENCES:]]
     return tuple(dict.fromkeys([*parents, *reversed(line)]))
+
+
+def _value(header: bytes, lower: bytes, name: bytes) -> str:
+    """Of the first field of that name. Most letters have none, and looking for bytes is cheaper than any pattern."""
+    at = lower.find(name)
+    while at >= 0:
+        found = _VALUE.match(header, at)
+        if found and lower[at : found.start(1)].rstrip(b" \t:") == name:
+            return headers.unfold(found[1])
+        at = lower.find(name, at + 1)
+    return ""

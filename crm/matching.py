@@ -13,7 +13,7 @@ Steps 4 and 5 add a deal if exactly one is open; if several are, the employee is
 colleagues, and not at what is on the list of exceptions; so replies in threads that are saved already still are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,12 +58,19 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Addresses in lower case: the sender ("" if it names none) and everybody it went to."""
+    """Addresses in lower case: the sender ("" if it names none) and everybody it went to.
+
+    `wrote` tells what wrote it; it is asked about strangers only, for it costs more than all the rest.
+    """
 
     sender: str
     others: tuple[str, ...] = ()
     outgoing: bool = False
-    nature: Nature = Nature.LETTER
+    wrote: Callable[[], Nature] = lambda: Nature.LETTER
+
+    @property
+    def nature(self) -> Nature:
+        return self.wrote()
 
     @property
     def all(self) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ class Nature(StrEnum):
 
 
 _NAMES = (
-    "auto-submitted", "content-class", "content-type", "feedback-id", "in-reply-to", "list-id", "list-post",
-    "list-unsubscribe", "mailing-list", "message-id", "precedence", "references", "return-path", "subject",
+    "auto-submitted", "content-class", "content-type", "feedback-id", "list-id", "list-post",
+    "list-unsubscribe", "mailing-list", "precedence", "return-path", "subject",
     "x-autoreply", "x-autorespond", "x-auto-response-suppress", "x-campaign", "x-failed-recipients", "x-loop",
     "x-mailing-list", "x-mailman-version", "x-beenthere",
 )  # fmt: skip

@@ -9,6 +9,7 @@ from django.utils import timezone
 from crm import activities, arrivals, known, letters, tokens
 from crm.matching import Ref
 from crm.models import Activity, Binding, Contact, Deal, Lead, Ruling, Source
+from mailsync import importing
 from mailsync.models import Message
 from tests.crm.conftest import Clients
 from tests.world import World
@@ -193,6 +194,28 @@ def test_a_reply_follows_the_thread_when_the_deal_is_no_longer_the_only_one(
         world, "2@x.example", sender="New <colleague@elsewhere.example>", extra="In-Reply-To: <1@x.example>"
     )
     assert bound_to(world, reply) == {"Zoe", "Buoys"}
+
+
+def test_replies_that_come_in_one_batch_follow_what_they_answer(world: World, clients: Clients) -> None:
+    """A first synchronisation brings whole conversations at once, and the newest first."""
+    clients.contact("Zoe", "zoe@elsewhere.example")
+    clients.feed(world.ann_box)
+    folder, now = world.folder(world.ann_box), timezone.now()
+    answers = "IN-REPLY-TO : <1@x.example>"
+    written = [
+        letter("3@x.example", sender="new@else.example", extra="References: <1@x.example>\r\n <2@x.example>"),
+        letter("2@x.example", sender="bob@acme.example", extra=answers),
+        letter("1@x.example"),
+        letter("0@x.example", sender="bob@acme.example", extra="In-Reply-To-All: <1@x.example>"),
+    ]
+    with world.acting():
+        batch = [
+            importing.prepare(world.acme.pk, 90 - n, frozenset(), now - timedelta(hours=n), raw)
+            for n, raw in enumerate(written)
+        ]
+        importing.store(folder, batch)
+        kept = dict(Activity.objects.values_list("message_id", "reason__rule"))
+    assert kept == {"1@x.example": "address", "2@x.example": "thread", "3@x.example": "thread"}
 
 
 def test_an_exception_keeps_new_threads_out_and_lets_saved_ones_go_on(world: World, clients: Clients) -> None:

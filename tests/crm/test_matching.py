@@ -36,8 +36,8 @@ MAKE_LEAD, MAKE_DEAL = Policy(Unknown.LEAD, OWN), Policy(Unknown.CONTACT_DEAL, O
 NO_STRANGERS = Policy(Unknown.NOTHING, OWN)
 
 
-def from_(sender: str, *others: str, **options: Any) -> Participants:
-    return Participants(sender, others or (ANN,), **options)
+def from_(sender: str, *others: str, nature: Nature = Nature.LETTER) -> Participants:
+    return Participants(sender, others or (ANN,), wrote=lambda: nature)
 
 
 def to(*others: str) -> Participants:
@@ -223,7 +223,7 @@ def test_no_newsletter_bounce_or_robot_of_the_corpus_becomes_a_lead(corpus: Path
         parts = {"text/calendar"} if b"text/calendar" in body.lower() else set()
         found = nature(fields(header), sender=sender, parts=parts)
         counts[found] += 1
-        decision = decide(Participants(sender, (ANN,), nature=found), Candidates(), MAKE_LEAD)
+        decision = decide(from_(sender, nature=found), Candidates(), MAKE_LEAD)
         if decision.create is not Unknown.NOTHING and _BULK.search(header):
             wrong.append(path.name)
     with capsys.disabled():
