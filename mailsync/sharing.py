@@ -220,7 +220,8 @@ def _tell(mailbox: Mailbox, different: Sequence[Seer], by: Employee) -> None:
         names = ", ".join(str(seer.employee) for seer in different)
         notices.tell([mailbox.owner_id], NoticeKind.SHARED, mailbox, by=by.pk, words=names)
     lost = [seer.employee.pk for seer in different if not seer.level]
-    # What they had to do here waits for somebody else.
-    Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()
-    unread.forget(mailbox.pk, lost)
+    if lost:
+        # What they had to do here waits for somebody else.
+        Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()
+        unread.forget(mailbox.pk, lost)
     live.tell(mailbox.pk)

@@ -31,12 +31,14 @@ SECOND_THOUGHTS = timedelta(days=1)
 # A server's clock may be behind ours: mail that came in so shortly before the setting is news as well.
 _CLOCKS = timedelta(hours=1)
 
-# What a reader has not read of folder `f`, newest first, as placements `p`: from the index of what is unread, since
-# that is little of a long folder. LIMIT keeps the planner from joining instead.
+# What a reader has not read of folder `f`, as placements `p` with the date `u`.received_at: from the index of what is
+# unread, since that is little of a long folder. LIMIT keeps the planner from joining, and from looking through the
+# folder for each of them, which it does in one that nobody has counted.
 PLACES = """
 (SELECT message_id, received_at FROM mailsync_unread
  WHERE employee_id = %(reader)s AND mailbox_id = (SELECT mailbox_id FROM mailsync_folder WHERE id = f.id)) u
-CROSS JOIN LATERAL (SELECT * FROM mailsync_placement WHERE message_id = u.message_id AND folder_id = f.id LIMIT 100) p
+CROSS JOIN LATERAL (SELECT * FROM (SELECT * FROM mailsync_placement WHERE message_id = u.message_id LIMIT 100) anywhere
+                    WHERE folder_id = f.id) p
 """
 _COUNTS = """
 SELECT b.id, p.folder_id, count(*), bool_or(u.n >= %(most)s) FROM unnest(%(mailboxes)s::bigint[]) AS b(id)
@@ -80,12 +82,7 @@ _MAILBOXES_OF = """
 SELECT DISTINCT m.mailbox_id FROM unnest(%(ids)s::bigint[]) AS k(id)
 CROSS JOIN LATERAL (SELECT mailbox_id FROM mailsync_message WHERE id = k.id LIMIT 1) m
 """
-_READ = """
-DELETE FROM mailsync_unread WHERE id = ANY (ARRAY(
-    SELECT u.id FROM unnest(%(ids)s::bigint[]) AS k(id)
-    CROSS JOIN LATERAL (SELECT id FROM mailsync_unread WHERE message_id = k.id AND employee_id = %(reader)s LIMIT 1) u))
-RETURNING message_id
-"""
+_READ = "DELETE FROM mailsync_unread WHERE message_id = ANY(%(ids)s) AND employee_id = %(reader)s RETURNING message_id"
 _UNREAD = f"""{_WRITE}
 SELECT m.account_id, %(reader)s, m.mailbox_id, m.id, m.received_at FROM unnest(%(ids)s::bigint[]) AS k(id)
 CROSS JOIN LATERAL (SELECT account_id, mailbox_id, id, received_at FROM mailsync_message WHERE id = k.id LIMIT 1) m

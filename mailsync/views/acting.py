@@ -71,7 +71,7 @@ def act(request: RequestOfEmployee) -> HttpResponse:
         ids = [only]
     boxes = access.boxes(request.user)
     chosen = _chosen(request, boxes, ids, verb)
-    if not len(chosen):
+    if not chosen:
         return _refused(request, _("These messages are no longer here, or you may not do this with them."))
     if verb == "expunge" and request.POST.get("confirmed") != "1":
         return _ask_first(request, len(chosen))
