@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import audit, sessions, tenancy, throttling
 from accounts.middleware import ACCOUNT_KEY
@@ -18,6 +19,10 @@ PENDING_KEY = "pending_account"  # in the session between a right password and t
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """People are added by their admin and companies by plans.views; login finds the account by the address."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": gettext_lazy("The e-mail address or the password is not right."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 (allauth's signature)
         return False

@@ -2,12 +2,23 @@
 
 from typing import Any
 
+from allauth.account import forms as allauth
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.languages import AsksForLanguage, LanguageField
 from accounts.models import Account, Employee
 from accounts.zones import TimeZoneField
+
+
+class LoginForm(allauth.LoginForm):  # type: ignore[misc]
+    """allauth's, in our words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        login = self.fields["login"]
+        login.label = _("E-mail address")
+        del login.widget.attrs["placeholder"]
 
 
 class SettingsForm(AsksForLanguage, forms.ModelForm[Employee]):

@@ -7,7 +7,7 @@ import pytest
 from django.http import StreamingHttpResponse
 from django.urls import reverse
 
-from mailsync import live
+from mailsync import emergencies, live
 from mailsync.views.live import _places
 from tests.engine.conftest import Box, box
 from tests.world import World
@@ -61,6 +61,25 @@ def test_bob_hears_of_the_mailbox_he_was_given_and_cyd_of_neither(world: World, 
         live.tell_now(world.ann_box.pk)
         live.tell_now(world.eve_box.pk)
         assert bob.hears() == SILENCE
+
+
+def test_eve_of_another_company_hears_nothing_of_acme_and_an_admin_only_of_what_they_opened(
+    world: World, impatient: None
+) -> None:
+    with Stream(world, world.eve) as eve:
+        live.tell_now(world.ann_box.pk)
+        live.tell_now(world.team_box.pk)
+        assert eve.hears() == SILENCE
+        live.tell_now(world.eve_box.pk)
+        assert eve.hears() == NEWS
+    assert world.client(world.adm).get(reverse("mail:events")).status_code == 204
+    with world.acting():
+        emergencies.begin(world.ann_box, by=world.adm, reason="Ann is ill, an order waits")
+    with Stream(world, world.adm) as adm:
+        live.tell_now(world.ann_box.pk)
+        assert adm.hears() == NEWS
+        live.tell_now(world.team_box.pk)
+        assert adm.hears() == SILENCE
 
 
 def test_who_reads_no_mailbox_gets_no_stream(world: World) -> None:

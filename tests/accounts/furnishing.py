@@ -226,7 +226,9 @@ def _clients(world: World, things: Things, placement: Placement) -> None:
 
 
 def _tasks(world: World, things: Things, placement: Placement) -> None:
-    task = busy_task(world.ann, placement.message, world.bob, title=f"Task {PRIVATE}")
+    task = busy_task(
+        world.ann, placement.message, world.bob, title=f"Task {PRIVATE}", file=f"File {PRIVATE}".encode()
+    )
     leaving = busy_task(world.ann, placement.message, world.bob, title=f"Task {PRIVATE}")
     ask_deletion(leaving, keep_mail=True, by=world.ann)
     Task.objects.filter(pk=leaving.pk).update(delete_at=timezone.now() + timedelta(days=1))

@@ -65,7 +65,7 @@ def test_a_company_on_trial_is_free_after_it() -> None:
     ("changed", "said"),
     [
         ({"--plan": "platinum"}, "no plan 'platinum'"),
-        ({"--admin": "no address"}, "email: Enter a valid email"),
+        ({"--admin": "no address"}, "email: Enter a valid e-mail"),
         ({"--admin": "eve@other.example"}, "email: Somebody already signs in"),
         ({"--password-env": "NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE is not set"),
         ({"--name": ""}, "name: This field cannot be blank"),

@@ -171,7 +171,7 @@ def test_an_invitation_of_acme_lets_nobody_into_another_company(world: World) ->
     [
         ("email", "ann@acme.example", "already signs in"),
         ("email", "EVE@other.example", "already signs in"),  # another company's, invisible here
-        ("email", "no address", "valid email"),
+        ("email", "no address", "valid e-mail"),
         ("email", "", "required"),
         ("role", "owner", "valid choice"),
         ("department", "999999", "valid choice"),

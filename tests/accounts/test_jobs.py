@@ -8,6 +8,8 @@ import pytest
 from celery import current_app
 from pytest_django import DjangoDbBlocker
 
+from retention.jobs import export as export_job
+from retention.models import Export
 from tests.accounts.guarded import TENANT, Guarded, furnish, rows_of, undone
 
 # What URLs know under another name: a leaver is an employee, and the number of a consent is as good as any.
@@ -31,6 +33,17 @@ def test_a_job_told_of_another_companys_rows_touches_none_of_them(guarded: Guard
             after = rows_of(guarded.world, TENANT)
             both = after.keys() | guarded.rows.keys()
             assert {key for key in both if after.get(key) != guarded.rows.get(key)} == set(), job.name
+
+
+def test_an_export_that_waits_is_written_by_a_job_of_its_own_company_alone(guarded: Guarded) -> None:
+    world, export_id = guarded.world, guarded.things.ids["export_id"]
+    with undone():
+        for account, state in ((world.other, "waiting"), (world.acme, "done")):
+            with world.acting():
+                Export.objects.filter(pk=export_id).update(state="waiting")
+            export_job(account.pk, export_id)
+            with world.acting():
+                assert Export.objects.get(pk=export_id).state == state
 
 
 def jobs_of_a_company() -> Iterator[tuple[Any, list[str]]]:

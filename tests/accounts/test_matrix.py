@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import signing
 from django.db import connection
 from django.http import HttpResponseBase
 from django.test import override_settings
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
+from mailsync.mime.sanitize import PLACEHOLDER_BYTES
 from mailsync.models import Placement
+from mailsync.views.images import proxied
 from tests.accounts.furnishing import COMPANY, PRIVATE
 from tests.accounts.guarded import (
     INSIDE,
@@ -29,6 +32,7 @@ from tests.accounts.guarded import (
     undone,
 )
 from tests.accounts.matrix import Endpoint, Line, endpoints, is_sign_in, lines, text_of, written
+from tests.mime.test_images import PNG, answer, web
 
 ENDPOINTS = endpoints()
 # No URL takes the third: it stands for every method that nobody thought of.
@@ -202,8 +206,13 @@ def changed_rows(guarded: Guarded, who: str, tables: set[str]) -> list[str]:
 
 
 def test_ann_herself_sees_her_mail(guarded: Guarded) -> None:
-    """Otherwise the matrix would prove nothing: the canary sings for its owner."""
+    """Otherwise the matrix would prove nothing: the canary sings for its owner, in downloads and exports too."""
     for name in (
+        "crm:activity-file",
+        "mail:letter-file",
+        "retention:export-download",
+        "tasks:file",
+        "tasks:message-file",
         "mail:message",
         "mail:body",
         "mail:original",
@@ -213,6 +222,33 @@ def test_ann_herself_sees_her_mail(guarded: Guarded) -> None:
     ):
         [endpoint] = [e for e in ENDPOINTS if e.name == name]
         assert PRIVATE in text_of(ask(guarded, endpoint, "GET", "owner")), name
+
+
+def test_the_real_address_of_anns_image_gives_whoever_has_it_those_pixels_and_nothing_else(
+    guarded: Guarded,
+) -> None:
+    """It is the permission itself, because the frame that asks has no session: it must open nothing but the image."""
+    before = writes()
+    with web(answer(PNG), answer(PNG)) as site:
+        ids = {"employee_id": guarded.world.ann.pk, "message_id": guarded.things.ids["message_id"]}
+        address = proxied(site.url(), **ids)
+        answers = {who: guarded.browser(who).get(address) for who in PEOPLE}
+        assert len(site.asked) == 1
+        assert b"cookie" not in site.asked[0].lower()
+        forged = [
+            signing.dumps([site.url(), *ids.values()], salt=salt, compress=True)
+            for salt in ("mailsync.naming", "accounts.invitation", "")
+        ]
+        for token in forged:
+            refused = guarded.browser("owner").get(reverse("mail:image", args=[token]))
+            assert (refused.status_code, refused.content) == (404, PLACEHOLDER_BYTES)
+        assert len(site.asked) == 1, "what we signed for something else asks nobody"
+    assert writes() == before
+    for who, given_to in answers.items():
+        assert (given_to.status_code, given_to.headers["Content-Type"]) == (200, "image/png"), who
+        assert given_to.content == answers["owner"].content
+        assert not given_to.cookies
+        assert not [each for each in (PRIVATE, COMPANY, NAME) if each in text_of(given_to).lower()]
 
 
 @pytest.mark.parametrize("who", ["stranger", "colleague", "supervisor", "admin", "operator"])

@@ -15,7 +15,7 @@ from accounts.models import AuditEntry, Employee
 from tests.world import PASSWORD, World
 
 LOGIN = "/account/login/"
-WRONG = "The email address and/or password you specified are not correct."
+WRONG = "The e-mail address or the password is not right."
 
 
 @pytest.fixture(autouse=True)

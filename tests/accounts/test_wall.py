@@ -307,7 +307,12 @@ def test_nobody_gives_their_rows_away(furnished: World) -> None:
 
 def test_what_was_written_down_stays_written(furnished: World, postgres: Postgres) -> None:
     """The application may not even try; for the owner, and whoever gets the right one day, a trigger refuses."""
-    for statement in ("UPDATE accounts_auditentry SET verb = 'x'", "DELETE FROM accounts_auditentry"):
+    for statement in (
+        "UPDATE accounts_auditentry SET verb = 'x'",
+        "DELETE FROM accounts_auditentry",
+        "TRUNCATE accounts_auditentry",
+        "TRUNCATE accounts_account CASCADE",
+    ):
         with pytest.raises(DatabaseError, match="permission denied"), furnished.acting():
             ask(statement)
     with furnished.acting():

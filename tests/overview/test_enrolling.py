@@ -83,7 +83,7 @@ def test_a_file_is_shown_mended_tested_and_what_fails_is_reported_without_passwo
     ).content.decode()
     for words in (
         "Nobody of your company signs in with nobody@acme.example.", "This address is in the file twice.",
-        "ann@acme.example is connected already, by Ann Archer.", "Enter a valid email address.",
+        "ann@acme.example is connected already, by Ann Archer.", "Enter a valid e-mail address.",
         "Your plan Professional fetches mail of the last 90 days at most.", "Test and connect 3 mailboxes",
     ):  # fmt: skip
         assert words in page, words

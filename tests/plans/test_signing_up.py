@@ -59,7 +59,7 @@ BAD = [
     ("company", "  aCME ", "There is a company of this name already."),
     ("company", "", "This field is required."),
     ("email", "EVE@other.example", "Somebody already signs in with this address."),
-    ("email", "zoe", "Enter a valid email address."),
+    ("email", "zoe", "Enter a valid e-mail address."),
     ("password", "short", "at least 10 characters"),
     ("password", "password1234", "too common"),
     ("time_zone", "Europe/Atlantis", "Select a valid choice."),
