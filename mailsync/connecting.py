@@ -260,21 +260,17 @@ def connect(
     """
     with transaction.atomic():
         account = lock_account(owner.account_id)
-        today = account.today()
-        refuse_if(why_not(owner, today))
-        refuse_if(why_not_address(account, owner, address))
-        refuse_if(_why_not_shared_again(account, address, today))
-        too_far = _why_not_days(limits_for(account, today), fetch_days)
+        too_far = _why_not_days(limits_for(account, account.today()), fetch_days)
+        _refuse_if_no_room(account, owner, address)
         if not as_operator:
             refuse_if(too_far)
-        chosen = set(choice.folders)
-        if not chosen & {folder.name for folder in found if folder.selectable}:
-            raise CannotConnect(_("Choose at least one folder."))
+        chosen = _chosen(found, choice)
         mailbox, created = Mailbox.objects.update_or_create(
             account=account,
             address=address,
             defaults={
                 **settings.columns(),
+                **_as_new(),
                 "owner": owner,
                 "sender_name": sender_name or owner.name,
                 "secret": sealed,
@@ -282,17 +278,6 @@ def connect(
                 "private_host_allowed": private_host_allowed,
                 "fetch_days": fetch_days,
                 "fetch_beyond_plan": bool(too_far),
-                "connected_at": timezone.now(),
-                "purged_until": None,
-                "place": None,
-                "disconnected_at": None,
-                "paused_at": None,
-                "state": MailboxState.NEW,
-                "last_error": "",
-                "troubled_since": None,
-                "first_sync_started_at": None,
-                "first_synced_at": None,
-                "synced_at": None,
             },
         )
         _write_folders(mailbox, found, choice)
@@ -310,6 +295,37 @@ def connect(
             fetch_days=fetch_days,
         )
     return mailbox
+
+
+def _refuse_if_no_room(account: Account, owner: Employee, address: str) -> None:
+    today = account.today()
+    refuse_if(why_not(owner, today))
+    refuse_if(why_not_address(account, owner, address))
+    refuse_if(_why_not_shared_again(account, address, today))
+
+
+def _chosen(found: Sequence[FoundFolder], choice: Choice) -> set[bytes]:
+    chosen = set(choice.folders)
+    if not chosen & {folder.name for folder in found if folder.selectable}:
+        raise CannotConnect(_("Choose at least one folder."))
+    return chosen
+
+
+def _as_new() -> dict[str, object]:
+    """What a mailbox that comes back shares with one that is new: nothing of its former life."""
+    return {
+        "connected_at": timezone.now(),
+        "purged_until": None,
+        "place": None,
+        "disconnected_at": None,
+        "paused_at": None,
+        "state": MailboxState.NEW,
+        "last_error": "",
+        "troubled_since": None,
+        "first_sync_started_at": None,
+        "first_synced_at": None,
+        "synced_at": None,
+    }
 
 
 def why_not_address(account: Account, owner: Employee, address: str) -> str:

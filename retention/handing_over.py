@@ -4,14 +4,15 @@ Each batch writes what moved beside the move itself (HandedOver), so the report 
 """
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import override
 
-from accounts import tenancy
-from accounts.models import Employee
+from accounts import notices, tenancy
+from accounts.models import Employee, NoticeKind
 from crm import handing as records
 from crm.kinds import KINDS
 from mailsync.models import Mailbox
@@ -36,14 +37,15 @@ def work(account_id: int, leaver_id: int, *, seconds: float) -> bool:
 def _step(account_id: int, leaver_id: int) -> bool:
     """One batch, and whether another follows. Two workers at once take turns at the row."""
     with tenancy.acting_for(account_id):
-        rows = Leaver.objects.select_for_update(of=("self",)).select_related("employee", "heir", "by")
+        people = ("employee", "heir", "tasks_heir", "records_heir", "by")
+        rows = Leaver.objects.select_for_update(of=("self",)).select_related(*people)
         leaver = rows.filter(pk=leaver_id).first()
-        if leaver is None or leaver.heir is None:
+        if leaver is None:
             return False
         # The sentences of what cannot move are for the admin who asked.
         with override(leaver.by.language):
             if leaver.state == LeaverState.MOVING:
-                more = _forward(leaver, leaver.heir)
+                more = _forward(leaver)
             elif leaver.state == LeaverState.RETURNING:
                 more = _backward(leaver)
             else:
@@ -53,8 +55,10 @@ def _step(account_id: int, leaver_id: int) -> bool:
         return more
 
 
-def _forward(leaver: Leaver, heir: Employee) -> bool:
+def _forward(leaver: Leaver) -> bool:
     kind = STAGES[leaver.stage]
+    heir = leaver.heir_of(kind)
+    assert heir is not None  # a constraint of the row
     ids = _MOVES.get(kind, _move_records)(leaver, heir, kind)
     if ids:
         HandedOver.objects.create(account_id=leaver.account_id, leaver=leaver, heir=heir, kind=kind, ids=ids)
@@ -64,7 +68,24 @@ def _forward(leaver: Leaver, heir: Employee) -> bool:
     if leaver.stage < len(STAGES):
         return True
     leaver.state = LeaverState.DONE
+    _tell_heirs(leaver)
     return False
+
+
+def _tell_heirs(leaver: Leaver) -> None:
+    """What they are responsible for now; of mailboxes the transfer has told them."""
+    batches = leaver.batches.filter(told=False, returned=None).exclude(kind="mailboxes")
+    numbers: dict[Employee, Counter[str]] = defaultdict(Counter)
+    for batch in batches.select_related("heir"):
+        numbers[batch.heir]["tasks" if batch.kind == "tasks" else "records"] += len(batch.ids)
+    batches.update(told=True)
+    who, by = str(leaver.employee), str(leaver.by)
+    told = [
+        (heir, {"by": by, "who": who, "tasks": n["tasks"], "records": n["records"]})
+        for heir, n in numbers.items()
+        if heir != leaver.by
+    ]
+    notices.tell_each(told, NoticeKind.INHERITED)
 
 
 def _move_mailboxes(leaver: Leaver, heir: Employee, _kind: str) -> list[int]:
@@ -120,12 +141,14 @@ _MOVES: dict[str, _Move] = {"mailboxes": _move_mailboxes, "tasks": _move_tasks}
 
 
 def report(leaver: Leaver) -> list[dict[str, Any]]:
-    """By stage: how many there were, how many moved, how many of those went back."""
+    """By stage: how many there were, how many moved, to whom, and how many of those went back."""
     lines: dict[str, dict[str, Any]] = {
-        kind: {"kind": kind, "total": leaver.totals.get(kind, 0), "moved": 0, "returned": 0}
+        kind: {"kind": kind, "total": leaver.totals.get(kind, 0), "moved": 0, "returned": 0, "heirs": []}
         for kind in STAGES
     }
-    for batch in leaver.batches.all():
+    for batch in leaver.batches.select_related("heir").order_by("pk"):
+        if batch.heir not in lines[batch.kind]["heirs"]:
+            lines[batch.kind]["heirs"].append(batch.heir)
         lines[batch.kind]["moved"] += len(batch.ids)
         lines[batch.kind]["returned"] += batch.returned or 0
     return [line for line in lines.values() if line["total"] or line["moved"]]

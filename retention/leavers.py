@@ -46,6 +46,20 @@ HINT_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
+class Heirs:
+    """Who gets it all; tasks and records may go to somebody else."""
+
+    heir: Employee
+    tasks: Employee | None = None
+    records: Employee | None = None
+
+    def others(self) -> dict[str, Employee]:
+        """By what they get, those who are not the heir."""
+        named = {"tasks": self.tasks, "records": self.records}
+        return {what: who for what, who in named.items() if who and who != self.heir}
+
+
+@dataclass(frozen=True, slots=True)
 class Holdings:
     """What an employee holds; the mailboxes with `people`: how many grants each has.
 
@@ -129,8 +143,8 @@ def last(employee: Employee) -> Leaver | None:
 
 
 @transaction.atomic
-def leave(employee: Employee, *, heir: Employee | None, stop_letters: bool, by: Employee) -> Leaver:
-    """Shut the employee out at once; what they hold is kept, or begins to go to the heir.
+def leave(employee: Employee, *, heirs: Heirs | None, stop_letters: bool, by: Employee) -> Leaver:
+    """Shut the employee out at once; what they hold is kept, or begins to go to the heirs.
 
     What colleagues shared with them ends now, so that it counts against no limit. Raises people.CannotChange.
     """
@@ -146,8 +160,8 @@ def leave(employee: Employee, *, heir: Employee | None, stop_letters: bool, by: 
     if stop_letters:
         for letter in planned(employee).select_related("mailbox"):
             outbox.undo(letter)
-    if heir:
-        hand_over(leaver, heir, by=by)
+    if heirs:
+        hand_over(leaver, heirs, by=by)
     return leaver
 
 
@@ -160,17 +174,20 @@ def note(employee: Employee, *, by: Employee) -> Leaver:
 
 
 @transaction.atomic
-def hand_over(leaver: Leaver, heir: Employee, *, by: Employee) -> None:
-    """Begin to give an heir what the leaver holds; a worker does it. Raises people.CannotChange."""
+def hand_over(leaver: Leaver, heirs: Heirs, *, by: Employee) -> None:
+    """Begin to give the heirs what the leaver holds; a worker does it. Raises people.CannotChange."""
     row = Leaver.objects.select_for_update(of=("self",)).select_related("employee").get(pk=leaver.pk)
     if row.state == LeaverState.MOVING:
         raise people.CannotChange(_("This is being handed over already."))
     if row.employee.is_active:
         raise people.CannotChange(_("%(who)s is back, and holds it themselves.") % {"who": row.employee})
-    if not heir.is_active or heir.account_id != row.account_id:
-        raise people.CannotChange(_("Choose a colleague of your company who can sign in."))
+    others = heirs.others()
+    for who in (heirs.heir, *others.values()):
+        if not who.is_active or who.account_id != row.account_id:
+            raise people.CannotChange(_("Choose a colleague of your company who can sign in."))
     held = holdings(row.employee)
-    row.state, row.heir, row.by, row.problems = LeaverState.MOVING, heir, by, []
+    row.state, row.heir, row.by, row.problems = LeaverState.MOVING, heirs.heir, by, []
+    row.tasks_heir, row.records_heir = others.get("tasks"), others.get("records")
     row.stage = row.cursor = 0
     row.totals = {"mailboxes": len(held.mailboxes), "tasks": held.tasks, **held.records}
     row.touched_at = timezone.now()
@@ -180,7 +197,8 @@ def hand_over(leaver: Leaver, heir: Employee, *, by: Employee) -> None:
         row.employee.email,
         account_id=row.account_id,
         by=by,
-        to=heir.email,
+        to=heirs.heir.email,
+        **{f"{what}_to": who.email for what, who in others.items()},
         **row.totals,
     )
     hint(row)

@@ -184,6 +184,13 @@ class Leaver(models.Model):
     ends_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=LeaverState, default=LeaverState.KEPT)
     heir = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # Who gets the tasks and the records, where that is somebody else.
+    tasks_heir = models.ForeignKey(
+        Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+    records_heir = models.ForeignKey(
+        Employee, null=True, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
     stage = models.PositiveSmallIntegerField(default=0)
     # The id up to which that stage has come.
     cursor = models.BigIntegerField(default=0)
@@ -207,6 +214,15 @@ class Leaver(models.Model):
     def __str__(self) -> str:
         return f"{self.employee_id} left at {self.at:%Y-%m-%d %H:%M}"
 
+    def heir_of(self, kind: str) -> Employee | None:
+        """Who gets what is of one kind of retention.handing_over.STAGES."""
+        apart = {"mailboxes": None, "tasks": self.tasks_heir}.get(kind, self.records_heir)
+        return apart or self.heir
+
+    @property
+    def has_several_heirs(self) -> bool:
+        return bool(self.tasks_heir_id or self.records_heir_id)
+
 
 class HandedOver(models.Model):
     """One batch of what went from a leaver to an heir, so that it can be counted and given back."""
@@ -219,6 +235,8 @@ class HandedOver(models.Model):
     ids = ArrayField(models.BigIntegerField())
     # How many of them went back; empty until that was tried.
     returned = models.PositiveIntegerField(null=True)
+    # Whether the heir knows: of mailboxes by their transfer, of the rest when all is handed over.
+    told = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return f"{len(self.ids)} {self.kind}"

@@ -18,6 +18,7 @@ from accounts.models import Employee
 from accounts.views import RequestOfEmployee, admin_required
 from crm.kinds import KINDS
 from retention import handing_over, leavers
+from retention.leavers import Heirs
 from retention.models import Leaver, LeaverState
 
 SECTION = {"section": "people"}
@@ -38,14 +39,38 @@ class HeirForm(forms.Form):
         label=gettext_lazy("Who gets it"),
         empty_label=gettext_lazy("Nobody yet: keep it for 30 days"),
     )
+    tasks_heir = forms.ModelChoiceField(
+        Employee.objects.none(),
+        required=False,
+        label=gettext_lazy("Open tasks"),
+        empty_label=gettext_lazy("The same person"),
+    )
+    records_heir = forms.ModelChoiceField(
+        Employee.objects.none(),
+        required=False,
+        label=gettext_lazy("Records in CRM"),
+        empty_label=gettext_lazy("The same person"),
+    )
     stop_letters = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, leaver: Employee, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        heir = self.fields["heir"]
-        assert isinstance(heir, forms.ModelChoiceField)
         colleagues = Employee.objects.filter(account_id=leaver.account_id, is_active=True)
-        heir.queryset = colleagues.exclude(pk=leaver.pk).order_by("name", "pk")
+        for field in self.fields.values():
+            if isinstance(field, forms.ModelChoiceField):
+                field.queryset = colleagues.exclude(pk=leaver.pk).order_by("name", "pk")
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if (given.get("tasks_heir") or given.get("records_heir")) and not given.get("heir"):
+            self.add_error("heir", _("Choose who gets the rest, too."))
+        return given
+
+    def heirs(self) -> Heirs | None:
+        heir: Employee | None = self.cleaned_data["heir"]
+        if heir is None:
+            return None
+        return Heirs(heir, self.cleaned_data["tasks_heir"], self.cleaned_data["records_heir"])
 
 
 @admin_required
@@ -72,18 +97,18 @@ def page(request: RequestOfEmployee, employee_id: int) -> HttpResponse:
 
 def _done(request: RequestOfEmployee, employee: Employee, form: HeirForm) -> bool:
     """Shut out, or handed on where they left before; a refusal stands on the form."""
-    heir, leaver = form.cleaned_data["heir"], leavers.last(employee)
+    heirs, leaver = form.heirs(), leavers.last(employee)
     try:
         if employee.is_active:
             stop = form.cleaned_data["stop_letters"]
-            leavers.leave(employee, heir=heir, stop_letters=stop, by=request.user)
+            leavers.leave(employee, heirs=heirs, stop_letters=stop, by=request.user)
             messages.success(
                 request, _("%(who)s is deactivated and signed out everywhere.") % {"who": employee}
             )
-        elif heir is None:
+        elif heirs is None:
             form.add_error("heir", _("Choose who gets it."))
         else:
-            leavers.hand_over(leaver or leavers.note(employee, by=request.user), heir, by=request.user)
+            leavers.hand_over(leaver or leavers.note(employee, by=request.user), heirs, by=request.user)
     except people.CannotChange as refusal:
         form.add_error(None, str(refusal))
     return not form.errors

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import people
-from accounts.models import AuditEntry, Employee
+from accounts.models import AuditEntry, Employee, PersonalNotice
 from crm.models import Contact, Deal, Lead, Pipeline, Stage
 from mailsync import outbox, sharing
 from mailsync.models import Assignment, GrantLevel, Mailbox, Message, Outgoing
@@ -126,6 +126,7 @@ def test_bob_gets_everything_of_ann_with_a_report_of_what_moved(busy: World) -> 
                   "<dt>Mailboxes</dt><dd>1 of 1</dd>", "Nothing is left to hand over"):  # fmt: skip
         assert words in shown
     bob = busy.client(busy.bob)
+    assert "Open tasks: 4. Records in CRM: 5." in text(bob.get("/settings/notices/"))
     assert "About the roof" in bob.get(reverse("mail:inbox"), follow=True).content.decode()
     with busy.acting():
         # What was assigned in Ann's mailbox is Bob's, what was in his own waits for somebody.
@@ -146,6 +147,37 @@ def test_bob_gets_everything_of_ann_with_a_report_of_what_moved(busy: World) -> 
     before = HandedOver.objects.count()
     work(busy)
     assert HandedOver.objects.count() == before
+
+
+def test_tasks_and_records_may_go_to_other_people_who_are_told_what_waits_for_them(busy: World) -> None:
+    shown = text(ask(busy, tasks_heir=busy.cyd.pk, heir=""))
+    assert "Choose who gets the rest, too." in shown
+    ask(busy, heir=busy.bob.pk, tasks_heir=busy.cyd.pk, records_heir=busy.adm.pk)
+    work(busy)
+    nothing = dict.fromkeys(ALL, 0)
+    assert held(busy, busy.bob) == nothing | {"mailboxes": 2, "tasks": 1}
+    assert held(busy, busy.cyd) == nothing | {"tasks": 4, "contacts": 1}
+    assert held(busy, busy.adm) == nothing | {"contacts": 3, "leads": 1, "deals": 1}
+    report = text(ask(busy))
+    assert "What Ann Archer handed over" in report
+    for words in ("4 of 4 Cyd Cole", "3 of 3 Adm Adams", "1 of 1 Bob Brown"):
+        assert words in report.replace('<span class="faint">', "")
+    with busy.acting():
+        entry = AuditEntry.objects.get(verb="leaver.handed_over")
+        assert (entry.details["tasks_to"], entry.details["records_to"]) == (
+            "cyd@acme.example",
+            "adm@acme.example",
+        )
+        # Bob is told of the mailbox by its transfer, and Adm did it himself.
+        assert PersonalNotice.objects.get().employee == busy.cyd
+    told = text(busy.client(busy.cyd).get("/settings/notices/"))
+    assert (
+        "Adm Adams made you responsible for what Ann Archer held. Open tasks: 4. Records in CRM: 0." in told
+    )
+    back = reverse("retention:leaver-back", args=[busy.ann.pk])
+    busy.client(busy.adm).post(back, {"give_back": "1"})
+    work(busy)
+    assert held(busy, busy.ann) == ALL
 
 
 def test_a_handing_over_that_is_killed_at_every_batch_goes_on_and_counts_right(
@@ -282,7 +314,7 @@ def test_only_admins_of_the_company_let_people_go(busy: World) -> None:
 
 def test_the_last_admin_stays(busy: World) -> None:
     with busy.acting(), pytest.raises(people.CannotChange, match="only admin"):
-        leavers.leave(busy.adm, heir=None, stop_letters=False, by=busy.ann)
+        leavers.leave(busy.adm, heirs=None, stop_letters=False, by=busy.ann)
 
 
 def test_who_was_deactivated_long_ago_can_still_be_inherited(busy: World) -> None:
