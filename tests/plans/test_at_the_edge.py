@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import tenancy
+from accounts import departments, tenancy
+from accounts.models import Department, Employee
 from mailsync import sharing, transferring
-from mailsync.connecting import CannotConnect
+from mailsync.connecting import CannotConnect, shared_mailboxes
 from mailsync.models import GrantLevel, Mailbox, MailboxGrant
 from mailsync.transferring import CannotTransfer
 from plans.subscriptions import change_plan
@@ -46,9 +47,15 @@ def test_the_third_shared_mailbox_of_a_trial_is_shared_once_and_the_fourth_is_re
     with trial.acting():
         sharing.share(trial.ann_box, trial.cyd, GrantLevel.READ, by=trial.ann)
         boxes = [mailbox(trial.adm, f"box{number}@acme.example") for number in range(MANY)]
-    told = race(
-        trial, [partial(sharing.share, box, trial.cyd, GrantLevel.READ, by=trial.adm) for box in boxes]
-    )
+        holders: list[Employee | Department] = [
+            trial.cyd,
+            departments.make(trial.acme, "Nobody yet", by=trial.adm),
+        ]
+    share = [
+        partial(sharing.share, box, holders[number % 2], GrantLevel.READ, by=trial.adm)
+        for number, box in enumerate(boxes)
+    ]
+    told = race(trial, share)
     assert all("allows 3 shared mailboxes in the company, and 3 are shared" in sentence for sentence in told)
     with trial.acting():
         assert MailboxGrant.objects.values("mailbox").distinct().count() == 3
@@ -58,15 +65,18 @@ def test_one_shared_mailbox_takes_one_place_however_many_it_is_shared_with_at_on
     with trial.acting():
         sharing.share(trial.ann_box, trial.cyd, GrantLevel.READ, by=trial.ann)
         box = mailbox(trial.adm, "box@acme.example")
-    colleagues = [trial.ann, trial.bob, trial.cyd]
+        sales = departments.make(trial.acme, "Sales", by=trial.adm)
+        support = departments.make(trial.acme, "Support", by=trial.adm)
+    holders: list[Employee | Department] = [trial.ann, trial.bob, trial.cyd, sales, support]
     share = [
         partial(sharing.share, box, who, GrantLevel.READ, by=trial.adm)
-        for who in colleagues
+        for who in holders
         for _again in range(4)
     ]
     assert race(trial, share, winners=len(share)) == []
     with trial.acting():
-        assert box.grants.count() == 3
+        assert box.grants.count() == 5
+        assert shared_mailboxes(trial.acme) == 3
 
 
 def test_the_last_place_of_an_heir_is_taken_once(trial: World) -> None:
