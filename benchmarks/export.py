@@ -20,7 +20,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from common import ACCOUNT, Product, product
-from purge import ask
 
 BOUND_MB = 300
 _MAILBOX = """
@@ -44,20 +43,20 @@ print(account.pk, folder.mailbox_id, folder.pk, export.pk)
 """
 _MESSAGES = """
 WITH kind AS (SELECT n, CASE WHEN n %% 33333 = 0 THEN 2 WHEN n %% 10 = 0 THEN 1 ELSE 0 END AS k
-              FROM generate_series(1, %(n)s) n),
+              FROM generate_series(1, %s) n),
 seed AS (SELECT id, CASE WHEN size > 1000000 THEN 2 WHEN size > 100000 THEN 1 ELSE 0 END AS k,
                 row_number() OVER (PARTITION BY size > 1000000, size > 100000 ORDER BY id) AS r,
                 count(*) OVER (PARTITION BY size > 1000000, size > 100000) AS many FROM mailsync_blob),
 made AS (INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id,
     subject, sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
-    SELECT %(account)s, %(mailbox)s, sha256(n::text::bytea), sha256(n::text::bytea),
+    SELECT %s, %s, sha256(n::text::bytea), sha256(n::text::bytea),
         convert_to('Subject: ' || n || E'\\r\\nMessage-ID: <' || n || E'@bench.example>\\r\\n\\r\\n', 'UTF8'),
         seed.id, 8000, n || '@bench.example', 'Number ' || n, 'Zoe', 'zoe@elsewhere.example', '{}',
         now() - n * interval '1 minute', '', false, ''
     FROM kind JOIN seed ON seed.k = kind.k AND seed.r = n %% seed.many + 1
     RETURNING id, received_at)
 INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
-SELECT %(account)s, %(folder)s, id, 1000 + row_number() OVER (), '{\\\\Seen}', received_at FROM made
+SELECT %s, %s, id, 1000 + row_number() OVER (), '{\\\\Seen}', received_at FROM made
 """
 _WORK = """
 from retention import exporting
@@ -100,7 +99,7 @@ def main() -> None:
     with product() as made:
         said = made.manage("shell", "-v", "0", "-c", _MAILBOX.format(name=ACCOUNT))
         account, mailbox, folder, export = map(int, said.split())
-        ask(made, _MESSAGES, {"n": options.n, "account": account, "mailbox": mailbox, "folder": folder})
+        made.rows(_MESSAGES, options.n, account, mailbox, account, folder)
         made.rows("VACUUM ANALYZE")
         measure(made, account, export)
 
