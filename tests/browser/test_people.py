@@ -127,7 +127,7 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
 
 
 def let_ann_go(world, admin: Page) -> None:
-    """She has a mailbox and tasks; Bob inherits, and the page follows the worker to its report."""
+    """She has mailboxes and tasks; Bob and Cyd inherit, and the page follows the worker to its report."""
     with world.acting():
         for n in range(3):
             tasks.create(f"Call client {n}", by=world.ann)
@@ -139,6 +139,9 @@ def let_ann_go(world, admin: Page) -> None:
     expect(admin.get_by_text("team@acme.example").first).to_be_visible()
     admin.go_back()
     admin.get_by_label("Who gets it").select_option("Bob Brown")
+    admin.get_by_text("Give tasks or records to somebody else").click()
+    admin.get_by_label("Open tasks").select_option("Cyd Cole")
+    look(admin, "leaver-two-heirs")
     admin.get_by_role("button", name="Deactivate").click()
     expect(admin.get_by_text("You can leave this page")).to_be_visible()
     look(admin, "leaver-moving")
@@ -146,7 +149,7 @@ def let_ann_go(world, admin: Page) -> None:
         leaver = Leaver.objects.get()
     handing_over.work(world.acme.pk, leaver.pk, seconds=60)
     expect(admin.get_by_text("Nothing is left to hand over")).to_be_visible()
-    expect(admin.get_by_role("heading", name="What went to Bob Brown")).to_be_visible()
+    expect(admin.get_by_role("heading", name="What Ann Archer handed over")).to_be_visible()
     look(admin, "leaver-report")
     admin.get_by_role("button", name="Let in again").click()
     expect(admin.get_by_role("button", name="Give it back to Ann Archer")).to_be_visible()
