@@ -127,7 +127,7 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
 
 
 def let_ann_go(world, admin: Page) -> None:
-    """She has mailboxes and tasks; Bob and Cyd inherit, and the page follows the worker to its report."""
+    """She has mailboxes and tasks; Bob and Adm inherit, and the page follows the worker to its report."""
     with world.acting():
         for n in range(3):
             tasks.create(f"Call client {n}", by=world.ann)
@@ -140,7 +140,7 @@ def let_ann_go(world, admin: Page) -> None:
     admin.go_back()
     admin.get_by_label("Who gets it").select_option("Bob Brown")
     admin.get_by_text("Give tasks or records to somebody else").click()
-    admin.get_by_label("Open tasks").select_option("Cyd Cole")
+    admin.get_by_label("Open tasks").select_option("Adm Adams")
     look(admin, "leaver-two-heirs")
     admin.get_by_role("button", name="Deactivate").click()
     expect(admin.get_by_text("You can leave this page")).to_be_visible()
