@@ -5,7 +5,7 @@ is known by its identity, the same bytes by their hash, the same place by its UI
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,21 +92,36 @@ def prepare(
 
 def store(folder: Folder, batch: Sequence[Prepared]) -> int:
     """Write a batch into the running transaction; returns how many placements are new."""
-    store_messages(folder, batch)
-    return store_placements(folder, batch)
+    return store_placements(folder, batch, store_messages(folder, batch))
 
 
-def store_messages(folder: Folder, batch: Sequence[Prepared]) -> None:
-    """The heavy half: bytes and derived columns. Needs no lock, so that no click waits for it."""
-    if batch:
-        for item in batch:
-            if item.file:
-                item.file.result()
-        bodies = blobs.store(folder.account_id, {item.sha256: item.body for item in batch})
-        _store_messages(folder, batch, bodies)
+class Stored(NamedTuple):
+    """A row of a message; its date is the one it came with first."""
+
+    id: int
+    received_at: datetime
+    known: bool  # before this transaction
 
 
-def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[bytes, int]) -> None:
+def store_messages(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, Stored]:
+    """The heavy half: bytes and derived columns. Needs no lock, so that no click waits for it.
+
+    Returns by identity those that are new; the others were here.
+    """
+    if not batch:
+        return {}
+    for item in batch:
+        if item.file:
+            item.file.result()
+    bodies = blobs.store(folder.account_id, {item.sha256: item.body for item in batch})
+    fresh = _store_messages(folder, batch, bodies)
+    _store_attachments(folder, batch, fresh)
+    return fresh
+
+
+def _store_messages(
+    folder: Folder, batch: Sequence[Prepared], bodies: dict[bytes, int]
+) -> dict[bytes, Stored]:
     columns = [
         ("identity", "bytea"), ("header_hash", "bytea"), ("body_id", "int8"), ("header", "bytea"), ("size", "int8"),
         ("message_id", "text"),
@@ -116,7 +131,7 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[byte
     ]  # fmt: skip
     rows = {item.identity: _message_row(item, bodies[item.sha256]) for item in batch}
     stage("incoming_message", columns, rows.values())
-    _run(
+    inserted = _select(
         """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
                message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
@@ -124,22 +139,23 @@ def _store_messages(folder: Folder, batch: Sequence[Prepared], bodies: dict[byte
            SELECT %s, %s, identity, header_hash, header, body_id, size, message_id, subject, sender_name,
                sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem, server_id
            FROM incoming_message
-           ON CONFLICT (mailbox_id, identity) DO NOTHING""",
+           ON CONFLICT (mailbox_id, identity) DO NOTHING RETURNING identity, id, received_at""",
         folder.account_id,
         folder.mailbox_id,
     )
-    _store_attachments(folder, [item for item in batch if item.summary.attachments])
+    return {bytes(identity): Stored(pk, date, known=False) for identity, pk, date in inserted}
 
 
-def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
-    if not batch:
-        return
-    stored = _stored(folder, batch)
+def _store_attachments(folder: Folder, batch: Sequence[Prepared], fresh: dict[bytes, Stored]) -> None:
+    """Of the new messages: those that were here have theirs."""
     rows = [
-        (stored[item.identity].id, part.part, part.name, part.type[:200], part.size, part.content_id)
+        (fresh[item.identity].id, part.part, part.name, part.type[:200], part.size, part.content_id)
         for item in batch
+        if item.identity in fresh
         for part in item.summary.attachments
     ]
+    if not rows:
+        return
     columns = [("message_id", "int8"), ("part", "int4"), ("name", "text"), ("type", "text"), ("size", "int8"),
                ("content_id", "text")]  # fmt: skip
     stage("incoming_attachment", columns, rows)
@@ -153,26 +169,25 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared]) -> None:
 
 # Rows of ours are looked up key by key, and never joined with a staged table or with a list of keys: in a mailbox
 # that grows while nobody has counted it, the planner would read all of it for each batch. LIMIT keeps it from
-# turning this into such a join.
+# turning this into such a join, and the order leaves it no index but that of identities: to a planner without
+# numbers all that begin with the mailbox are equal.
 
 
-class _Stored(NamedTuple):
-    id: int
-    received_at: datetime
-    known: bool  # before this batch
-
-
-def _stored(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, _Stored]:
-    """Messages of the batch by identity; the date is the one they came with first."""
+def _known(folder: Folder, identities: Iterable[bytes]) -> dict[bytes, Stored]:
+    """Messages that are here, by identity."""
+    wanted = list(identities)
+    if not wanted:
+        return {}
     rows = _select(
         """SELECT k.identity, m.id, m.received_at, coalesce(m.stored_at < now(), true)
            FROM unnest(%s::bytea[]) AS k(identity) CROSS JOIN LATERAL (
-               SELECT id, received_at, stored_at FROM mailsync_message
-               WHERE mailbox_id = %s AND identity = k.identity LIMIT 1) m""",
-        list({item.identity for item in batch}),
+               SELECT id, received_at, stored_at, identity FROM mailsync_message
+               WHERE mailbox_id = %s AND identity >= k.identity ORDER BY identity LIMIT 1) m
+           WHERE m.identity = k.identity""",
+        wanted,
         folder.mailbox_id,
     )
-    return {bytes(identity): _Stored(*columns) for identity, *columns in rows}
+    return {bytes(identity): Stored(*columns) for identity, *columns in rows}
 
 
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
@@ -186,20 +201,40 @@ def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
+def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[bytes, Stored]) -> int:
     """The light half, in the same transaction; the caller now holds the lease and the folder's row lock."""
     if not batch:
         return 0
-    stored = _stored(folder, batch)
+    stored = fresh | _known(folder, {item.identity for item in batch} - fresh.keys())
     columns = [("message_id", "int8"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
     rows = [
         (stored[item.identity].id, item.uid, sorted(item.flags), stored[item.identity].received_at)
         for item in batch
     ]
     stage("incoming_placement", columns, rows)
-    ids = [message.id for message in stored.values()]
-    # A message that waits here for its UID (moved by us, its date changed by the server) takes it.
-    waiting = _run(
+    known = {message.id for message in stored.values() if message.known}
+    waiting = _place_waiting(folder, list(known))
+    new = _select(
+        """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
+           SELECT %s, %s, message_id, uid, flags, received_at FROM incoming_placement
+           ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING RETURNING message_id, uid""",
+        folder.account_id,
+        folder.pk,
+    )
+    events.placed(folder, [(message, uid) for message, uid in new if message in known])
+    arrived = {stored[item.identity].id: item for item in batch}
+    bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
+    _tell_team(folder, arrived, known)
+    signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
+    return waiting + len(new)
+
+
+def _place_waiting(folder: Folder, known: list[int]) -> int:
+    """A message that waits here for its UID (moved by us, its date changed by the server) takes it, and none
+    of them is without a place any more. New messages neither wait nor were anywhere."""
+    if not known:
+        return 0
+    placed = _run(
         """UPDATE mailsync_placement p SET uid = w.uid
            FROM (SELECT DISTINCT ON (p.id) p.id, i.uid
                  FROM mailsync_placement p JOIN incoming_placement i ON i.message_id = p.message_id
@@ -208,24 +243,11 @@ def store_placements(folder: Folder, batch: Sequence[Prepared]) -> int:
                                    AND o.kind = 'move' AND o.state IN ('pending', 'sending'))
                  ORDER BY p.id, i.uid) w
            WHERE p.id = w.id""",
-        ids,
+        known,
         folder.pk,
     )
-    new = _select(
-        """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
-           SELECT %s, %s, message_id, uid, flags, received_at FROM incoming_placement
-           ON CONFLICT (folder_id, uid) WHERE uid IS NOT NULL DO NOTHING RETURNING message_id, uid""",
-        folder.account_id,
-        folder.pk,
-    )
-    known = {message.id for message in stored.values() if message.known}
-    events.placed(folder, [(message, uid) for message, uid in new if message in known])
-    Message.objects.filter(pk__in=ids, unplaced_since__isnull=False).update(unplaced_since=None)
-    arrived = {stored[item.identity].id: item for item in batch}
-    bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
-    _tell_team(folder, arrived, known)
-    signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
-    return waiting + len(new)
+    Message.objects.filter(pk__in=known, unplaced_since__isnull=False).update(unplaced_since=None)
+    return placed
 
 
 def _tell_team(folder: Folder, arrived: Mapping[int, Prepared], known: Collection[int]) -> None:

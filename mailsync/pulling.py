@@ -266,10 +266,10 @@ def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
     """
     with tenancy.acting_for(run.lease.account_id):
         replica.commit_without_waiting()
-        importing.store_messages(folder, prepared)
+        fresh = importing.store_messages(folder, prepared)
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
-            return importing.store_placements(locked, prepared)
+            return importing.store_placements(locked, prepared, fresh)
 
 
 def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
