@@ -16,7 +16,7 @@ from mailsync.models import Folder
 from mailsync.run import Run
 from mailsync.sync.state import RemoteMessage
 
-BATCH_MESSAGES = 100
+BATCH_MESSAGES = 200
 BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -90,7 +90,7 @@ def prepared(account_id: int, fetched: Fetched) -> Prepared:
 
 
 def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """About 100 messages or 8 MB each."""
+    """About 200 messages or 8 MB each."""
     batch: list[RemoteMessage] = []
     size = 0
     for message in wanted:

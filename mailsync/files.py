@@ -10,6 +10,9 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
+# Nearly every file is written at once: each further write waits its turn among the threads that read and parse mail.
+_CHUNK = 8 << 20
+
 
 @deconstructible(path="mailsync.files.DurableFiles")
 class DurableFiles(FileSystemStorage):
@@ -57,7 +60,7 @@ class DurableFiles(FileSystemStorage):
         handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.writelines(content.chunks())
+                file.writelines(content.chunks(_CHUNK))
                 file.flush()
                 os.fsync(handle)
             Path(unfinished).replace(path)
