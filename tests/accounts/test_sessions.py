@@ -75,7 +75,7 @@ def test_after_five_failures_a_stranger_waits_and_anns_own_browser_does_not(worl
     attempt("ann@acme.example", PASSWORD, own)
     own.post("/account/logout/")
     for _ in range(5):
-        assert "not correct" in attempt("ann@acme.example", "wrong")
+        assert "is not right" in attempt("ann@acme.example", "wrong")
     said = attempt("ann@acme.example", PASSWORD)
     assert "Too many failed sign-ins. Wait 5 minutes" in said
     assert attempt("ann@acme.example", PASSWORD, own) == ""

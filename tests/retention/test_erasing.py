@@ -173,7 +173,7 @@ def test_everything_of_acme_goes_killed_in_between_or_not_and_nothing_of_others(
     erasing.remove_stragglers()
     assert files_of(world.acme) == []
     said = Client().post("/account/login/", {"login": "ann@acme.example", "password": PASSWORD}).content
-    assert b"not correct" in said
+    assert b"is not right" in said
 
 
 def dies_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
