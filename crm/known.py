@@ -82,8 +82,9 @@ def about(account_id: int, letters: Sequence[Letter]) -> Known:
     return known
 
 
-# Each part is one walk through one index, with all keys at once: no join, so that there is nothing for the planner to
-# get wrong where nobody has counted the rows. Of a Message-ID: the conversation that its activity belongs to.
+# Of many Message-IDs each part is one walk through one index; of few names each is looked up in a table that is large
+# already. No joins: there is nothing for the planner to get wrong where nobody has counted the rows.
+# Of a Message-ID: the conversation that its activity belongs to.
 _HEARD = """
 SELECT 'begun', message_id, thread FROM crm_activity
 WHERE account_id = %(account)s AND message_id = ANY(%(ids)s::text[])
@@ -93,11 +94,12 @@ WHERE account_id = %(account)s AND thread = ANY(%(ids)s::text[])
 UNION ALL
 SELECT 'thread', thread, thread FROM crm_ruling WHERE account_id = %(account)s AND thread = ANY(%(ids)s::text[])
 UNION ALL
-SELECT 'name', address, '' FROM crm_emailaddress
-WHERE account_id = %(account)s AND address = ANY(%(addresses)s::text[]) AND active
+SELECT 'name', k.key, '' FROM unnest(%(addresses)s::text[]) AS k(key) CROSS JOIN LATERAL (
+    SELECT FROM crm_emailaddress WHERE account_id = %(account)s AND address = k.key AND active LIMIT 1) e
 UNION ALL
-SELECT 'name', domain, '' FROM crm_company
-WHERE account_id = %(account)s AND domain = ANY(%(domains)s::text[]) AND domain <> '' AND binned_at IS NULL
+SELECT 'name', k.key, '' FROM unnest(%(domains)s::text[]) AS k(key) CROSS JOIN LATERAL (
+    SELECT FROM crm_company
+    WHERE account_id = %(account)s AND domain = k.key AND domain <> '' AND binned_at IS NULL LIMIT 1) c
 UNION ALL
 SELECT 'name', pattern, '' FROM crm_exclusion
 WHERE account_id = %(account)s AND (pattern = ANY(%(addresses)s::text[]) OR pattern = ANY(%(domains)s::text[]))
@@ -132,7 +134,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT DISTINCT contact_id, company_id, lead_id, deal_id FROM (
         SELECT id FROM crm_activity WHERE account_id = %(account)s AND thread = k.key LIMIT 200) mails
-    JOIN crm_binding ON crm_binding.activity_id = mails.id LIMIT 50) b ON true
+    CROSS JOIN LATERAL (
+        SELECT contact_id, company_id, lead_id, deal_id FROM crm_binding WHERE activity_id = mails.id LIMIT 50) links
+    LIMIT 50) b ON true
 WHERE r.bound IS NOT NULL OR num_nonnulls(contact_id, company_id, lead_id, deal_id) > 0
 """
 
