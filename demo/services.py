@@ -195,12 +195,13 @@ class Dovecot:
         """Make a login, or give it another password; returns once the server takes it."""
         # A file each: Dovecot finds a new file at once, but looks at one that it has read once a second.
         file = self.users / login
+        is_new = not file.exists()
         replacement = file.with_suffix(".new")
         replacement.write_text(f"{login}:{{PLAIN}}{password}\n")
         unprivileged.own(replacement)
         replacement.replace(file)
         deadline = time.monotonic() + 5
-        while not self._takes(login, password):
+        while not is_new and not self._takes(login, password):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Dovecot does not take the password of {login}.")
             time.sleep(0.1)

@@ -335,7 +335,7 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: UidRanges) -> boo
     while True:
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
-            local = replica.load(locked, window_start=run.window_start)
+            local = replica.load_absent(locked, window_start=run.window_start, present=present)
             remote = RemoteFolder(opened.uidvalidity, opened.uidnext, present=present)
             gone = plan_vanished(remote, local)
             doubtful = uids_of(gone, local) - asked
@@ -347,7 +347,7 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: UidRanges) -> boo
 
 def _drop(run: Run, locked: Folder, gone: list[Vanish], remote: RemoteFolder, local: LocalFolder) -> bool:
     missed = lost(gone, remote, local)
-    verdict = holding.verdict(locked, len(missed), len(local.placements))
+    verdict = holding.verdict(locked, len(missed), locked.total)
     if verdict is not Verdict.FOLLOW:
         gone = [each for each in gone if each not in set(missed)]
     replica.vanish(gone)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts import tenancy
@@ -27,6 +27,7 @@ from mailsync.models import (
     Tombstone,
 )
 from mailsync.schedule import Lease
+from mailsync.sync.ledger import UidRanges
 from mailsync.sync.state import (
     LocalFolder,
     LocalPlacement,
@@ -90,6 +91,16 @@ def load(
     rows = Placement.objects.filter(folder=folder)
     if uids is not None:
         rows = rows.filter(Q(uid__isnull=True) | Q(uid__range=uids))
+    return _local(folder, rows, window_start=window_start, arrivals=arrivals)
+
+
+def _local(
+    folder: Folder,
+    rows: QuerySet[Placement],
+    *,
+    window_start: datetime,
+    arrivals: Sequence[RemoteMessage] = (),
+) -> LocalFolder:
     flags, moving, leaving = _open_operations(folder)
     placements = tuple(
         LocalPlacement(
@@ -115,6 +126,30 @@ def load(
         tombstones=_tombstones(folder, {each.identity for each in arrivals if each.identity}),
         leaving=leaving,
     )
+
+
+def load_absent(folder: Folder, *, window_start: datetime, present: UidRanges) -> LocalFolder:
+    """The same for what the server may not have any more: placements whose UID is not `present` or that wait for one,
+    and those of the same messages. The rest of a large folder never comes here."""
+    absent = list(placed_uids(folder) - present)
+    suspects = Placement.objects.filter(Q(uid__isnull=True) | Q(uid__in=absent), folder=folder)
+    messages = list(suspects.values_list("message_id", flat=True))
+    return _local(
+        folder, Placement.objects.filter(folder=folder, message__in=messages), window_start=window_start
+    )
+
+
+def placed_uids(folder: Folder) -> UidRanges:
+    """Our UIDs as ranges, made by the database from its index: 180 000 rows never come here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT min(uid), max(uid) FROM (
+                   SELECT uid, uid - row_number() OVER (ORDER BY uid) AS island
+                   FROM mailsync_placement WHERE folder_id = %s AND uid IS NOT NULL) placed
+               GROUP BY island""",
+            [folder.pk],
+        )
+        return UidRanges.joined(cursor.fetchall())
 
 
 def has_others(local: LocalFolder, listed: Sequence[RemoteMessage]) -> bool:

@@ -56,7 +56,7 @@ STOP_SECONDS = 2.0
 DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
 ACCOUNTS_AT_ONCE = 10  # asked for in one go, so that a wake never waits long for the one database thread
 SHARES = 6  # of the accounts, one a look: each is asked for its mailboxes once a minute, if not sooner
-TLS_BUFFER = 4096  # asyncio zeroes 256 kB for each connection; an idle one needs a line
+TLS_BUFFER = 512  # asyncio zeroes 256 kB for each connection; an idle one needs a line
 
 _PLACE = ("imap_host", "imap_port", "imap_security", "login", "private_host_allowed")
 _ONLY_A_PERSON = (MailboxState.REFUSED, MailboxState.WITHDRAWN)

@@ -57,6 +57,7 @@ class Placement(models.Model):
                 condition=Q(starred=True),
             ),
             models.Index(fields=["message"], name="placement_of_message"),
+            models.Index(fields=["folder"], name="placement_waiting", condition=Q(uid__isnull=True)),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,7 @@
 """E: a worker, a connection or a server dies at any point; the end is the same as if it had not."""
 
+import os
+import random
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +14,7 @@ from mailsync.imap import session
 from mailsync.models import Schedule
 from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import (
+    NEVER,
     Rehearsal,
     a_busy_morning,
     assert_as_if_nothing_had_happened,
@@ -21,8 +24,11 @@ from tests.catalogue.rehearsal import (
 from tests.rigs.filling import fill
 from tests.rigs.proxy import Way
 
-FEW = 3  # of each kind in the quick suite; all of them with -m slow
-ALL = 1 << 30
+# In the quick suite, at each of two kinds of server; with -m slow every step and byte of one run, and so many more.
+KILLS, CUTS = 80, 60
+MORE_KILLS = int(os.environ.get("MORE_KILLS", "600"))
+IN_A_ROW = 10
+A_SHARE = int(os.environ.get("EVERY_NTH", "1"))  # of the bytes, where there is no time for all of them
 
 
 @pytest.fixture
@@ -32,37 +38,77 @@ def morning(case: Case) -> Iterator[Rehearsal]:
     case.until_quiet()
 
 
-def spread(last: int, count: int) -> range:
-    """About `count` numbers from 1 to `last`, evenly; the same in each run of the suite."""
-    return range(1, last + 1, max(1, last // count))
-
-
-@pytest.mark.parametrize("count", [FEW, pytest.param(ALL, marks=pytest.mark.slow)], ids=["few", "all"])
-def test_e04_x03_a_worker_killed_before_any_statement(morning: Rehearsal, count: int) -> None:
-    with morning.play() as case, killed_at(ALL) as statements:
+@pytest.mark.parametrize(
+    "count", [KILLS, pytest.param(MORE_KILLS, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+@pytest.mark.timeout(0)
+def test_e04_x03_workers_killed_one_after_the_other(morning: Rehearsal, count: int) -> None:
+    """Each resumes where the one before died; when one lives to its end everything is right."""
+    chance = random.Random(4)
+    with morning.play() as case, killed_at(case, NEVER) as steps:
         run(case)
-    assert len(statements) > 150
-    for number in spread(len(statements), count):
+    assert len(steps) > 150
+    killed = 0
+    while killed < count:
         with morning.play() as case:
-            with killed_at(number):
-                run(case)
+            for _time in range(IN_A_ROW):
+                with killed_at(case, chance.randint(1, len(steps))):
+                    run(case)
+                    break
+                killed += 1
             assert_as_if_nothing_had_happened(case)
 
 
 @pytest.mark.parametrize("way", Way)
-@pytest.mark.parametrize("count", [FEW, pytest.param(ALL, marks=pytest.mark.slow)], ids=["few", "all"])
-def test_e01_e02_x29_a_connection_cut_after_any_byte(morning: Rehearsal, way: Way, count: int) -> None:
+def test_e01_e02_x29_connections_cut_one_after_the_other(morning: Rehearsal, way: Way) -> None:
+    chance = random.Random(way)
+    length = bytes_of_a_run(morning, way)
+    cut = 0
+    while cut < CUTS:
+        with morning.play() as case:
+            for _time in range(IN_A_ROW):
+                case.line.forget()
+                case.line.cut[way] = chance.randint(1, length)
+                if not run(case).error:
+                    break
+                cut += 1
+            assert_as_if_nothing_had_happened(case)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_e04_x03_a_worker_killed_at_every_step(morning: Rehearsal) -> None:
+    with morning.play() as case, killed_at(case, NEVER) as steps:
+        run(case)
+    for number in range(1, len(steps) + 1):
+        with morning.play() as case:
+            with killed_at(case, number):
+                run(case)
+            morning.survives(case)
+    print(f"{len(steps)} kills, {len(morning.known)} states resumed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("way", Way)
+def test_e01_e02_x29_a_connection_cut_after_every_byte(morning: Rehearsal, way: Way) -> None:
+    length = bytes_of_a_run(morning, way)
+    for number in range(1, length + 1, A_SHARE):
+        with morning.play() as case:
+            case.line.forget()
+            case.line.cut[way] = number
+            run(case)
+            morning.survives(case)
+    print(f"{length // A_SHARE} cuts of {length} bytes, {len(morning.known)} states resumed")
+
+
+def bytes_of_a_run(morning: Rehearsal, way: Way) -> int:
     with morning.play() as case:
         case.line.forget()
         run(case)
         length = case.line.carried[way]
     assert length > 500
-    for number in spread(length, count):
-        with morning.play() as case:
-            case.line.forget()
-            case.line.cut[way] = number
-            run(case)
-            assert_as_if_nothing_had_happened(case)
+    return length
 
 
 COMMANDS = [

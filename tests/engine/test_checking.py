@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailsync import actions, checking, folders, importing, schedule
+from mailsync import actions, checking, folders, importing, replica, schedule
 from mailsync.models import (
     Folder,
     FolderCheck,
@@ -389,4 +389,4 @@ def test_our_uids_come_as_ranges_from_the_index(box: Box) -> None:
     box.sync()
     lose(box, "Mail 1")
     with box.acting():
-        assert checking._placed(box.folder()).spans == ((1, 1), (3, 4))
+        assert replica.placed_uids(box.folder()).spans == ((1, 1), (3, 4))

@@ -95,6 +95,7 @@ class TwoWay(RuleBasedStateMachine):
             self.quiesce()
         finally:
             transaction.savepoint_rollback(self.beginning)
+            transaction.savepoint_commit(self.beginning)  # else thousands of them lie in each other
 
     def letter(self, choice: int) -> Letter | None:
         there = [each for each in self.letters if each.place != GONE]
@@ -222,9 +223,9 @@ class TwoWay(RuleBasedStateMachine):
         self.case.line.heal()
         self.nobody_knows()
 
-    @rule(statement=st.integers(1, 250))
-    def sync_is_killed(self, statement: int) -> None:
-        with killed_at(statement):
+    @rule(step=st.integers(1, 300))
+    def sync_is_killed(self, step: int) -> None:
+        with killed_at(self.case, step):
             run(self.case)
         self.nobody_knows()
 

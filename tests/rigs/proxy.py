@@ -114,6 +114,7 @@ class Proxy:
     # What it saw.
     carried: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
     commands: list[bytes] = field(default_factory=list)  # first lines of commands, without the tag
+    heard: list[bytes] = field(default_factory=list)  # those of them that reached the server whole
     connections: int = 0
     failures: list[Exception] = field(default_factory=list)
     _open: list["_Connection"] = field(default_factory=list)
@@ -121,7 +122,7 @@ class Proxy:
     def forget(self) -> None:
         """Count from here."""
         self.carried = dict.fromkeys(Way, 0)
-        self.commands = []
+        self.commands, self.heard = [], []
         self.connections = 0
 
     def rewrite(self, pattern: bytes, text: bytes | Callable[[re.Match[bytes]], bytes]) -> None:
@@ -133,6 +134,12 @@ class Proxy:
         self.cut, self.stall, self.answers, self.rewritten = {}, {}, {}, []
         self.lost = self.twice = self.hollow = None
         self.refusing, self.trickle, self.late, self.plans = False, 0.0, 0.0, []
+
+    def settle(self) -> None:
+        """Wait until the server has done what it heard on connections that are over for us."""
+        for connection in self._open:
+            if connection.left:
+                connection.join()
 
     def once(self, command: str, what: Callable[[], object]) -> None:
         """Do something just before a command that matches goes to the server, the first time only.
@@ -162,9 +169,7 @@ class Proxy:
         with suppress(OSError):
             while True:
                 ours, _ = listener.accept()
-                self._open = [each for each in self._open if not each.over]
-                most = self.profile.connections
-                if self.refusing or (most is not None and len(self._open) >= most):
+                if self.refusing or self._is_full():
                     with suppress(OSError):
                         ours.sendall(b"" if self.refusing else b"* BYE Too many connections\r\n")
                     ours.close()
@@ -176,6 +181,14 @@ class Proxy:
                 connection = _Connection(self, ours, theirs)
                 self._open.append(connection)
                 connection.start()
+
+    def _is_full(self) -> bool:
+        """A connection that we have left is gone as soon as the server has done what it heard."""
+        most = self.profile.connections
+        if most is not None and len(self._open) >= most:
+            self.settle()
+        self._open = [each for each in self._open if not each.over]
+        return most is not None and len(self._open) >= most
 
     def end(self) -> None:
         for connection in self._open:
@@ -208,16 +221,18 @@ class _Over(Exception):
 
 
 class _Connection:
-    """Two threads, one each way. An answer goes out whole before another thread may speak to us."""
+    """Two threads, one each way. An answer goes out whole before another thread may speak to us.
+
+    When it is over for us, by whose fault ever, the server still does what it has heard, as at the end of a real line.
+    """
 
     def __init__(self, proxy: Proxy, ours: socket.socket, theirs: socket.socket) -> None:
         self.proxy, self.ours, self.theirs = proxy, ours, theirs
-        self.over = False
+        self.left = self.over = False
         self._speaking = threading.RLock()
         self._silent = threading.Event()
         self._threads = [
-            threading.Thread(target=self._guarded, args=(each,), daemon=True)
-            for each in (self._commands, self._answers)
+            threading.Thread(target=each, daemon=True) for each in (self._to_server, self._to_us)
         ]
 
     def start(self) -> None:
@@ -236,9 +251,26 @@ class _Connection:
                 side.shutdown(socket.SHUT_RDWR)
             side.close()
 
-    def _guarded(self, direction) -> None:
+    def _leave(self) -> None:
+        """Nothing more for us, and nothing more from us."""
+        self.left = True
+        self._silent.set()
+        for side, how in ((self.ours, socket.SHUT_RDWR), (self.theirs, socket.SHUT_WR)):
+            with suppress(OSError):
+                side.shutdown(how)
+
+    def _to_server(self) -> None:
         with suppress(OSError, ValueError, _Over):
-            direction()
+            self._commands()
+        self._leave()
+
+    def _to_us(self) -> None:
+        with suppress(OSError, ValueError, _Over):
+            self._answers()
+        self._leave()
+        with suppress(OSError):
+            while self.theirs.recv(_CHUNK):
+                pass
         self.end()
 
     def _commands(self) -> None:
@@ -268,11 +300,14 @@ class _Connection:
             line = file.readline()
 
     def _pass_on(self, file, line: bytes) -> None:
+        text = line.partition(b" ")[2].rstrip(b"\r\n")
         self._carry(Way.TO_SERVER, line)
         while found := _LITERAL.search(line):
             self._carry(Way.TO_SERVER, file.read(int(found[1])))
             line = file.readline()
             self._carry(Way.TO_SERVER, line)
+        if line.endswith(b"\n"):
+            self.proxy.heard.append(text)
 
     def _answers(self) -> None:
         with self.theirs.makefile("rb") as file:
