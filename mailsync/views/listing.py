@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from accounts.requests import id_of
 from accounts.templatetags.icons import icon
 from mailsync import narrowing, reading, teamwork
-from mailsync.models import SpecialUse
+from mailsync.models import GrantLevel, SpecialUse
 from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
 from mailsync.tags import tags_of
 from mailsync.teamwork import Mark
@@ -115,6 +115,19 @@ class Listing:
     def targets(self) -> tuple[MailboxLine, ...]:
         """The mailboxes whose folders the menu "Move" offers."""
         return (self.mailbox,) if self.mailbox else self.tree.mailboxes
+
+    @property
+    def may_flag(self) -> bool:
+        """Whether its toolbar offers what one level opens, and below what the next does: in one mailbox at least."""
+        return any(mailbox.may(GrantLevel.REPLY) for mailbox in self.targets)
+
+    @property
+    def may_mark(self) -> bool:
+        return self.may_flag or any(mailbox.apart for mailbox in self.targets)
+
+    @property
+    def may_sort(self) -> bool:
+        return any(mailbox.may(GrantLevel.DELETE) for mailbox in self.targets)
 
     @property
     def changeable(self) -> bool:

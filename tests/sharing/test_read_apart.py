@@ -184,6 +184,8 @@ def test_whoever_gets_access_later_meets_no_old_mail_and_sees_the_new_as_unread(
     )
     assert bold(world, world.cyd) == []
     assert act(world, world.cyd, "star", fresh).status_code == 422
+    offered = set(re.findall(r'name="verb" value="([a-z-]+)"', page(world, world.cyd)))
+    assert offered == {"task", "read", "unread"}, "no button that would be refused"
     with world.acting():
         sharing.unshare(world.team_box, sales, by=world.ann)
         assert list(Unread.objects.values_list("employee__name", flat=True).distinct()) == ["Bob Brown"]
