@@ -174,20 +174,20 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared], fresh: dict[by
 
 
 def _known(folder: Folder, identities: Iterable[bytes]) -> dict[bytes, Stored]:
-    """Messages that are here, by identity."""
+    """Messages that are here, by identity; whatever is not fresh was here before, by whosever clock."""
     wanted = list(identities)
     if not wanted:
         return {}
     rows = _select(
-        """SELECT k.identity, m.id, m.received_at, coalesce(m.stored_at < now(), true)
+        """SELECT k.identity, m.id, m.received_at
            FROM unnest(%s::bytea[]) AS k(identity) CROSS JOIN LATERAL (
-               SELECT id, received_at, stored_at, identity FROM mailsync_message
+               SELECT id, received_at, identity FROM mailsync_message
                WHERE mailbox_id = %s AND identity >= k.identity ORDER BY identity LIMIT 1) m
            WHERE m.identity = k.identity""",
         wanted,
         folder.mailbox_id,
     )
-    return {bytes(identity): Stored(*columns) for identity, *columns in rows}
+    return {bytes(identity): Stored(pk, date, known=True) for identity, pk, date in rows}
 
 
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
