@@ -96,8 +96,8 @@ class State:
 
     @property
     def refused(self) -> list[tuple[str, str]]:
-        """(address, the server's words)"""
-        return sorted(self.letter.refused.items())
+        """(address, the server's words), where they say more than the explanation of all."""
+        return sorted(each for each in self.letter.refused.items() if each[1] != self.letter.error)
 
     @property
     def reports(self) -> list[Reported]:
