@@ -99,6 +99,14 @@ def with_bond(messages: MessageQuerySet) -> QuerySet[Any]:
     )
 
 
+def of_bond(messages: MessageQuerySet, bond: Bond) -> MessageQuerySet:
+    """Those that with_bond says it of."""
+    if bond == Bond.TASK:
+        return messages.held()
+    free = messages.free()
+    return free.filter(_with_crm()) if bond == Bond.CRM else free.exclude(_with_crm())
+
+
 def _with_crm() -> Exists:
     return Exists(ActivityCopy.objects.filter(message=OuterRef("pk"), activity__unbound_at=None))
 

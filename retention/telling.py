@@ -22,7 +22,7 @@ from mailsync.models import Mailbox
 from plans.changes import Change, changes
 from retention import words
 from retention.models import PlanNotice, Stage
-from retention.preview import removal
+from retention.preview import removals
 
 log = structlog.get_logger(__name__)
 
@@ -116,9 +116,10 @@ def _tell(account: Account, change: Change, stage: Stage) -> int:
 def effects(account: Account, change: Change) -> list[OfBox]:
     """By mailbox, what would go on that day because of the change and would not without it."""
     midnight = datetime.combine(change.on, time(), ZoneInfo(account.time_zone))
-    without = {box.mailbox.pk: box.leaving for box in removal(account, change.before, midnight)}
+    before, after = removals(account, [change.before, change.after], midnight)
+    without = {box.mailbox.pk: box.leaving for box in before}
     found: dict[int, OfBox] = {}
-    for box in removal(account, change.after, midnight):
+    for box in after:
         there, here = box.leaving, without.get(box.mailbox.pk)
         messages = there.messages - (here.messages if here else 0)
         if messages > 0:

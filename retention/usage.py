@@ -13,7 +13,7 @@ from mailsync.models import Folder, Mailbox, Message
 from plans.limits import Limits
 from retention.models import LineKind, RetentionRun, RunState, Storage
 from retention.policy import Bond, with_bond
-from retention.preview import NOTHING, Amount, leaving, removal, total
+from retention.preview import NOTHING, Amount, leaving, removals, total
 
 NIGHTS = 30
 COUNTED_LIVE = 20_000  # places: a tenth of a second
@@ -151,11 +151,11 @@ def _kept(mailbox: Mailbox, row: Storage) -> Stored:
 
 def offers(account: Account, current: Limits, others: Iterable[Limits], at: datetime) -> list[Offer]:
     """What each of the plans would mean, asked of the same preview as the purge's."""
-    now = leaving(removal(account, current, at))
+    others = list(others)
+    now, *supposed = map(leaving, removals(account, [current, *others], at))
     rests = parking.parked(current, account_id=account.pk)
     found = []
-    for limits in others:
-        there = leaving(removal(account, limits, at))
+    for limits, there in zip(others, supposed, strict=True):
         more = Amount(max(0, there.messages - now.messages), max(0, there.bytes - now.bytes))
         found.append(Offer(limits, more, len(parking.parked(limits, account_id=account.pk) - rests)))
     return found

@@ -73,7 +73,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def with_held(self) -> "MessageQuerySet":
         """Annotates `held`: whether anything above mail holds it."""
-        return self.annotate(held=reduce(or_, map(Q, holders()), Q(pk__in=[])))
+        return self.annotate(held=_is_held())
+
+    def held(self) -> "MessageQuerySet":
+        return self.filter(_is_held())
+
+
+def _is_held() -> Q:
+    return reduce(or_, map(Q, holders()), Q(pk__in=[]))
 
 
 class Message(models.Model):

@@ -116,7 +116,9 @@ def plan_of(world: World, folder: Folder, show: str) -> list[dict]:
     with CaptureQueriesContext(connection) as statements:
         reading.entries([folder.pk], show=show, before=Key(newest, 0), reader=reader)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")  # as in test_lists
+        cursor.execute(
+            "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
+        )  # as in test_lists
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statements[-1]['sql']}")
         found = cursor.fetchone()[0]
     return list(walk((found if isinstance(found, list) else json.loads(found))[0]["Plan"]))
