@@ -152,11 +152,11 @@ def _purged(made: Product, port: int) -> float:
     worker.stdin.close()
     worker.wait()
     [(gone,)] = made.rows(
-        "SELECT sum(messages) FROM retention_retentionline WHERE kind IN ('removed', 'hidden')"
+        "SELECT sum(messages)::bigint FROM retention_retentionline WHERE kind IN ('removed', 'hidden')"
     )
-    print(f"purge: {gone} rows in {seconds:.1f} s, {gone / float(seconds):.0f} a second")
+    print(f"purge: {gone} rows in {seconds:.1f} s, {gone / seconds:.0f} a second")
     print(asked.report(), flush=True)
-    return float(gone) / seconds
+    return float(gone / seconds)
 
 
 class Reader:
