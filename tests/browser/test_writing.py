@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, Route, expect
+from django.utils import timezone
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 
+from mailsync import lettering
 from mailsync.models import Mailbox, Outgoing
 from tests.browser.test_connecting import look
 from tests.crm.conftest import Clients
@@ -170,6 +172,58 @@ def test_ann_writes_a_new_letter_with_files_and_an_image(world, ann: Page) -> No
     ann.get_by_role("link", name="Figures and pictures").click()
     expect(ann.get_by_role("button", name="Take it back")).to_be_visible()
     look(ann, "letter-state")
+
+
+def test_ann_drags_and_pastes_files_plans_the_letter_and_it_reads_as_she_wrote_it(world, ann: Page) -> None:
+    inbox = world.folder(world.team_box)
+    ann.goto(f"/mail/{inbox.pk}/")
+    ann.keyboard.press("c")
+    ann.get_by_role("combobox", name="To", exact=True).press_sequentially("zoe@elsewhere.example,")
+    ann.get_by_label("Subject").fill("Пристань и 埠頭")
+    hand_over(ann.locator("#composer"), "dragenter", "plan.pdf", "application/pdf", b"%PDF-1.4")
+    expect(ann.locator("#composer")).to_have_class(re.compile("dropping"))
+    look(ann, "write-dropping")
+    hand_over(ann.locator("#composer"), "drop", "plan.pdf", "application/pdf", b"%PDF-1.4")
+    expect(ann.get_by_role("list", name="Attachments")).to_contain_text("plan.pdf")
+    text_of(ann).click()
+    ann.keyboard.type("The new ")
+    ann.keyboard.press("Control+b")
+    ann.keyboard.type("quay")
+    ann.keyboard.press("Control+b")
+    ann.keyboard.type(", שלום: ")
+    hand_over(text_of(ann), "paste", "quay.png", "image/png", PNG)
+    expect(text_of(ann).get_by_role("img", name="quay.png")).to_be_visible()
+    expect(ann.get_by_text("Saved")).to_be_visible()
+    ann.get_by_label("Send later").click()
+    look(ann, "write-later")
+    ann.get_by_role("button", name=re.compile("^Tomorrow morning")).click()
+    expect(ann.get_by_text("Will be sent")).to_be_visible()
+    with world.acting():
+        letter = Outgoing.objects.get()
+        assert (letter.state, letter.planned, letter.due_at > timezone.now()) == ("queued", True, True)
+        world_sees = lettering.sent(letter)
+    arrived = world.message(inbox, raw=world_sees)
+    ann.goto(f"/mail/{inbox.pk}/{arrived.pk}/")
+    expect(ann.get_by_role("heading", name="Пристань и 埠頭")).to_be_visible()
+    expect(ann.get_by_text("plan.pdf")).to_be_visible()
+    frame = ann.frame_locator("iframe.letter")
+    expect(frame.get_by_text("The new quay, שלום:")).to_be_visible()
+    expect(frame.locator("strong")).to_have_text("quay")
+    assert frame.get_by_role("img").evaluate("image => image.complete && image.naturalWidth") == 1
+    look(ann, "write-round-trip")
+
+
+def hand_over(to: Locator, event: str, name: str, kind: str, content: bytes) -> None:
+    """What a browser tells of when a file is dragged or pasted: Playwright itself does neither."""
+    to.evaluate(
+        """(element, [event, name, type, bytes]) => {
+          const files = new DataTransfer();
+          files.items.add(new File([Uint8Array.from(bytes)], name, { type }));
+          const [Kind, field] = event === "paste" ? [ClipboardEvent, "clipboardData"] : [DragEvent, "dataTransfer"];
+          element.dispatchEvent(new Kind(event, { [field]: files, bubbles: true, cancelable: true }));
+        }""",
+        [event, name, kind, list(content)],
+    )
 
 
 def test_ann_writes_to_a_client_from_the_record_with_a_template(world, ann: Page) -> None:

@@ -74,12 +74,15 @@ def on_server(box: Box, folder: str) -> list[bytes]:
         return [part[1] for part in parts if isinstance(part, tuple) and b"\\Deleted" not in part[0]]
 
 
-def test_a_sent_letter_is_in_sent_once_and_marks_what_it_answers(box: Box, post: smtp.Outgoing) -> None:
+@pytest.mark.parametrize(("how", "mark"), [("reply", "\\Answered"), ("forward", "$Forwarded")])
+def test_a_sent_letter_is_in_sent_once_and_marks_what_it_answers(
+    box: Box, post: smtp.Outgoing, how: str, mark: str
+) -> None:
     box.deliver("Question")
     box.sync()
     question = box.one("Question").message
     letter = write(
-        box, subject="Re: Question", how="reply", answers=question, bcc=[["", "boss@acme.example"]],
+        box, subject="Re: Question", how=how, answers=question, bcc=[["", "boss@acme.example"]],
         in_reply_to=f"<{question.message_id}>", references=f"<{question.message_id}>",
     )  # fmt: skip
     letter = send(box, letter)
@@ -95,7 +98,7 @@ def test_a_sent_letter_is_in_sent_once_and_marks_what_it_answers(box: Box, post:
     assert [p.message.message_id for p in box.placements("Sent")] == [letter.message_id]
     assert "\\Seen" in box.placements("Sent")[0].flags
     [flags] = box.dovecot.uids(box.login).values()
-    assert "\\Answered" in flags
+    assert mark in flags
     box.assert_equal()
 
 
