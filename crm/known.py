@@ -230,19 +230,19 @@ def refs_of(ids: Sequence[int | None]) -> list[Ref]:
 
 def alive(refs: Collection[Ref]) -> set[Ref]:
     """Those of the records that exist and are not in the bin."""
-    if not refs:
+    ids = {kind: [ref.id for ref in refs if ref.kind == kind] for kind in {ref.kind for ref in refs}}
+    if not ids:
         return set()
-    ids = {kind: [ref.id for ref in refs if ref.kind == kind] for kind in COLUMNS}
     with connection.cursor() as cursor:
-        cursor.execute(_ALIVE, ids)
+        cursor.execute(" UNION ALL ".join(_ALIVE[kind] for kind in ids), ids)
         return {Ref(kind, pk) for kind, pk in cursor.fetchall()}
 
 
-_ALIVE = " UNION ALL ".join(
-    f"SELECT '{kind}', id FROM {BY_LINK[kind].model._meta.db_table} "  # noqa: S608 (names of ours)
+_ALIVE = {
+    kind: f"SELECT '{kind}', id FROM {BY_LINK[kind].model._meta.db_table} "  # noqa: S608 (names of ours)
     f"WHERE id = ANY(%({kind})s::bigint[]) AND binned_at IS NULL"
     for kind in COLUMNS
-)
+}
 
 
 def _rows(sql: str, keys: Collection[str], account_id: int) -> list[tuple[Any, ...]]:
