@@ -319,7 +319,7 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
         return
     with replica.writing(run.lease, folder.pk) as locked:
         assert locked is not None
-        local = replica.load(locked, window_start=run.window_start, uids=(min(flags), max(flags)))
+        local = replica.load_some(locked, window_start=run.window_start, uids=flags)
         reflags = plan_flags(RemoteFolder(opened.uidvalidity, max(flags), flags=flags), local)
         replica.reflag(reflags)
     run.changed += len(reflags)
