@@ -196,6 +196,9 @@ def test_ann_drags_and_pastes_files_plans_the_letter_and_it_reads_as_she_wrote_i
     expect(ann.get_by_text("Saved")).to_be_visible()
     ann.get_by_label("Send later").click()
     look(ann, "write-later")
+    ann.set_viewport_size({"width": 390, "height": 900})
+    expect(ann.get_by_role("button", name="Plan it")).to_be_in_viewport(ratio=1)
+    ann.set_viewport_size({"width": 1440, "height": 900})
     ann.get_by_role("button", name=re.compile("^Tomorrow morning")).click()
     expect(ann.get_by_text("Will be sent")).to_be_visible()
     with world.acting():
