@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mailsync import holding
+from mailsync import holding, replica
 from mailsync.models import Folder, Message, Placement
 from mailsync.sync.brake import Brake
 from tests.engine.conftest import Box
@@ -38,8 +38,12 @@ def test_mail_comes_newest_first_and_the_first_screen_of_each_folder_before_anyt
     assert set(order[50:100]) == {f"Sent {n}" for n in range(10, 60)}
 
 
+@pytest.mark.parametrize("few", [0, 2_000], ids=["many", "few"])
 @pytest.mark.parametrize("thorough", [True, False])
-def test_f02_flags_set_by_another_program_are_shown(box: Box, thorough: bool) -> None:
+def test_f02_flags_set_by_another_program_are_shown(
+    box: Box, monkeypatch: pytest.MonkeyPatch, thorough: bool, few: int
+) -> None:
+    monkeypatch.setattr(replica, "FEW_UIDS", few)
     for number in range(4):
         box.deliver(f"Mail {number}")
     box.sync()
