@@ -195,6 +195,7 @@ class NoticeKind(models.TextChoices):
     MAIL_EXPORTED = "mail_exported"
     PASSWORD_WANTED = "password_wanted"  # noqa: S105 (no password)
     INHERITED = "inherited"
+    SET_ASIDE = "set_aside"
 
 
 class PersonalNotice(models.Model):

@@ -92,6 +92,10 @@ _SENTENCES = {
     NoticeKind.PASSWORD_WANTED: lambda: _(
         "%(by)s wants %(addresses)s connected for you. Type the password on the page of your mailboxes."
     ),
+    NoticeKind.SET_ASIDE: lambda: _(
+        "The mailbox %(address)s was set aside: three times in a row the process that synchronised it was killed. The "
+        "mail that is here stays, the others go on. “Try now” above its mail has it tried again."
+    ),
     NoticeKind.INHERITED: lambda: _(
         "%(by)s made you responsible for what %(who)s held. Open tasks: %(tasks)s. Records in CRM: %(records)s."
     ),

@@ -12,16 +12,16 @@ from mailsync.mime.parse import AttachmentPart
 from mailsync.models import DeliveryReport, Folder, Outgoing
 
 ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")
-_REPORT = re.compile(rb"multipart/report", re.IGNORECASE)
+_REPORT = b"multipart/report"
 _MOST_RECIPIENTS = 100
 _MOST_WORDS = 500
 
 
-def hear(folder: Folder, arrived: Mapping[int, tuple[bytes, bytes]]) -> None:
+def hear(folder: Folder, arrived: Mapping[int, tuple[bytes, memoryview]]) -> None:
     """Look through mail that is being stored, header and body by the message's id; in that transaction."""
     for message_id, (header, body) in arrived.items():
-        if _REPORT.search(header[: headers.HEADER_BYTES]):
-            _note(folder, message_id, header, body)
+        if _REPORT in header[: headers.HEADER_BYTES].lower():
+            _note(folder, message_id, header, bytes(body))
 
 
 def _note(folder: Folder, message_id: int, header: bytes, body: bytes) -> None:

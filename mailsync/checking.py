@@ -78,6 +78,9 @@ def check(account_id: int, mailbox_id: int, *, seconds: float = RUN_SECONDS) -> 
         _note_failure(turn, error.sentence)
     except secrets.WrongKeyError:
         _note_failure(turn, "The stored password cannot be opened any more; enter it again.")
+    except SystemExit:  # told to end: it goes on with the next worker
+        _end(turn, finished=False, wake=False)
+        raise
     except Exception:
         _note_failure(turn, UNEXPECTED)
         _end(turn, finished=True, wake=False)

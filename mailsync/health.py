@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import Account
-from mailsync import parking
+from mailsync import deaths, parking
 from mailsync.models import Mailbox, MailboxState, Operation, OperationState, Schedule
 from plans.subscriptions import limits_for
 
@@ -22,10 +22,11 @@ TITLES = {
     MailboxState.UNREACHABLE: gettext_lazy("The mail server cannot be reached"),
     MailboxState.INSECURE: gettext_lazy("No protected connection to the server"),
     MailboxState.STOPPED: gettext_lazy("The sync stopped on an unexpected error"),
+    MailboxState.SET_ASIDE: gettext_lazy("Set aside: whoever works on it is killed"),
     MailboxState.PAUSED: gettext_lazy("Paused: the plan has no mail"),
 }
 # Trying again at once may help; elsewhere it needs a repair, patience or another plan.
-WORTH_TRYING = {MailboxState.UNREACHABLE, MailboxState.INSECURE, MailboxState.STOPPED}
+WORTH_TRYING = {MailboxState.UNREACHABLE, MailboxState.INSECURE, MailboxState.STOPPED, MailboxState.SET_ASIDE}
 NEEDS_A_PERSON = {MailboxState.REFUSED, MailboxState.WITHDRAWN}
 
 
@@ -71,7 +72,11 @@ class Health:
     @property
     def repairable(self) -> bool:
         """Whether other servers, another login or password could help."""
-        return bool(self.error) and self.state not in (MailboxState.PAUSED, MailboxState.BUSY)
+        return bool(self.error) and self.state not in (
+            MailboxState.PAUSED,
+            MailboxState.BUSY,
+            MailboxState.SET_ASIDE,
+        )
 
     @property
     def missing(self) -> str:
@@ -103,6 +108,8 @@ class Health:
             return _("It goes on as soon as the plan has mail again.")
         if self.at_work:
             return _("It is being tried now.")
+        if self.next_at is None and self.state == MailboxState.SET_ASIDE:
+            return _("Nothing is tried until somebody has it tried again.")
         if self.next_at is None or self.state in NEEDS_A_PERSON:
             return self._next_of_a_refusal()
         return _("It is tried again at %(time)s.") % {"time": near(self.next_at)}
@@ -160,7 +167,8 @@ def near(moment: datetime) -> str:
 
 def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> Health:
     plan: Schedule | None = getattr(mailbox, "schedule", None)
-    times = [moment for moment in (plan.due_at, plan.rests_until) if moment] if plan and plan.due_at else []
+    tried = plan is not None and plan.due_at is not None and plan.deaths < deaths.MOST
+    times = [moment for moment in (plan.due_at, plan.rests_until) if moment] if plan and tried else []
     return Health(
         mailbox_id=mailbox.pk,
         address=mailbox.address,

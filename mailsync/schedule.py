@@ -13,12 +13,12 @@ from functools import partial
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import tenancy
-from mailsync import live
+from accounts import prepared, tenancy
+from mailsync import deaths, live
 from mailsync.lanes import Lane, has_room, lane_of
 from mailsync.models import Schedule
 
@@ -44,11 +44,12 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a mailbox while `epoch` is the current one."""
+    """The right to work on a mailbox while `epoch` is the current one. `deaths`: workers in a row that died of it."""
 
     mailbox_id: int
     account_id: int
     epoch: int
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Rest:
 _WAKE = "UPDATE mailsync_schedule SET due_at = %s WHERE mailbox_id = ANY(%s) RETURNING mailbox_id"
 # By hand: every transaction of the engine begins with it.
 _RENEW = "UPDATE mailsync_schedule SET leased_until = %s WHERE mailbox_id = %s AND epoch = %s"
+# With the one whose lease is still there though it ran out.
+_DEATHS = Case(When(leased_until=None, then=F("deaths")), default=F("deaths") + 1)
 _LOCK = "SELECT FROM mailsync_schedule WHERE mailbox_id = ANY(%s) ORDER BY mailbox_id FOR NO KEY UPDATE"
 
 
@@ -82,7 +85,7 @@ def wake(*mailbox_ids: int) -> None:
     Who wakes several has locked them.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_WAKE, [timezone.now(), list(mailbox_ids)])
+        cursor.execute(prepared.ready(_WAKE), [timezone.now(), list(mailbox_ids)])
         for (mailbox_id,) in cursor.fetchall():
             transaction.on_commit(partial(_hint_soon, mailbox_id))
 
@@ -90,7 +93,7 @@ def wake(*mailbox_ids: int) -> None:
 def lock(mailbox_ids: Iterable[int]) -> None:
     """Hold these mailboxes until the commit, in order: before their folders, as every write of the engine does."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [list(mailbox_ids)])
+        cursor.execute(prepared.ready(_LOCK), [list(mailbox_ids)])
 
 
 def interrupt(mailbox_ids: Iterable[int]) -> None:
@@ -149,13 +152,17 @@ def claim(
     """Take the mailbox by one conditional UPDATE, in a transaction of its account that it opens.
 
     None if it is not due, another worker has it, or too many are at its server already; then it is tried again soon.
+    None as well if the third worker in a row has died of it, and then it is set aside (mailsync.deaths).
     `click`: on behalf of a person, for whom lanes are kept.
     """
     free = (_unleased(now) if even_if_not_due else _claimable(now)).filter(mailbox_id=mailbox_id)
-    for account_id in free.values_list("account_id", flat=True):
+    for account_id, died, left in free.values_list("account_id", _DEATHS, "leased_until"):
         with tenancy.acting_for(account_id):
+            if died >= deaths.MOST:
+                _set_aside(mailbox_id, left)
+                return None
             lane = lane_of(mailbox_id)
-            if has_room(lane, now, click=click):
+            if has_room(lane, now, click=click) and (not died or deaths.has_turn(mailbox_id, now)):
                 return _take(free, lane, now)
             free.update(hinted_until=now + timedelta(seconds=LANE_SECONDS))
     return None
@@ -166,6 +173,7 @@ def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
     claimed = free.update(
         epoch=F("epoch") + 1,
         leased_until=_lease_end(now),
+        deaths=_DEATHS,
         due_at=None,
         hinted_until=None,
         host_lane=lane.host,
@@ -174,7 +182,16 @@ def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
     if not claimed:
         return None
     row = Schedule.objects.get(mailbox_id=lane.mailbox_id)
-    return Lease(mailbox_id=row.mailbox_id, account_id=row.account_id, epoch=row.epoch)
+    if row.deaths:
+        logger.warning("%s workers in a row died with mailbox %s in hand", row.deaths, row.mailbox_id)
+    return Lease(row.mailbox_id, row.account_id, row.epoch, row.deaths)
+
+
+def _set_aside(mailbox_id: int, left: datetime) -> None:
+    """Once, however many find it so at this moment. It is due at no time, until a person has it tried again."""
+    ours = Schedule.objects.filter(mailbox_id=mailbox_id, leased_until=left)
+    if ours.update(leased_until=None, due_at=None, deaths=deaths.MOST):
+        deaths.set_aside(mailbox_id)
 
 
 def renew(lease: Lease) -> None:
@@ -195,7 +212,7 @@ def release(lease: Lease, *, due_at: datetime | None, failures: int, rest: Rest 
     if due_at is not None:
         ours.filter(Q(due_at=None) | Q(due_at__gt=due_at)).update(due_at=due_at)
     changed = {} if rest is None else {"refusals": rest.refusals, "rests_until": rest.until}
-    ours.update(leased_until=None, failures=failures, **changed)
+    ours.update(leased_until=None, deaths=0, failures=failures, **changed)
 
 
 def start_anew(*mailbox_ids: int) -> None:
@@ -203,7 +220,9 @@ def start_anew(*mailbox_ids: int) -> None:
 
     Who starts several has locked them.
     """
-    Schedule.objects.filter(mailbox_id__in=mailbox_ids).update(failures=0, refusals=0, rests_until=None)
+    Schedule.objects.filter(mailbox_id__in=mailbox_ids).update(
+        failures=0, refusals=0, deaths=0, rests_until=None
+    )
     wake(*mailbox_ids)
 
 
@@ -280,7 +299,7 @@ def tries_of(lease: Lease) -> tuple[int, int]:
 
 
 def _unleased(now: datetime) -> QuerySet[Schedule]:
-    return Schedule.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now))
+    return Schedule.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now), deaths__lt=deaths.MOST)
 
 
 def _claimable(now: datetime) -> QuerySet[Schedule]:

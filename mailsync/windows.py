@@ -4,13 +4,13 @@ import math
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Employee
 from mailsync import schedule, unread
-from mailsync.models import Folder, Mailbox, Tombstone
+from mailsync.models import Folder, Mailbox, MailboxState, SkippedMessage, Tombstone
 from plans.limits import Limits, window_start
 
 DAY = timedelta(days=1)
@@ -74,3 +74,21 @@ def widen(mailbox: Mailbox, limits: Limits, *, by: Employee) -> None:
     audit.record(
         "mailbox.fetched_again", mailbox.address, account_id=mailbox.account_id, by=by, days=limits.fetch_days
     )
+
+
+@transaction.atomic
+def ask_again(mailbox: Mailbox) -> int:
+    """Have the messages fetched that could not be fetched; returns how many are tried. What is here stays as it is."""
+    schedule.lock([mailbox.pk])
+    schedule.interrupt([mailbox.pk])
+    noted = SkippedMessage.objects.filter(folder__mailbox=mailbox)
+    lowest = dict(noted.values("folder").annotate(uid=Min("uid")).values_list("folder", "uid"))
+    for folder in Folder.objects.filter(pk__in=lowest).order_by("pk").select_for_update():
+        folder.uid_seen = min(folder.uid_seen, lowest[folder.pk] - 1)
+        folder.full_at = None
+        folder.save(update_fields=["uid_seen", "full_at"])
+    tried, _each = noted.delete()
+    # Of a mailbox that was set aside this asks, too, that somebody works on it again.
+    again = schedule.start_anew if mailbox.state == MailboxState.SET_ASIDE else schedule.wake
+    again(mailbox.pk)
+    return tried

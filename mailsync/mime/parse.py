@@ -18,7 +18,8 @@ from mailsync.mime.headers import Address, Fields
 from mailsync.mime.structure import Part, Walk
 
 __all__ = [
-    "Address", "AttachmentPart", "Content", "Summary", "header_fields", "part_bytes", "read", "split", "summarize",
+    "Address", "AttachmentPart", "Content", "Summary", "header_fields", "header_size", "part_bytes", "read", "split",
+    "summarize",
 ]  # fmt: skip
 
 MAX_RECIPIENTS = 50
@@ -111,16 +112,20 @@ class Content:
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
     """The header with the blank line that ends it, and the rest; both together are the message, always."""
-    if raw[:1] == b"\n":
-        end = 1
-    elif raw[:2] == b"\r\n":
-        end = 2
-    elif b"\n" in raw:
-        end = structure.blank_line(raw, 0, len(raw))
-    else:
-        end = raw.find(b"\r\r") + 2
-        end = len(raw) if end < 2 else end
+    end = header_size(raw)
     return raw[:end], raw[end:]
+
+
+def header_size(raw: bytes) -> int:
+    """Where the body of a message begins."""
+    if raw[:1] == b"\n":
+        return 1
+    if raw[:2] == b"\r\n":
+        return 2
+    if b"\n" in raw:
+        return structure.blank_line(raw, 0, len(raw))
+    end = raw.find(b"\r\r") + 2
+    return len(raw) if end < 2 else end
 
 
 def summarize(header: bytes, body: bytes) -> Summary:

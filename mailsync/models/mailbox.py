@@ -27,6 +27,7 @@ class MailboxState(models.TextChoices):
     UNREACHABLE = "unreachable", _("Server unreachable")
     INSECURE = "insecure", _("No protected connection")
     STOPPED = "stopped", _("Stopped by an error")
+    SET_ASIDE = "set_aside", _("Set aside")
     PAUSED = "paused", _("Paused")
 
 
@@ -190,6 +191,8 @@ class Schedule(models.Model):
     # Runs in a row that failed; and logins that were refused since the last success, whatever else came in between.
     failures = models.PositiveIntegerField(default=0)
     refusals = models.PositiveIntegerField(default=0)
+    # Workers in a row that died with it in hand (mailsync.deaths).
+    deaths = models.PositiveSmallIntegerField(default=0)
     # Nobody tries before this moment, not even for a click: the server asked for patience or refuses the login.
     rests_until = models.DateTimeField(null=True)
     # Where its worker is, as numbers (mailsync.lanes); of the last claim.

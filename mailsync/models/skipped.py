@@ -8,7 +8,10 @@ from mailsync.models.folder import Folder
 
 
 class SkippedMessage(models.Model):
-    """Tried, failed, counted; after three tries the engine leaves it and the page says so."""
+    """Tried, failed, counted; after three tries the engine leaves it and the page says so.
+
+    `deadly`: a worker died while it read this one, so no run asks for it until a person has it tried again.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="skipped")
@@ -16,6 +19,7 @@ class SkippedMessage(models.Model):
     uid = models.BigIntegerField()
     tries = models.PositiveIntegerField(default=1)
     reason = models.TextField()
+    deadly = models.BooleanField(default=False)
     last_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

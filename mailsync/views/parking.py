@@ -1,4 +1,5 @@
-"""What a person does about the plan's limits of a mailbox: which of theirs are at work, how far back one reaches."""
+"""What a person does about what of a mailbox is here: which of theirs are at work, how far back one reaches, and what
+could not be fetched."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -6,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.requests import id_or_none
@@ -58,7 +60,19 @@ def fetch_again(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     return redirect("mail:mailbox-settings", mailbox.pk)
 
 
+@login_required
+@require_POST
+def ask_again(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
+    """Try once more what could not be fetched."""
+    mailbox = access.get_settings_of(request.user, mailbox_id)
+    tried = windows.ask_again(mailbox)
+    words = ngettext("%(n)d message is tried again.", "%(n)d messages are tried again.", tried)
+    messages.success(request, words % {"n": tried})
+    return redirect("mail:mailbox-settings", mailbox.pk)
+
+
 urls = [
     path("mailboxes/<int:mailbox_id>/back/", bring_back, name="mailbox-bring-back"),
     path("mailboxes/<int:mailbox_id>/fetch-again/", fetch_again, name="mailbox-fetch-again"),
+    path("mailboxes/<int:mailbox_id>/ask-again/", ask_again, name="mailbox-ask-again"),
 ]

@@ -4,18 +4,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Playwright
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--disable-features=IsolateSandboxedIframes",  # a process for each frame proves nothing here
-]  # fmt: skip
 
 
 @dataclass
@@ -69,13 +60,3 @@ def serve() -> Iterator[Any]:
     for http in running:
         http.shutdown()
         http.server_close()
-
-
-@pytest.fixture(scope="session")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """A browser of its own from pytest-playwright's instance: a process can hold one such instance."""
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed; ./test names the line that installs it.")
-    browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-    yield browser
-    browser.close()

@@ -106,15 +106,15 @@ def batches(names: list[str]) -> Iterator[list[str]]:
 class Witness:
     """Opens mails in Chromium and knows which of them ran a script or asked a foreign server."""
 
-    def __init__(self, chromium: Browser, ours: Server, foreign: Server) -> None:
-        self.chromium, self.ours, self.foreign = chromium, ours, foreign
+    def __init__(self, browser: Browser, ours: Server, foreign: Server) -> None:
+        self.browser, self.ours, self.foreign = browser, ours, foreign
 
     def open(self, sources: dict[str, str], wall) -> tuple[set[str], set[str]]:
         """The names of the vectors that ran a script, and the paths that the foreign server was asked for."""
         render, headers = wall
         ran: set[str] = set()
         self.foreign.asked.clear()
-        context = self.chromium.new_context()
+        context = self.browser.new_context()
         context.add_init_script(TRAPS)
         try:
             for names in batches(list(sources)):
@@ -151,8 +151,8 @@ class Witness:
 
 
 @pytest.fixture(scope="module")
-def witness(chromium: Browser, serve) -> Witness:
-    return Witness(chromium, serve(), serve())
+def witness(browser: Browser, serve) -> Witness:
+    return Witness(browser, serve(), serve())
 
 
 def test_the_witness_sees_what_no_wall_holds_back(witness):
@@ -212,7 +212,7 @@ def test_images_of_ours_are_shown_inside_the_sandbox(witness):
     )
     witness.ours.pages["/mail"] = (document.document(mail.html), document.headers())
     witness.ours.pages["/reader"] = ('<!doctype html><title>r</title><iframe src="/mail"></iframe>', {})
-    page = witness.chromium.new_page()
+    page = witness.browser.new_page()
     try:
         page.goto(f"http://{witness.ours.address}/reader", wait_until="load")
         image = page.frames[1].locator("img")
@@ -232,7 +232,7 @@ def test_a_newsletter_still_looks_like_one(witness):
     mail = sanitize.clean(source, inline_url=lambda _: None, image_url=None)
     assert mail.blocked == 1
     witness.ours.pages["/letter"] = (document.document(mail.html), document.headers())
-    page = witness.chromium.new_page()
+    page = witness.browser.new_page()
     try:
         page.goto(f"http://{witness.ours.address}/letter")
         styles = page.locator("td.card").evaluate(
