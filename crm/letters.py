@@ -25,7 +25,7 @@ class Letter:
 
     id: int
     header: bytes = field(repr=False)
-    sha256: bytes
+    digest: bytes
     message_id: str
     references: tuple[str, ...]
     subject: str
@@ -34,7 +34,7 @@ class Letter:
 
     @property
     def fingerprint(self) -> bytes:
-        return fingerprint(self.header, self.message_id, self.sha256)
+        return fingerprint(self.header, self.message_id, self.digest)
 
     @property
     def root(self) -> str:
@@ -53,7 +53,7 @@ def arrived(message_id: int, item: Prepared, *, own: frozenset[str]) -> Letter:
     return _letter(
         message_id,
         header=item.header,
-        sha256=item.sha256,
+        digest=item.digest,
         name=summary.message_id,
         subject=summary.subject,
         sender=(sender.name, sender.address) if sender else ("", ""),
@@ -65,11 +65,11 @@ def arrived(message_id: int, item: Prepared, *, own: frozenset[str]) -> Letter:
 
 # Key by key: the planner may know nothing of a mailbox that is just growing.
 _STORED = """
-SELECT m.id, m.header, b.sha256, m.message_id, m.subject, m.sender_name, m.sender_address, m.recipients,
+SELECT m.id, m.header, b.digest, m.message_id, m.subject, m.sender_name, m.sender_address, m.recipients,
        ARRAY(SELECT type FROM mailsync_attachment a WHERE a.message_id = m.id)
 FROM unnest(%s::bigint[]) AS k(id)
 CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = k.id LIMIT 1) m
-CROSS JOIN LATERAL (SELECT sha256 FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
+CROSS JOIN LATERAL (SELECT digest FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
 """
 
 
@@ -78,11 +78,11 @@ def stored(message_ids: Iterable[int], *, own: frozenset[str]) -> Iterator[Lette
     with connection.cursor() as cursor:
         cursor.execute(_STORED, [list(message_ids)])
         rows = cursor.fetchall()
-    for pk, header, sha256, name, subject, sender_name, sender_address, recipients, parts in rows:
+    for pk, header, digest, name, subject, sender_name, sender_address, recipients, parts in rows:
         yield _letter(
             pk,
             header=bytes(header),
-            sha256=bytes(sha256),
+            digest=bytes(digest),
             name=name,
             subject=subject,
             sender=(sender_name, sender_address),
@@ -100,7 +100,7 @@ def _letter(
     pk: int,
     *,
     header: bytes,
-    sha256: bytes,
+    digest: bytes,
     name: str,
     subject: str,
     sender: tuple[str, str],
@@ -114,7 +114,7 @@ def _letter(
     return Letter(
         id=pk,
         header=header,
-        sha256=sha256,
+        digest=digest,
         message_id=name,
         references=_references(header),
         subject=subject,
@@ -136,12 +136,12 @@ def _nature(header: bytes, sender: str, parts: frozenset[str]) -> Nature:
     return nature(fields(header), sender=sender, parts=parts)
 
 
-def fingerprint(header: bytes, message_id: str, sha256: bytes) -> bytes:
+def fingerprint(header: bytes, message_id: str, digest: bytes) -> bytes:
     """By which the copies of one mail are known: each mailbox has its own postmarks, but From, Date and body agree."""
     fields_found = reversed(_ORIGIN.findall(b"\n" + header[: headers.HEADER_BYTES]))
     found = {name.lower(): value for name, value in fields_found}
     origin = [b" ".join(found.get(key, b"").split()) for key in (b"from", b"date")]
-    return hashlib.sha256(b"\0".join([message_id.encode(), *origin, sha256])).digest()
+    return hashlib.sha256(b"\0".join([message_id.encode(), *origin, digest])).digest()
 
 
 _ORIGIN = re.compile(rb"\n(from|date)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)

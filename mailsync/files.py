@@ -10,9 +10,6 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
-# Nearly every file is written at once: each further write waits its turn among the threads that read and parse mail.
-_CHUNK = 8 << 20
-
 
 @deconstructible(path="mailsync.files.DurableFiles")
 class DurableFiles(FileSystemStorage):
@@ -55,23 +52,29 @@ class DurableFiles(FileSystemStorage):
             Path(parent).rmdir()
 
     def _save(self, name: str, content: File[bytes]) -> str:
-        path = Path(self.path(name))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
+        self.write(name, content.read())
+        return name
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """As save, of bytes that are here: at once, for each further write waits its turn among the threads that read
+        and store mail."""
+        path = self.path(name)
+        folder = os.path.dirname(path)  # noqa: PTH120 (pathlib takes as long as the writing)
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.writelines(content.chunks(_CHUNK))
+                file.write(data)
                 file.flush()
                 os.fsync(handle)
-            Path(unfinished).replace(path)
+            os.replace(unfinished, path)  # noqa: PTH105
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
-        return name
+        _sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     """The file's name is the folder's content, and as volatile until it is written."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -4,7 +4,6 @@ Callers have checked the rights. Every verb is one transaction and takes the let
 clicks or a worker in between never do the same thing twice.
 """
 
-import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -93,14 +92,14 @@ def attach(
     inline: bool = False,
 ) -> OutgoingAttachment:
     """Add a file to a draft. Raises SavedElsewhere if it is none any more."""
-    sha256 = hashlib.sha256(content).digest()
-    if file := blobs.begin_file(outgoing.account_id, sha256, content):
+    digest = blobs.digest_of(content)
+    if file := blobs.begin_file(outgoing.account_id, digest, content):
         file.result()
     letter = _draft(outgoing)
     made = OutgoingAttachment.objects.create(
         account_id=letter.account_id,
         outgoing=letter,
-        blob_id=blobs.store(letter.account_id, {sha256: content})[sha256],
+        blob_id=blobs.store(letter.account_id, {digest: content})[digest],
         name=name,
         type=content_type,
         size=len(content),
@@ -143,10 +142,10 @@ def _queue(outgoing: Outgoing, by: Employee | None, key: str, send_at: datetime 
     undo_until = now + timedelta(seconds=settings.MAIL_UNDO_SECONDS if by else 0)
     header, body = _fixed(letter, now)
     quota.reserve(letter, len(letter.recipients), send_at or now)
-    sha256 = hashlib.sha256(body).digest()
-    if file := blobs.begin_file(letter.account_id, sha256, body):
+    digest = blobs.digest_of(body)
+    if file := blobs.begin_file(letter.account_id, digest, body):
         file.result()
-    letter.header, letter.body_id = header, blobs.store(letter.account_id, {sha256: body})[sha256]
+    letter.header, letter.body_id = header, blobs.store(letter.account_id, {digest: body})[digest]
     letter.key, letter.queued_at, letter.planned = key, now, bool(send_at and send_at > undo_until)
     letter.send_at = max(send_at or now, undo_until)
     letter.accepted, letter.refused, letter.error, letter.error_kind, letter.tries = [], {}, "", "", 0

@@ -19,18 +19,18 @@ BATCH = 25
 _MESSAGES = f"""
 SELECT p.id, p.message_id, p.received_at, p.flags,
        CASE WHEN x.apart THEN {unread.is_unread("p.message_id", "%(reader)s")} IS NULL ELSE p.seen END,
-       m.message_id, m.subject, m.header, b.sha256, b.content
+       m.message_id, m.subject, m.header, b.digest, b.content
 FROM (SELECT * FROM mailsync_placement WHERE folder_id = %(folder)s AND id > %(last)s ORDER BY id LIMIT %(batch)s) p
 CROSS JOIN (SELECT o.read_apart_since IS NOT NULL AND coalesce(o.owner_id <> %(reader)s, false) AS apart
             FROM mailsync_folder f JOIN mailsync_mailbox o ON o.id = f.mailbox_id WHERE f.id = %(folder)s) x
 CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
-CROSS JOIN LATERAL (SELECT sha256, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
+CROSS JOIN LATERAL (SELECT digest, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) b
 ORDER BY p.id
 """  # noqa: S608 (constants)
 _ACTIVITIES = """
-SELECT a.id, a.at, a.header, b.sha256, b.content
+SELECT a.id, a.at, a.header, b.digest, b.content
 FROM (SELECT * FROM crm_activity WHERE account_id = %s AND id > %s AND body_id IS NOT NULL ORDER BY id LIMIT %s) a
-CROSS JOIN LATERAL (SELECT sha256, content FROM mailsync_blob WHERE id = a.body_id LIMIT 1) b
+CROSS JOIN LATERAL (SELECT digest, content FROM mailsync_blob WHERE id = a.body_id LIMIT 1) b
 ORDER BY a.id
 """
 _RECORDS = """
@@ -69,7 +69,7 @@ def of_folder(folder: Folder, reader: Employee | None, last: int = 0) -> Iterato
             cursor.execute(_MESSAGES, values)
             rows = cursor.fetchall()
             links = _links(reader, [row[1] for row in rows])
-        for pk, message, received_at, flags, read, name, subject, header, sha256, stored in rows:
+        for pk, message, received_at, flags, read, name, subject, header, digest, stored in rows:
             facts: dict[str, object] = {
                 "message_id": name,
                 "subject": subject,
@@ -78,7 +78,7 @@ def of_folder(folder: Folder, reader: Employee | None, last: int = 0) -> Iterato
                 "read": read,
                 **links[message],
             }
-            body = blobs.content(account_id, bytes(sha256), stored)
+            body = blobs.content(account_id, bytes(digest), stored)
             yield Original(pk, received_at, bytes(header), body, facts)
         if not rows:
             return
@@ -91,8 +91,8 @@ def of_activities(account_id: int, last: int = 0) -> Iterator[Original]:
         with tenancy.acting_for(account_id), connection.cursor() as cursor:
             cursor.execute(_ACTIVITIES, [account_id, last, BATCH])
             rows = cursor.fetchall()
-        for pk, at, header, sha256, stored in rows:
-            body = blobs.content(account_id, bytes(sha256), stored)
+        for pk, at, header, digest, stored in rows:
+            body = blobs.content(account_id, bytes(digest), stored)
             yield Original(pk, at, bytes(header or b""), body, {"activity": pk})
         if not rows:
             return

@@ -54,13 +54,13 @@ def _drop_blobs(account_id: int, now: datetime) -> int:
         marks = dict(due.values_list("blob_id", "pk")[:BATCH])
         locked = Blob.objects.filter(pk__in=marks).order_by("pk").select_for_update(skip_locked=True)
         held = list(locked.values_list("pk", flat=True))
-        loose = list(_loose(Blob.objects.filter(pk__in=held)).values("pk", "account_id", "sha256", "content"))
+        loose = list(_loose(Blob.objects.filter(pk__in=held)).values("pk", "account_id", "digest", "content"))
         LooseBlob.objects.filter(pk__in=marks.values())._raw_delete("default")
         gone = Blob.objects.filter(pk__in=[row["pk"] for row in loose])
         gone._raw_delete("default")
     for row in loose:
         if row["content"] is None:
-            blobs.remove_file(account_id, bytes(row["sha256"]), untouched_since=now - timedelta(hours=1))
+            blobs.remove_file(account_id, bytes(row["digest"]), untouched_since=now - timedelta(hours=1))
     return len(marks)
 
 

@@ -1,6 +1,5 @@
 """Bodies: small ones are rows, large ones files that are whole or absent."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -19,7 +18,7 @@ FOLDER = HOME / "bodies"
 
 
 def file_of(blob: Blob) -> Path:
-    digits = bytes(blob.sha256).hex()
+    digits = bytes(blob.digest).hex()
     return FOLDER / str(blob.account_id) / digits[:2] / digits[2:]
 
 
@@ -43,7 +42,7 @@ def test_a_large_body_is_a_file_and_its_row_holds_only_the_name(world: World, la
 
     assert blob.content is None
     assert blob.size == file_of(blob).stat().st_size > settings.MAIL_FILES_FROM
-    assert hashlib.sha256(file_of(blob).read_bytes()).digest() == bytes(blob.sha256)
+    assert blobs.digest_of(file_of(blob).read_bytes()) == bytes(blob.digest)
     assert LARGE.encode() in opened(world, large)
     assert violations(world.acme) == []
 
@@ -64,15 +63,15 @@ def test_files_are_for_our_eyes_only(world: World, large: Placement) -> None:
 
 def test_what_a_rollback_left_behind_is_used_by_the_next_attempt(world: World) -> None:
     body = os.urandom(settings.MAIL_FILES_FROM)
-    sha256 = hashlib.sha256(body).digest()
+    digest = blobs.digest_of(body)
     for _attempt in range(2):
-        writing = blobs.begin_file(world.acme.pk, sha256, body)
+        writing = blobs.begin_file(world.acme.pk, digest, body)
         assert writing is not None
         writing.result(10)
 
     with world.acting():
-        stored = blobs.store(world.acme.pk, {sha256: body})
-        assert blobs.body_of(Blob.objects.get(pk=stored[sha256])) == body
+        stored = blobs.store(world.acme.pk, {digest: body})
+        assert blobs.body_of(Blob.objects.get(pk=stored[digest])) == body
 
 
 def test_a_disk_that_takes_nothing_keeps_the_message_out(

@@ -22,7 +22,7 @@ class ActivityKind(models.TextChoices):
 class Activity(models.Model):
     """A mail has its own header and columns and shares the immutable body, so it outlives every message.
 
-    `fingerprint` = sha256(Message-ID, From, Date, sha256 of the body): the copies of one mail in three mailboxes are
+    `fingerprint` = sha256(Message-ID, From, Date, digest of the body): the copies of one mail in three mailboxes are
     one activity. `thread` is the Message-ID that began the conversation, as far as the mail itself says.
     """
 
