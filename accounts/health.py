@@ -36,7 +36,7 @@ def _database() -> bool:
 def _redis() -> bool:
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
     try:
-        return bool(client.ping())
+        return bool(client.set("healthz", 1, ex=SECONDS))  # a full one answers, and keeps nothing
     except redis.RedisError:
         return False
     finally:

@@ -98,13 +98,25 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///mailbound")}
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# Whoever waits for a lock longer (a migration has the table) gives up: workers well before their lease is over.
+LOCK_SECONDS = env.int("DATABASE_LOCK_SECONDS", default=60)
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["options"] = f"-c lock_timeout={LOCK_SECONDS}s {_options.get('options', '')}".strip()
+# Not behind a pooler that gives each transaction another connection.
+DATABASE_PREPARES = env.bool("DATABASE_PREPARES", default=True)
 # The role that owns the tables: only for `manage.py migrate --database owner`.
 if env.str("DATABASE_OWNER_URL", default=""):
     DATABASES["owner"] = env.db_url("DATABASE_OWNER_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
-CACHES = {"default": {"BACKEND": "config.cache.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "config.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
 # Read from Redis, kept in PostgreSQL: losing Redis signs nobody out.
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 

@@ -4,6 +4,7 @@ from allauth.account import views as allauth
 from django.urls import include, path
 from django.utils.module_loading import import_string
 
+handler500 = "accounts.unavailable.server_error"
 urlpatterns = [
     # Only what we use of allauth: companies sign up by our own page, and a forgotten password is renewed by an admin.
     path("account/login/", allauth.login, name="account_login"),

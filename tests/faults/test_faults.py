@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
@@ -90,6 +91,26 @@ def test_x32_on_a_thin_line_everything_comes_in_one_run(full: Case) -> None:
     full.line.trickle = 0.0001
     full.sync(thorough=False)
     assert len(full.placements()) == 6
+
+
+def test_x32_a_mail_that_takes_longer_than_a_lease_keeps_it(full: Case, settings, monkeypatch) -> None:
+    settings.MAIL_LEASE_SECONDS = 2
+    full.deliver("First")
+    full.sync()
+    renewed: list[float] = []
+    real = schedule.renew
+
+    def renew(lease: schedule.Lease) -> None:
+        renewed.append(time.monotonic())
+        real(lease)
+
+    monkeypatch.setattr(schedule, "renew", renew)
+    full.deliver("Big", text="y\r\n" * 2_000)
+    full.line.trickle = 0.001
+    full.sync(thorough=False)
+    assert renewed[-1] - renewed[0] > 4
+    assert max(later - earlier for earlier, later in pairwise(renewed)) < 2
+    assert full.subjects() == ["First", "Big"]
 
 
 def test_x33_every_folder_is_rebuilt_at_once(full: Case) -> None:
