@@ -4,6 +4,7 @@ from functools import cache
 
 from allauth.account.auth_backends import AuthenticationBackend
 
+from accounts import prepared
 from accounts.models import Employee
 
 
@@ -12,7 +13,7 @@ class EmployeeBackend(AuthenticationBackend):  # type: ignore[misc]
 
     def get_user(self, user_id: int) -> Employee | None:
         """The active employee of a session. Every request begins with it, so the statement is not built each time."""
-        for employee in Employee.objects.raw(_statement(), [user_id]):
+        for employee in Employee.objects.raw(prepared.ready(_statement()), [user_id]):
             return employee if self.user_can_authenticate(employee) else None
         return None
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+_ENTER = "SELECT set_config('app.account', %s, true)"
 # Which account it was before and which it is now, in one question; MATERIALIZED: in this order.
 _SWITCH = """WITH before AS MATERIALIZED (SELECT current_setting('app.account', true) AS account)
 SELECT account, set_config('app.account', %s, true) FROM before"""
@@ -26,22 +27,27 @@ def acting_for(account_id: int | None) -> Iterator[None]:
     """
     nested = connection.in_atomic_block
     with transaction.atomic():
-        before = _switch(_NOBODY if account_id is None else str(account_id))
+        account = _NOBODY if account_id is None else str(account_id)
+        before = _NOBODY
+        if nested:
+            before = _switch(account)
+        else:
+            _enter(account)
         yield
         # The end of a transaction takes the setting back by itself, and so does a rollback; a broken one obeys no
         # further statement.
         if nested and not connection.needs_rollback:
-            _switch(before)
+            _enter(before)
 
 
 def enter(account_id: int) -> None:
     """Switch the running transaction to an account, until it ends. For the moment of signing in."""
-    _switch(str(account_id))
+    _enter(str(account_id))
 
 
 def leave() -> None:
     """Let the running transaction act for nobody: sign-in failed, or the session's person may not work."""
-    _switch(_NOBODY)
+    _enter(_NOBODY)
 
 
 def account_of_address(email: str) -> int | None:
@@ -63,6 +69,11 @@ def current() -> str:
         cursor.execute("SELECT current_setting('app.account', true)")
         row = cursor.fetchone()
     return row[0] or _NOBODY if row else _NOBODY
+
+
+def _enter(account: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_ENTER, [account])
 
 
 def _switch(account: str) -> str:

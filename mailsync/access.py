@@ -16,6 +16,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
+from accounts import prepared
 from accounts.models import Employee
 from mailsync import blobs, unread
 from mailsync.models import EmergencyAccess, Folder, GrantLevel, Mailbox, MailboxGrant, Outgoing
@@ -26,18 +27,18 @@ Found = TypeVar("Found", bound=Model)
 # The rule in SQL, for the doors that every page goes through: `b` is the mailbox, `g` the highest grant on it that the
 # employee has, in person or by the department. The grants of one person are few and found by their keys.
 _GRANT = """
-LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s, level::text)) AS step FROM (
+LEFT JOIN (SELECT mailbox_id, max(array_position(%(ladder)s::text[], level::text)) AS step FROM (
                SELECT mailbox_id, level FROM mailsync_mailboxgrant
                WHERE employee_id = %(employee)s OR department_id = %(department)s
                UNION ALL
                SELECT mailbox_id, 'read' FROM mailsync_emergencyaccess
-               WHERE %(admin)s AND employee_id = %(employee)s AND ended_at IS NULL
+               WHERE %(admin)s::boolean AND employee_id = %(employee)s AND ended_at IS NULL
                    AND ends_at > clock_timestamp()) held
            GROUP BY mailbox_id) g ON g.mailbox_id = b.id
 """
 _OPEN = "b.disconnected_at IS NULL AND (b.owner_id = %(employee)s OR g.step >= %(step)s)"
 _BOX = """b.id, b.address, b.owner_id = %(employee)s,
-CASE WHEN b.owner_id = %(employee)s THEN 'manage' ELSE (%(ladder)s)[g.step] END,
+CASE WHEN b.owner_id = %(employee)s THEN 'manage' ELSE (%(ladder)s::text[])[g.step] END,
 b.state, b.last_error, b.troubled_since, b.first_synced_at IS NOT NULL, b.missing, b.missing_at,
 EXISTS (SELECT FROM mailsync_mailboxgrant s WHERE s.mailbox_id = b.id), %(employee)s::bigint,
 b.read_apart_since IS NOT NULL AND b.owner_id <> %(employee)s"""
@@ -59,12 +60,12 @@ ELSE {unread.is_unread("p.message_id", "%(employee)s")} IS NULL END"""
 _LETTER = f"""
 SELECT p.id, p.folder_id, f.special_use, f.path, p.received_at, {_SEEN}, p.starred, p.flags, p.message_id, m.subject,
        m.sender_name, m.sender_address, m.recipients, m.sent_at, m.size, m.header,
-       c.account_id, c.sha256, c.content, {_BOX}
+       c.account_id, c.digest, c.content, {_BOX}
 FROM (SELECT * FROM mailsync_placement WHERE id = %(id)s LIMIT 1) p
 CROSS JOIN LATERAL (SELECT * FROM mailsync_folder WHERE id = p.folder_id LIMIT 1) f
 CROSS JOIN LATERAL (SELECT * FROM mailsync_mailbox WHERE id = f.mailbox_id LIMIT 1) b {_GRANT}
 CROSS JOIN LATERAL (SELECT * FROM mailsync_message WHERE id = p.message_id LIMIT 1) m
-CROSS JOIN LATERAL (SELECT account_id, sha256, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) c
+CROSS JOIN LATERAL (SELECT account_id, digest, content FROM mailsync_blob WHERE id = m.body_id LIMIT 1) c
 WHERE {_OPEN}
 """  # noqa: S608
 
@@ -123,8 +124,8 @@ def boxes(employee: Employee) -> list[Box]:
 
 def get_letter(employee: Employee, placement_id: int, level: str) -> Letter:
     for row in _rows(_LETTER, employee, level, id=placement_id):
-        *columns, recipients, sent_at, size, header, account_id, sha256, content = row[:19]
-        body = blobs.content(account_id, bytes(sha256), content)
+        *columns, recipients, sent_at, size, header, account_id, digest, content = row[:19]
+        body = blobs.content(account_id, bytes(digest), content)
         columns += [json.loads(recipients), sent_at, size, bytes(header), body, Box(*row[19:])]
         return Letter(*columns)
     raise Http404
@@ -134,7 +135,7 @@ def placements_in(boxes: Iterable[Box], ids: Iterable[int], level: str) -> list[
     """Those of the placements that the boxes' employee may work on at this level; the others are left out."""
     mailboxes = [box.id for box in boxes if includes(box.level, level)]
     with connection.cursor() as cursor:
-        cursor.execute(_PLACEMENTS, {"ids": list(ids), "mailboxes": mailboxes})
+        cursor.execute(prepared.ready(_PLACEMENTS), {"ids": list(ids), "mailboxes": mailboxes})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -142,7 +143,9 @@ def _rows(sql: str, employee: Employee, level: str, **values: Any) -> list[tuple
     ladder = GrantLevel.values
     holder = {"employee": employee.pk, "department": employee.department_id, "admin": employee.is_admin}
     with connection.cursor() as cursor:
-        cursor.execute(sql, {**holder, "ladder": ladder, "step": ladder.index(level) + 1, **values})
+        cursor.execute(
+            prepared.ready(sql), {**holder, "ladder": ladder, "step": ladder.index(level) + 1, **values}
+        )
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 

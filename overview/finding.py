@@ -101,6 +101,7 @@ FILTERS = (
             Choice("insecure", _("No protected connection"), _always(Q(state=MailboxState.INSECURE))),
             Choice("busy", _("Slowed down by the server"), _always(Q(state=MailboxState.BUSY))),
             Choice("stopped", _("Stopped by an error"), _always(Q(state=MailboxState.STOPPED))),
+            Choice("aside", _("Set aside after crashes"), _always(Q(state=MailboxState.SET_ASIDE))),
             Choice(
                 "first", _("Fetching for the first time"), _always(Q(first_synced_at=None, last_error=""))
             ),

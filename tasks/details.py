@@ -2,7 +2,6 @@
 
 from concurrent.futures import Future
 from datetime import datetime
-from hashlib import sha256
 
 from django.db import transaction
 from django.utils import timezone
@@ -43,7 +42,7 @@ def attach(task: Task, name: str, content: bytes, *, by: Employee) -> TaskFile:
     """Keep a file with the task. Raises CannotDo where it is too large."""
     if len(content) > FILE_BYTES:
         raise CannotDo(_("A file may have %(n)d MB at most.") % {"n": FILE_BYTES // 1024 // 1024})
-    digest = sha256(content).digest()
+    digest = blobs.digest_of(content)
     written: Future[None] | None = blobs.begin_file(task.account_id, digest, content)
     if written:
         written.result()

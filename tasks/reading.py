@@ -19,7 +19,7 @@ from accounts.requests import id_or_none
 from mailsync import access as mail
 from mailsync.mime import parse
 from mailsync.models import Message, Outgoing, Placement
-from mailsync.reading import Key as MailKey
+from mailsync.paging import Key as MailKey
 from tasks import access
 from tasks.models import NEVER, ChecklistItem, Reminder, Status, Task, TaskMessage
 
@@ -151,15 +151,28 @@ class Column:
 
 
 def board(employee: Employee, wanted: Asked) -> list[Column]:
-    """All columns; what is done shows the latest first."""
-    return [_column(matching(employee, wanted, status=status), status) for status in Status]
+    """All columns as of one moment, so that a card that moves meanwhile is in one of them."""
+    found = {status: matching(employee, wanted, status=status) for status in Status}
+    first, *others = (_first(found[status], status) for status in Status)
+    columns: dict[str, list[int]] = {status: [] for status in Status}
+    for status, pk in first.union(*others, all=True):
+        columns[status].append(pk)
+    shown = Task.objects.filter(pk__in=[pk for each in columns.values() for pk in each[:COLUMN]])
+    cards = {task.pk: task for task in with_counts(shown)}
+    return [
+        Column(
+            status,
+            [cards[pk] for pk in columns[status][:COLUMN] if pk in cards],
+            len(columns[status]) if len(columns[status]) <= COLUMN else found[status].count(),
+        )
+        for status in Status
+    ]
 
 
-def _column(found: QuerySet[Task], status: Status) -> Column:
+def _first(found: QuerySet[Task], status: Status) -> QuerySet[Task, tuple[str, int]]:
+    """Column and id of the first cards, and of one more; what is done shows the latest first."""
     ordered = found.order_by("-done_at", "-pk") if status == Status.DONE else in_order(found)
-    cards = list(with_counts(ordered)[: COLUMN + 1])
-    total = len(cards) if len(cards) <= COLUMN else found.count()
-    return Column(status, cards[:COLUMN], total)
+    return ordered.values_list("status", "pk")[: COLUMN + 1]
 
 
 # Mail of a task

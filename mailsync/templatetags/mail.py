@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.templatetags.icons import icon
 from mailsync.models import SpecialUse
-from mailsync.reading import Tree
+from mailsync.trees import Tree
 
 register = template.Library()
 

@@ -16,12 +16,12 @@ from django.views.decorators.http import require_POST
 from accounts.models import Employee
 from accounts.requests import id_of, ids_of, next_page
 from accounts.views import RequestOfEmployee
-from mailsync import access, actions, assigning, reading
+from mailsync import access, actions, assigning, paging, trees
 from mailsync.access import Box
 from mailsync.assigning import CannotAssign
 from mailsync.levels import LEVEL_OF
 from mailsync.models import Act, GrantLevel
-from mailsync.reading import Key
+from mailsync.paging import Key
 from mailsync.views import listing as lists
 from mailsync.views.reading import fresh, live
 
@@ -118,13 +118,13 @@ def _finder(request: RequestOfEmployee, boxes: list[Box], ids: list[str]) -> Cal
     """How to find what is meant in some of the boxes: by ids, or all that the list holds."""
     if request.POST.get("all") != "1" or request.POST.get("one"):
         return lambda some: access.placements_in(some, ids_of(ids), GrantLevel.READ)
-    listed = lists.listing(reading.tree(boxes), request.POST.get("list", ""), request.POST.get("show", ""))
+    listed = lists.listing(trees.tree(boxes), request.POST.get("list", ""), request.POST.get("show", ""))
     top = Key.parse(request.POST.get("top", ""))
 
     def all_that_match(some: list[Box]) -> list[int]:
         allowed = {box.id for box in some}
         folders = [folder.id for folder in listed.folders if folder.mailbox_id in allowed]
-        return reading.matching(
+        return paging.matching(
             folders, show=listed.show, down_from=top, reader=listed.reader, apart=listed.apart
         )
 
@@ -202,9 +202,9 @@ def _answer(request: RequestOfEmployee, boxes: list[Box], done: Act | None, text
         return redirect(came_from(request))
     context: dict[str, Any] = {"toast": text, "undo": act_id}
     if request.POST.get("rows"):
-        return live(request, context | fresh(request, request.POST, reading.tree(boxes)))
+        return live(request, context | fresh(request, request.POST, trees.tree(boxes)))
     # The rows on screen are painted already: only the counts of others and of the tree are news.
-    tree = reading.tree(boxes)
+    tree = trees.tree(boxes)
     listed = lists.listing(tree, request.POST.get("list", ""), request.POST.get("show", ""))
     return render(request, "mail/_counts.html", context | {"listing": listed, "tree": listed.tree})
 

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 
 from accounts.requests import id_of
 from accounts.templatetags.icons import icon
-from mailsync import narrowing, reading, teamwork
+from mailsync import narrowing, paging, teamwork
 from mailsync.models import GrantLevel, SpecialUse
-from mailsync.reading import Entry, FolderLine, Key, MailboxLine, Place, Tree
+from mailsync.paging import Entry, Key, Place
 from mailsync.tags import tags_of
 from mailsync.teamwork import Mark
+from mailsync.trees import FolderLine, MailboxLine, Tree
 
 ALL = "all"
 
@@ -206,13 +207,13 @@ class Page:
 
 def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = None) -> Page:
     """One page; with `down_to` as many rows as reach to that one (at most 300)."""
-    outgoing = listed.role in reading.OUTGOING
-    limit = 300 if down_to else reading.PAGE
+    outgoing = listed.role in paging.OUTGOING
+    limit = 300 if down_to else paging.PAGE
     begins = narrowing.begins(listed.show, listed.reader, listed.folder_ids)
     if begins:
         before = min(before or Key(begins, 0), Key(begins, 0))
-    horizon = reading.horizon(listed.folder_ids, before=before) if narrowing.walks(listed.show) else None
-    found = reading.entries(
+    horizon = paging.horizon(listed.folder_ids, before=before) if narrowing.walks(listed.show) else None
+    found = paging.entries(
         listed.folder_ids,
         show=listed.show,
         before=before,
@@ -222,7 +223,7 @@ def page(listed: Listing, *, before: Key | None = None, down_to: Key | None = No
         reader=listed.reader,
         apart=listed.apart,
     )
-    if down_to and len(found) < reading.PAGE:
+    if down_to and len(found) < paging.PAGE:
         return page(listed, before=before)
     shown = found[:limit]
     more = len(found) > limit or (down_to is not None and bool(shown))
@@ -249,7 +250,7 @@ class _Words:
         self.folders = {folder.id: folder for folder in listed.folders} if marks else {}
         self.now = timezone.localtime()
         self.root, self.suffix = reverse("mail:inbox"), listed.suffix
-        self.outgoing = listed.role in reading.OUTGOING
+        self.outgoing = listed.role in paging.OUTGOING
         self.boxes = _box_names(listed)
         self.no_subject = _("(no subject)")
         self.no_sender = _("(no sender)")

@@ -10,11 +10,12 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from mailsync import reading
+from mailsync import paging
 from mailsync.access import Letter
 from mailsync.mime import parse
 from mailsync.models import DeliveryReport, GrantLevel, SpecialUse
-from mailsync.reading import FolderLine, Key, MailboxLine
+from mailsync.paging import Key
+from mailsync.trees import FolderLine, MailboxLine
 from mailsync.views.letter_state import Reported, reported
 from mailsync.views.listing import Listing
 
@@ -94,7 +95,7 @@ class Pane:
 def pane(letter: Letter, listed: Listing) -> Pane:
     """Parse the message and look beside it in the list. The HTML itself is left to the frame's own request."""
     content = parse.read(letter.header, letter.body)
-    newer, older = reading.neighbours(
+    newer, older = paging.neighbours(
         listed.folder_ids,
         Key(letter.received_at, letter.id),
         show=listed.show,
@@ -102,7 +103,7 @@ def pane(letter: Letter, listed: Listing) -> Pane:
         apart=listed.apart,
     )
     mailbox = listed.tree.mailbox(letter.box.id)
-    others = reading.folders_of(letter.message_id) - {letter.folder_id}
+    others = paging.folders_of(letter.message_id) - {letter.folder_id}
     return Pane(
         letter=letter,
         listing=listed,

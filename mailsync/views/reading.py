@@ -17,10 +17,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Employee
 from accounts.views import RequestOfEmployee
-from mailsync import access, history, narrowing, reading
+from mailsync import access, failures, history, narrowing, trees
 from mailsync.mime import parse
 from mailsync.models import GrantLevel
-from mailsync.reading import Key, Tree
+from mailsync.paging import Key
+from mailsync.trees import Tree
 from mailsync.views import listing as lists
 from mailsync.views.documents import body_response, disposition, file_response
 from mailsync.views.pane import Pane, pane
@@ -28,7 +29,7 @@ from mailsync.views.strips import Strips, strips
 
 
 def tree_for(employee: Employee) -> Tree:
-    return reading.tree(access.boxes(employee))
+    return trees.tree(access.boxes(employee))
 
 
 # Whole screens
@@ -59,7 +60,7 @@ def message(request: RequestOfEmployee, folder_id: int, placement_id: int) -> Ht
     alone = request.headers.get("HX-Request")
     unified = request.GET.get("in") == lists.ALL
     # The pane alone shows nothing of other mailboxes; the unified list is where its neighbours are looked for.
-    tree = reading.tree([letter.box]) if alone and not unified else tree_for(request.user)
+    tree = trees.tree([letter.box]) if alone and not unified else tree_for(request.user)
     name = lists.ALL if unified else str(folder_id)
     opened = pane(letter, lists.listing(tree, name, request.GET.get("show", "")))
     if alone:
@@ -168,7 +169,7 @@ def news_token(tree: Tree, page: lists.Page, above: Strips) -> str:
 @require_POST
 def dismiss(request: RequestOfEmployee) -> HttpResponse:
     """The employee has read what failed."""
-    reading.dismiss_failed(request.user)
+    failures.dismiss(request.user)
     return HttpResponse() if request.headers.get("HX-Request") else redirect("mail:inbox")
 
 

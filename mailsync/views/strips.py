@@ -4,12 +4,13 @@ what colleagues have done that concerns the reader."""
 from dataclasses import dataclass
 
 from accounts.models import Employee
-from mailsync import health, notices, reading
+from mailsync import failures, health, notices
+from mailsync.failures import Failure
 from mailsync.health import Health
 from mailsync.models import GrantLevel
 from mailsync.notices import Told
-from mailsync.reading import Failure, FolderLine, MailboxLine, Tree
 from mailsync.sync.brake import Brake
+from mailsync.trees import FolderLine, MailboxLine, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +64,5 @@ def strips(employee: Employee, tree: Tree) -> Strips:
         if folder.held_back and folder.brake != Brake.FOLLOW
     ]
     missing = [mailbox for mailbox in tree.mailboxes if mailbox.missing and mailbox.may(GrantLevel.MANAGE)]
-    failed = tuple(reading.failed_operations(employee))
+    failed = tuple(failures.unseen(employee))
     return Strips(troubles, tuple(held), tuple(missing), failed, notices.unseen(employee.pk))

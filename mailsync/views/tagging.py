@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.views import RequestOfEmployee
-from mailsync import access, actions, reading, tags
+from mailsync import access, actions, paging, tags
 from mailsync.models import GrantLevel
 
 
@@ -45,7 +45,7 @@ def tagging(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
 
 def _offered(letter: access.Letter) -> list[tags.Tag]:
     has = {tag.keyword.lower() for tag in letter.tags}
-    return [tag for tag in reading.tags_in_use(letter.folder_id) if tag.keyword.lower() not in has]
+    return [tag for tag in paging.tags_in_use(letter.folder_id) if tag.keyword.lower() not in has]
 
 
 urls = [path("mail/message/<int:placement_id>/tags/", tagging, name="tags")]

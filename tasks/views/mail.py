@@ -16,7 +16,7 @@ from accounts.views import RequestOfEmployee
 from mailsync import blobs
 from mailsync.mime import parse
 from mailsync.models import Message
-from mailsync.reading import Key
+from mailsync.paging import Key
 from mailsync.views.documents import body_response, file_response
 from mailsync.views.pane import plain
 from tasks import access, actions, binding, deletion, reading, telling, writing

@@ -1,15 +1,16 @@
 """The pages of tasks: what each person finds there, and what they are told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from mailsync.actions import remove_placements
-from mailsync.reading import Key as MailKey
+from mailsync.paging import Key as MailKey
 from tasks import actions, binding, deletion, details, jobs, reading
 from tasks.models import Reminder, Status, Task, TaskMessage
 from tests.tasks.people import busy_task
@@ -93,6 +94,26 @@ def test_list_and_board_show_what_the_filter_means(world: World, ann: Client, na
     assert shown(show="mail") == {"bobs"}
     assert shown(show="all", q="MINE late") == {"late"}
     assert shown(show="nonsense", responsible="x", after="y") == {"quiet", "late"}
+
+
+def test_a_card_that_moves_while_the_board_is_read_is_in_one_column(at_acme: World) -> None:
+    """Whichever way it goes: it may be seen before or after, and not twice or never."""
+    forth = actions.create("Forth", by=at_acme.ann, status=Status.TODO)
+    back = actions.create("Back", by=at_acme.ann, status=Status.WAITING)
+
+    def meanwhile(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        answer = execute(sql, *rest)
+        if " FROM " in sql and not seen:
+            seen.append(sql)
+            Task.objects.filter(pk=forth.pk).update(status=Status.WAITING)
+            Task.objects.filter(pk=back.pk).update(status=Status.TODO)
+        return answer
+
+    seen: list[str] = []
+    with connection.execute_wrapper(meanwhile):
+        columns = reading.board(at_acme.ann, reading.Asked())
+    assert seen
+    assert sorted(task.title for column in columns for task in column.tasks) == ["Back", "Forth"]
 
 
 def test_the_list_goes_on_by_deadline_without_losing_or_doubling_anything(at_acme: World) -> None:
