@@ -3,9 +3,10 @@
     python benchmarks/purge.py [--n 2000000] [--accounts 100000]
 
 Two companies have the same mail: n messages each, 23 % too old, of which one in ten is with a client and one in a
-hundred on a task. Of one the old rows are deleted with what hangs on them, the other is purged as by night. Meanwhile
-somebody whose mail it is asks for the list, twice a second. The purge works in turns with pauses, so that pages with
-and without it are measured in the same minutes. A third company has `million` messages for the previews.
+hundred on a task. Of one the old rows are deleted with what hangs on them, the other is purged as by night: how many
+rows a second that makes counts what the purge waits for people. Meanwhile somebody whose mail it is asks for
+pages, ten to twenty a second. The purge works in turns, with as much time in between, so that pages with and without it
+are measured in the same minutes; when the night's is over later nights follow until enough pages were asked for.
 
 The bounds: half the rows a second of the raw DELETE; p95 of pages at most 20 % more; 3 s for a preview of 1 M messages;
 60 s for 100 000 companies. With BENCH_HOME the rows are made once: copy the folder before it is purged.
@@ -29,8 +30,11 @@ from demo import services
 
 RAW, EMPTY = "Raw", "Empty"
 DAYS = 90
-TURN, PAUSE, SETTLE = 20, 10, 1  # seconds of purge, of rest, and of rest that are not measured
-EVERY = 0.5  # seconds between two pages
+TURN, PAUSE, SETTLE = 5, 5, 0.5  # seconds of purge, without it, and of the latter that are not measured
+EVERY = 0.1  # seconds between two pages
+ENOUGH = 300  # of each page with and without the purge
+NIGHTS, LAST = 10, 80  # days from one purge to the next, and of the last one
+NICE = ["nice", "-n", "10"]  # as docker-compose.yml starts the worker of the long work
 _OLD = f"""CREATE TABLE old_ones AS SELECT m.id FROM mailsync_message m JOIN accounts_account a ON a.id = m.account_id
 WHERE a.name = %s AND m.ages_from < now() - interval '{DAYS} days'
 AND NOT EXISTS (SELECT FROM tasks_taskmessage t WHERE t.message_id = m.id)"""
@@ -41,17 +45,21 @@ DELETE FROM mailsync_event WHERE message_id IN (SELECT id FROM old_ones);
 DELETE FROM crm_activitycopy WHERE message_id IN (SELECT id FROM old_ones);
 DELETE FROM mailsync_message WHERE id IN (SELECT id FROM old_ones);
 COMMIT"""
-# What a worker does, a turn for each line that it reads.
+_CHOICES = {"batch": "purge.BATCH", "part": "discarding.PART", "patience": "giving_way.PATIENCE"}
+# What a worker does, a turn for each line that it reads: in how many days it is.
 _PURGE = """
 import sys, time
+from datetime import timedelta
 from django.utils import timezone
 from accounts.models import Account
-from retention.purge import purge
+from mailsync import discarding, giving_way
+from retention import purge
+{chosen}
 account = Account.objects.get(name={name!r})
 print("ready", flush=True)
-for _line in sys.stdin:
+for line in sys.stdin:
     began = time.monotonic()
-    run = purge(account.pk, timezone.now(), seconds={seconds})
+    run = purge.purge(account.pk, timezone.now() + timedelta(days=int(line)), seconds={seconds})
     print(time.monotonic() - began, run.state, flush=True)
 """
 
@@ -65,7 +73,11 @@ def main() -> None:
     parser.add_argument(
         "--only-fill", action="store_true", help="make the rows (with BENCH_HOME) and no more"
     )
+    for name, meaning in _CHOICES.items():
+        parser.add_argument(f"--{name}", type=float, help=f"{meaning}, instead of the product's")
     options = parser.parse_args()
+    asked = vars(options)
+    chosen = [f"{meaning} = {asked[name]:g}" for name, meaning in _CHOICES.items() if asked[name] is not None]
     with product() as made:
         _furnish(made, options.n)
         if options.only_fill:
@@ -74,7 +86,7 @@ def main() -> None:
         spawn_web(made, "benchmarks.asking:application", port=port)
         _previews(made, port)
         raw = _raw(made)
-        ours = _purged(made, port)
+        ours = _purged(made, port, chosen)
         print(f"the purge is {ours / raw:.2f} of the raw DELETE", flush=True)
         _night(made, options.accounts)
 
@@ -121,42 +133,71 @@ def _raw(made: Product) -> float:
     return float(count / seconds)
 
 
-def _purged(made: Product, port: int) -> float:
-    """Rows a second, of the purge's turns; prints what pages took meanwhile and in between."""
+def _purged(made: Product, port: int, chosen: list[str]) -> float:
+    """Rows a second of the purge of tonight; prints what pages took meanwhile and in between."""
     made.rows("CHECKPOINT")
     [(inbox,)] = made.rows(
         """SELECT min(f.id) FROM mailsync_folder f JOIN accounts_account a ON a.id = f.account_id
            WHERE a.name = %s AND f.special_use = 'inbox'""",
         ACCOUNT,
     )
-    code = _PURGE.format(name=ACCOUNT, seconds=TURN)
-    worker = subprocess.Popen(made.command("shell", "-v", "0", "-c", code), env=made.environment, text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
-    assert worker.stdin
-    assert worker.stdout
-    worker.stdout.readline()
-    seconds, state = 0.0, ""
-    with reader(Browser(port, EMPLOYEE), [f"/mail/{inbox}/", f"/mail/rows/?list={inbox}"]) as asked:
-        asked.phase = "before"
-        time.sleep(3 * PAUSE)
-        while state != "finished":
-            asked.phase = "meanwhile"
-            worker.stdin.write("\n")
-            worker.stdin.flush()
-            took, state = worker.stdout.readline().split()
-            asked.phase = ""
-            seconds += float(took)
-            time.sleep(SETTLE)
-            asked.phase = "in between"
-            time.sleep(PAUSE)
-    worker.stdin.close()
-    worker.wait()
-    [(gone,)] = made.rows(
-        "SELECT sum(messages)::bigint FROM retention_retentionline WHERE kind IN ('removed', 'hidden')"
-    )
-    print(f"purge: {gone} rows in {seconds:.1f} s, {gone / seconds:.0f} a second")
+    speed = 0.0
+    with (
+        worker(made, chosen) as turn,
+        reader(Browser(port, EMPLOYEE), [f"/mail/{inbox}/", f"/mail/rows/?list={inbox}"]) as asked,
+    ):
+        time.sleep(2 * SETTLE)
+        for days in range(0, LAST, NIGHTS):
+            seconds = _night_of(turn, days, asked)
+            if not days:
+                [(gone,)] = made.rows(
+                    "SELECT sum(messages)::bigint FROM retention_retentionline WHERE kind IN ('removed', 'hidden')"
+                )
+                speed = float(gone / seconds)
+                print(f"purge: {gone} rows in {seconds:.1f} s, {speed:.0f} a second", flush=True)
+            if asked.fewest() >= ENOUGH:
+                break
     print(asked.report(), flush=True)
-    return float(gone / seconds)
+    return speed
+
+
+def _night_of(turn: Callable[[int], tuple[float, str]], days: int, asked: "Reader") -> float:
+    """One purge in turns; returns its seconds."""
+    seconds, state = 0.0, ""
+    while state != "finished":
+        asked.phase = "in between"
+        time.sleep(PAUSE)
+        asked.phase = "meanwhile"
+        took, state = turn(days)
+        asked.phase = ""
+        seconds += took
+        time.sleep(SETTLE)
+    return seconds
+
+
+@contextmanager
+def worker(made: Product, chosen: list[str]) -> Iterator[Callable[[int], tuple[float, str]]]:
+    """Purges for a turn when called; returns how many seconds that took, and the state of the run."""
+    code = _PURGE.format(name=ACCOUNT, seconds=TURN, chosen="\n".join(chosen))
+    # Later nights take more than half of what is left by then.
+    environment = {**made.environment, "MAIL_PURGE_BRAKE": "100"}
+    process = subprocess.Popen([*NICE, *made.command("shell", "-v", "0", "-c", code)], env=environment, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    process.stdout.readline()
+
+    def turn(days: int) -> tuple[float, str]:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(f"{days}\n")
+        process.stdin.flush()
+        took, state = process.stdout.readline().split()
+        return float(took), state
+
+    yield turn
+    process.stdin.close()
+    process.wait()
 
 
 class Reader:
@@ -165,6 +206,9 @@ class Reader:
     def __init__(self) -> None:
         self.phase = ""
         self.took: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def fewest(self) -> int:
+        return min(map(len, self.took.values()), default=0)
 
     def report(self) -> str:
         lines = []

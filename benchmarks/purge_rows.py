@@ -21,14 +21,14 @@ with tenancy.acting_for(account.pk):
 """
 # Sizes of real mail: a header of about 1.5 kB that hardly shrinks.
 _BLOBS = """
-INSERT INTO mailsync_blob (account_id, sha256, size, content, created_at)
+INSERT INTO mailsync_blob (account_id, digest, size, content, created_at)
 SELECT %(account)s, sha256(('%(folder)s ' || n)::bytea), 3000, sha256(n::text::bytea), now()
 FROM generate_series(1, %(n)s) n
 """
 _MESSAGES = """
 INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size, message_id, subject,
     sender_name, sender_address, recipients, received_at, snippet, has_attachments, parse_problem)
-SELECT b.account_id, %(mailbox)s, b.sha256, b.sha256, substr(noise.bytes, (b.id %% 11000)::int + 1, 1500), b.id,
+SELECT b.account_id, %(mailbox)s, b.digest, b.digest, substr(noise.bytes, (b.id %% 11000)::int + 1, 1500), b.id,
     4500, b.id || '@x', 'Report ' || b.id, 'Zoe', 'zoe@elsewhere.example', '{}',
     date_trunc('second', now() - (b.n * 117.0 / %(n)s) * interval '1 day'),
     repeat('The figures of last week. ', 5), b.n %% 5 = 0, ''

@@ -5,7 +5,8 @@ Never reaches the mail server. What somebody above mail holds (MessageQuerySet.f
 each batch is one transaction and asks anew what leaves.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
 
 from django.db import connection, models
 from django.db.models import Exists, ManyToOneRel, OuterRef
@@ -15,6 +16,7 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import schedule
 from mailsync.actions import remove_placements
+from mailsync.giving_way import give_way
 from mailsync.models import (
     Mailbox,
     Message,
@@ -24,12 +26,20 @@ from mailsync.models import (
     Placement,
     Tombstone,
 )
+from mailsync.models.message import MessageQuerySet
 
 BATCH = 500
+# Messages that a few milliseconds suffice for: to remove what hangs on them; themselves, which takes longer because ten
+# tables are asked whether they know them.
+SLICE, PART = 300, 30
+_OPERATIONS = """SELECT o.id FROM mailsync_placement p JOIN mailsync_operation o ON o.placement_id = p.id
+WHERE p.message_id IN (SELECT unnest(%s::bigint[]))"""
+_DELETE = "DELETE FROM mailsync_message WHERE id IN (SELECT unnest(%s::bigint[]))"
 _LOCK_FOLDERS = """
 SELECT FROM mailsync_folder WHERE id IN (SELECT folder_id FROM mailsync_placement WHERE message_id = ANY(%s))
 ORDER BY id FOR UPDATE
 """
+_LOCK_ALL_FOLDERS = "SELECT FROM mailsync_folder WHERE mailbox_id = %s ORDER BY id FOR UPDATE"
 
 
 def discard(message_ids: Collection[int], *, reason: str) -> list[int]:
@@ -62,20 +72,24 @@ def lock(message_ids: Collection[int]) -> list[int]:
 
 def among(ids: Collection[int]) -> RawSQL:
     """For `…__in`: the ids as one array. As a list each would be a parameter that the ORM looks at several times."""
-    return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
+    return RawSQL("SELECT unnest(%s::bigint[])", [_as_text(ids)])
 
 
-def hold(message_ids: Collection[int]) -> list[int]:
-    """What `lock` does for messages of a mailbox that is locked, but nobody is waited for: a message that somebody is
-    binding at this moment is left out. Returns those that are held now."""
+def _as_text(ids: Collection[int]) -> str:
+    """An array as PostgreSQL reads it: the driver would write each number by itself, and the parser read it so."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def hold(mailbox_id: int, messages: MessageQuerySet) -> MessageQuerySet:
+    """What `lock` does, for messages of one mailbox, which is locked; but nobody is waited for: a message that somebody
+    is binding at this moment is left out. Held is what is read of the result."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_FOLDERS, [list(message_ids)])
-    asked = Message.objects.filter(pk__in=among(message_ids)).order_by("pk")
-    return list(asked.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        cursor.execute(_LOCK_ALL_FOLDERS, [mailbox_id])
+    return messages.select_for_update(skip_locked=True)
 
 
-def remove(message_ids: Collection[int], *, buried: Collection[int], reason: str) -> None:
-    """Delete messages that are held and free, in the running transaction.
+def remove(message_ids: Sequence[int], *, buried: Collection[int], reason: str) -> None:
+    """Delete messages that are held and free, in the running transaction; part by part, giving way to people.
 
     `buried` are those of them that a sync could bring back: they get a tombstone, and a run that knows them ends.
     """
@@ -83,7 +97,9 @@ def remove(message_ids: Collection[int], *, buried: Collection[int], reason: str
         boxes = Message.objects.filter(pk__in=among(buried)).values_list("mailbox_id", flat=True)
         schedule.interrupt(set(boxes))
         _bury(buried, reason)
-    _delete(message_ids)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # or all checks would come at once, with the commit
+    _delete(message_ids, between=give_way)
 
 
 def drop(message_ids: Iterable[int]) -> int:
@@ -117,28 +133,48 @@ def _bury(message_ids: Collection[int], reason: str) -> None:
     Tombstone.objects.bulk_create([Tombstone(reason=reason, **row) for row in rows], ignore_conflicts=True)
 
 
-def _delete(message_ids: Collection[int]) -> None:
-    placements = list(Placement.objects.filter(message__in=among(message_ids)).values_list("pk", flat=True))
-    waiting = Operation.objects.filter(placement__in=among(placements))
-    # A mark that waits for the UID of a placement waits for nothing now; what has a UID still goes to the server.
-    waiting.filter(uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING).update(
+def _delete(message_ids: Sequence[int], *, between: Callable[[], None] = lambda: None) -> None:
+    """What hangs on the messages goes with them or forgets them, as its key says. By hand: the ORM would load every
+    message first, and ask once for each key."""
+    _let_go(message_ids)
+    with connection.cursor() as cursor:
+        for together in _parts(message_ids, SLICE):
+            between()
+            cursor.execute(_hanging(), {"ids": _as_text(together)})
+            for part in _parts(together, PART):
+                between()
+                cursor.execute(_DELETE, [_as_text(part)])
+
+
+def _parts(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (ids[first : first + size] for first in range(0, len(ids), size))
+
+
+def _let_go(message_ids: Collection[int]) -> None:
+    """A mark that waits for the UID of a placement waits for nothing now; what has a UID still goes to the server."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPERATIONS, [_as_text(message_ids)])
+        ids = [pk for (pk,) in cursor.fetchall()]
+    if not ids:
+        return
+    operations = Operation.objects.filter(pk__in=ids)
+    operations.filter(uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING).update(
         state=OperationState.VOID, finished_at=timezone.now()
     )
-    waiting.update(placement=None)
+    operations.update(placement=None)
+
+
+@cache
+def _hanging() -> str:
+    """A statement for each key to a message that does not hold it, one after the other."""
+    acts = {models.CASCADE: "DELETE FROM {table}", models.SET_NULL: "UPDATE {table} SET {column} = NULL"}
+    statements = []
     for relation in Message._meta.get_fields(include_hidden=True):
-        if isinstance(relation, ManyToOneRel):
-            _let_go(relation, message_ids)
-    Message.objects.filter(pk__in=among(message_ids))._raw_delete("default")
-
-
-def _let_go(relation: ManyToOneRel, message_ids: Collection[int]) -> None:
-    """What hangs on the messages goes with them or forgets them, as its key says: in one statement, where the ORM
-    would load every message first."""
-    rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": among(message_ids)})
-    if relation.on_delete is models.CASCADE:
-        rows._raw_delete("default")
-    elif relation.on_delete is models.SET_NULL:
-        rows.update(**{relation.field.name: None})
+        if isinstance(relation, ManyToOneRel) and relation.on_delete in acts:
+            act = acts[relation.on_delete] + " WHERE {column} IN (SELECT unnest(%(ids)s::bigint[]))"
+            names = {"table": relation.related_model._meta.db_table, "column": relation.field.column}
+            statements.append(act.format(**names))
+    return "; ".join(statements)
 
 
 def _discard_batch(account_id: int, mailbox_id: int) -> int:

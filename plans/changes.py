@@ -47,9 +47,9 @@ class Change:
         return less + ["crm_bound_stays"] * (self.before.crm_bound_stays and not self.after.crm_bound_stays)
 
     @property
-    def takes_copies(self) -> bool:
-        """Whether mail would leave, or mailboxes rest, that would not without it."""
-        return bool({"storage_days", "mailboxes_per_employee", "crm_bound_stays"} & {*self.shorter})
+    def takes_mail(self) -> bool:
+        """Whether mail would leave that would not without it."""
+        return bool({"storage_days", "crm_bound_stays"} & {*self.shorter})
 
     @property
     def keeps_longer(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, QuerySet, TextChoices, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextChoices, Value, When
 
 from crm.models import ActivityCopy
 from mailsync.models import Message
@@ -86,6 +86,11 @@ class Rule:
         """Those that leave: too old, held by nothing above mail, and with CRM only where that does not keep them."""
         leaving = self.aged(messages).free()
         return leaving.exclude(_with_crm()) if self.crm_bound_stays else leaving
+
+    def staying(self, messages: MessageQuerySet) -> MessageQuerySet:
+        """Those that do not leave, of messages that nothing above mail holds."""
+        young = Q(ages_from__gte=self.cutoff)
+        return messages.filter(young | Q(_with_crm()) if self.crm_bound_stays else young)
 
 
 def with_bond(messages: MessageQuerySet) -> QuerySet[Any]:

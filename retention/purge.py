@@ -6,28 +6,34 @@ anew under the locks, so a link that is made meanwhile wins; so are the limits. 
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts import tenancy
+from accounts.models import Account
 from crm import activities
-from mailsync import discarding, holding, live, schedule
+from mailsync import discarding, holding, live, replica, schedule
+from mailsync.giving_way import give_way
 from mailsync.models import Mailbox, Message, Operation, OperationState
 from mailsync.sync.state import is_undated
 from mailsync.windows import PURGED, keep_away
 from plans.subscriptions import limits_for
 from retention import runs
 from retention.models import LineKind, RetentionRun, RunState
-from retention.policy import LEAVES, Fate, with_bond
+from retention.policy import LEAVES, with_bond
 from retention.preview import NOTHING, Amount
 
 BATCH = 1000
+AT_A_TIME = 250  # rows that are read in a few milliseconds
+TELL_EVERY = 10  # seconds
 MOST_APART = timedelta(minutes=5)
+_Row = TypeVar("_Row")
 
 
 class ClocksDisagree(Exception):
@@ -49,13 +55,21 @@ class _Place(NamedTuple):
     id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Walk:
     """One worker's way through a run; `at` is the moment it asks for the limits of."""
 
     run: RetentionRun
+    account: Account
     at: datetime
     deadline: float
+    told: float = 0
+
+    def tell(self, mailbox_id: int) -> None:
+        """Open pages look anew, which costs more than a batch: what leaves is old, and rarely on them."""
+        if time.monotonic() > self.told + TELL_EVERY:
+            live.tell(mailbox_id)
+            self.told = time.monotonic()
 
 
 def purge(account_id: int, at: datetime, *, seconds: float = float("inf")) -> RetentionRun | None:
@@ -67,7 +81,7 @@ def purge(account_id: int, at: datetime, *, seconds: float = float("inf")) -> Re
     run = runs.begin(account_id, at)
     if run is None or run.state == RunState.WAITING:
         return run
-    walk = _Walk(run, at, time.monotonic() + seconds)
+    walk = _Walk(run, Account.objects.get(pk=account_id), at, time.monotonic() + seconds)
     try:
         for mailbox_id in _mailboxes(account_id):
             _purge_mailbox(walk, mailbox_id)
@@ -97,45 +111,54 @@ def _mailboxes(account_id: int) -> list[int]:
 
 def _purge_mailbox(walk: _Walk, mailbox_id: int) -> None:
     place: _Place | None = None
-    while True:
-        place = _batch(walk, mailbox_id, place)
-        if place is None:
-            break
+    while further := _batch(walk, mailbox_id, place):
+        place = further
         if time.monotonic() > walk.deadline:
             raise _OutOfTime
+    if place:
+        live.tell_now(mailbox_id)
     _note_left(walk.run, mailbox_id)
 
 
 def _batch(walk: _Walk, mailbox_id: int, after: _Place | None) -> _Place | None:
     """Remove one batch; the place from which to go on, None at the end. Raises _LimitsChanged."""
     run = walk.run
+    give_way()
     with tenancy.acting_for(run.account_id):
+        replica.commit_without_waiting()
         schedule.lock([mailbox_id])
-        mailbox = Mailbox.objects.select_related("account").get(pk=mailbox_id)
-        limits = limits_for(mailbox.account, mailbox.account.day_of(walk.at))
+        limits = limits_for(walk.account, walk.account.day_of(walk.at))
         if not runs.keeps_to(run, limits):
             raise _LimitsChanged
         if holding.purge_waits(mailbox_id):
             return None
-        found = _oldest(run, mailbox_id, after)
+        found = _hold_oldest(run, mailbox_id, after)
         if found:
             _remove(run, mailbox_id, [place.id for place in found])
-            live.tell(mailbox_id)
+            walk.tell(mailbox_id)
     return found[-1] if found else None
 
 
-def _oldest(run: RetentionRun, mailbox_id: int, after: _Place | None) -> list[_Place]:
+def _hold_oldest(run: RetentionRun, mailbox_id: int, after: _Place | None) -> list[_Place]:
+    """But for those that somebody is binding at this moment."""
     rows = runs.rule_of(run).leaving(Message.objects.filter(mailbox=mailbox_id))
     if after:
         further = Q(ages_from__gt=after.ages_from) | Q(ages_from=after.ages_from, pk__gt=after.id)
         rows = rows.filter(further, ages_from__gte=after.ages_from)
-    rows = rows.order_by("ages_from", "pk")
-    return [_Place(*row) for row in rows.values_list("ages_from", "pk")[:BATCH]]
+    held = discarding.hold(mailbox_id, rows.order_by("ages_from", "pk"))
+    return [_Place(*row) for row in _read(held.values_list("ages_from", "pk")[:BATCH])]
 
 
-def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int]) -> None:
-    """Those of the candidates that still leave when they are held; what is on its way to the server stays a night."""
-    held = discarding.hold(candidates)
+def _read(rows: QuerySet[Any, _Row]) -> Iterator[_Row]:
+    """With a cursor in the database, giving way to people between its fetches."""
+    for row in rows.iterator(AT_A_TIME):
+        yield row
+        give_way()
+
+
+def _remove(run: RetentionRun, mailbox_id: int, held: list[int]) -> None:
+    """Those that still leave now that they are held: a link may have been made before. What is on its way to the server
+    stays a night."""
     rule = runs.rule_of(run)
     if rule.crm_bound_stays:
         activities.one_at_a_time(run.account_id)  # a link to a client that is being made comes first or after
@@ -143,22 +166,24 @@ def _remove(run: RetentionRun, mailbox_id: int, candidates: list[int]) -> None:
         placement__message=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
     )
     leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=discarding.among(held)))
-    amounts: dict[Fate, Amount] = defaultdict(Amount)
+    cutoff = rule.cutoff
+    sizes: dict[str, list[int]] = defaultdict(list)
     gone: list[int] = []
     aged: list[datetime] = []
     buried: list[int] = []
-    for pk, bond, size, received_at in with_bond(leaving).values_list("pk", "bond", "size", "received_at"):
+    found = with_bond(leaving).values_list("pk", "bond", "size", "received_at")
+    for pk, bond, size, received_at in _read(found):
         gone.append(pk)
-        amounts[rule.fate(bond)] += Amount(1, size)
-        if received_at >= rule.cutoff or is_undated(received_at):
+        sizes[bond].append(size)
+        if received_at >= cutoff or is_undated(received_at):
             buried.append(pk)  # the server's date would let a sync fetch it again
         else:
             aged.append(received_at)
     discarding.remove(gone, buried=buried, reason=PURGED)
     if aged:
         keep_away(mailbox_id, max(aged))
-    for fate, amount in amounts.items():
-        runs.add(run, mailbox_id, fate, amount)
+    for bond, of_bond in sizes.items():
+        runs.add(run, mailbox_id, rule.fate(bond), Amount(len(of_bond), sum(of_bond)))
 
 
 def _note_left(run: RetentionRun, mailbox_id: int) -> None:

@@ -22,6 +22,7 @@ from mailsync.models import Mailbox
 from plans.changes import Change, changes
 from retention import words
 from retention.models import PlanNotice, Stage
+from retention.policy import Rule
 from retention.preview import removals
 
 log = structlog.get_logger(__name__)
@@ -113,10 +114,24 @@ def _tell(account: Account, change: Change, stage: Stage) -> int:
     return len(notices)
 
 
+def to_come(account: Account) -> list[Change]:
+    today = account.today()
+    return changes(account, after=today, until=today + AHEAD)
+
+
+def rules(account: Account, change: Change) -> tuple[Rule, Rule]:
+    """Without a change, and with it, at the moment when it comes."""
+    at = _begins(account, change)
+    return Rule.of(change.before, at), Rule.of(change.after, at)
+
+
+def _begins(account: Account, change: Change) -> datetime:
+    return datetime.combine(change.on, time(), ZoneInfo(account.time_zone))
+
+
 def effects(account: Account, change: Change) -> list[OfBox]:
     """By mailbox, what would go on that day because of the change and would not without it."""
-    midnight = datetime.combine(change.on, time(), ZoneInfo(account.time_zone))
-    before, after = removals(account, [change.before, change.after], midnight)
+    before, after = removals(account, [change.before, change.after], _begins(account, change))
     without = {box.mailbox.pk: box.leaving for box in before}
     found: dict[int, OfBox] = {}
     for box in after:
@@ -150,7 +165,7 @@ def _audience(
             if mailbox_id in concerned and concerned[mailbox_id] not in by_person[person]:
                 by_person[person].append(concerned[mailbox_id])
             by_person.setdefault(person, [])
-    for employee in Employee.objects.filter(account=account, is_active=True):
+    for employee in Employee.objects.filter(account=account, is_active=True).order_by("pk"):
         if employee.role == Role.ADMIN:
             yield employee, boxes
         elif employee.pk in by_person:

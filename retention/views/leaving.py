@@ -1,13 +1,16 @@
 """What leaves soon out of the mailboxes that an employee reads, and keeping some of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -24,13 +27,29 @@ from crm.matching import Ref
 from mailsync import access
 from mailsync.models import GrantLevel, Mailbox, Message, Placement
 from plans.offers import plan_name
-from retention.policy import Rule
+from retention import telling as notices
+from retention import words
+from retention.policy import DAY, Rule
 from retention.views.clock import CLOSE, NEAR, leaves, limits_of
 from tasks import access as task_access
 from tasks import binding, reading, telling
 
 PAGE = 100
 CHOICES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far ahead the page looks: some days, or to a change of the plan.
+
+    `rule` says who has left by then. Of a change only what would stay without it is shown: who stays by `otherwise`.
+    """
+
+    name: str
+    label: str
+    plan: str
+    rule: Rule
+    otherwise: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +65,80 @@ class Leaving:
 @never_cache
 @require_safe
 def page(request: RequestOfEmployee) -> HttpResponse:
-    """Within three days, or a week (`days`); of all mailboxes, or of one."""
-    days = NEAR if request.GET.get("days") == str(NEAR) else CLOSE
+    """What has left at the end of a span (`until`; else of three days), out of all mailboxes or out of one."""
+    now = Rule.of(limits_of(request), timezone.now())
+    spans = list(_spans(request, now))
+    span = next((each for each in spans if each.name == request.GET.get("until")), spans[0])
     boxes = list(access.visible_mailboxes(request.user).order_by("address"))
     chosen = id_or_none(request.GET.get("mailbox"))
     shown = [box for box in boxes if chosen in (None, box.pk)]
-    rows = _leaving(request, shown, days)
+    after = id_or_none(request.GET.get("after"))
+    rows, last = _leaving(shown, span, now, after=after)
+    if after and not rows:
+        return redirect(_back(request, but="after"))
+    of_this = {"until": span.name} | ({"mailbox": chosen} if chosen else {})
     context = {
         "section": "mail",
-        "rows": rows[:PAGE],
-        "more": len(rows) > PAGE,
-        "days": days,
+        "rows": rows,
+        "first": "?" + urlencode(of_this) if after else "",
+        "next": "?" + urlencode({**of_this, "after": last}) if last else "",
+        "after": after,
+        "span": span,
         "chips": [
             (
-                label,
-                "?" + urlencode({"days": number} | ({"mailbox": chosen} if chosen else {})),
-                number == days,
+                each.label,
+                "?" + urlencode({"until": each.name} | ({"mailbox": chosen} if chosen else {})),
+                each is span,
             )
-            for number, label in ((CLOSE, _within(CLOSE)), (NEAR, _within(NEAR)))
+            for each in spans
         ],
         "boxes": boxes,
         "chosen": chosen,
-        "plan": plan_name(limits_of(request).plan),
-        "limits": limits_of(request),
     }
     return render(request, "retention/leaving.html", context)
 
 
-def _within(days: int) -> str:
-    return ngettext("Within %(n)d day", "Within %(n)d days", days) % {"n": days}
+def _spans(request: RequestOfEmployee, now: Rule) -> Iterator[Span]:
+    plan = plan_name(limits_of(request).plan)
+    for days in (CLOSE, NEAR):
+        label = ngettext("Within %(n)d day", "Within %(n)d days", days) % {"n": days}
+        yield Span(str(days), label, plan, now.within(days))
+    for change in notices.to_come(request.user.account):
+        if change.takes_mail:
+            label = _("When the plan changes on %(day)s") % {"day": words.day(change.on)}
+            before, after = notices.rules(request.user.account, change)
+            yield Span(change.key, label, plan_name(change.after.plan), after, otherwise=before)
 
 
-def _leaving(request: RequestOfEmployee, boxes: list[Mailbox], days: int) -> list[Leaving]:
-    """One more than a page, the next to leave first; what is in no folder cannot be opened."""
-    rule = Rule.of(limits_of(request), timezone.now())
-    rows = (
-        rule.within(days)
-        .leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None))
-        .defer("header")
-    )
-    found = list(rows.order_by("ages_from", "pk")[: PAGE + 1])
+def _leaving(
+    boxes: list[Mailbox], span: Span, now: Rule, *, after: int | None
+) -> tuple[list[Leaving], int | None]:
+    """A page, the next to leave first, and the last message on it if more leave behind it.
+
+    It begins behind the message `after`; with the first to leave if that is not there any more. What is in no folder
+    cannot be opened, and is not shown.
+    """
+    rows = span.rule.leaving(Message.objects.filter(mailbox__in=boxes, unplaced_since=None))
+    if span.otherwise:
+        rows = span.otherwise.staying(rows)
+    if after and (begin := Message.objects.filter(pk=after, mailbox__in=boxes).only("ages_from").first()):
+        rows = rows.filter(Q(ages_from__gt=begin.ages_from) | Q(ages_from=begin.ages_from, pk__gt=begin.pk))
+    found = list(rows.defer("header").order_by("ages_from", "pk")[: PAGE + 1])
+    last = found[PAGE - 1].pk if len(found) > PAGE else None
+    found = found[:PAGE]
     shown = Placement.objects.filter(message__in=found, folder__deleting=False, folder__mailbox__in=boxes)
     places = {each.message_id: each for each in shown}
-    return [
-        Leaving(message, places[message.pk], leaves(rule.days_left(message.ages_from)))
+    with_the_change = (span.rule.at - now.at) // DAY if span.otherwise else None
+    shown_rows = [
+        Leaving(
+            message,
+            places[message.pk],
+            leaves(now.days_left(message.ages_from) if with_the_change is None else with_the_change),
+        )
         for message in found
         if message.pk in places
     ]
+    return shown_rows, last
 
 
 @login_required
@@ -104,14 +150,21 @@ def keep(request: RequestOfEmployee) -> HttpResponse:
     found = task_access.readable_messages(request.user, ids)
     if not found:
         messages.error(request, _("Choose the messages first; what has left cannot be kept any more."))
-        return redirect("retention:leaving")
+        return redirect(_back(request))
     if request.method == "POST":
         try:
             messages.success(request, _bound(request, ids, found))
         except (telling.CannotDo, activities.MessageLeft) as refusal:
             messages.error(request, str(refusal))
-        return redirect("retention:leaving")
+        return redirect(_back(request))
     return render(request, "retention/keep.html", _choices(request, ids, found))
+
+
+def _back(request: RequestOfEmployee, *, but: str = "") -> str:
+    """The list from which the messages were chosen; without what `but` says of it."""
+    asked = request.POST or request.GET
+    kept = {name: asked[name] for name in ("until", "mailbox", "after") if name != but and asked.get(name)}
+    return reverse("retention:leaving") + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _choices(request: RequestOfEmployee, ids: list[int], found: list[Message]) -> dict[str, Any]:
@@ -125,6 +178,10 @@ def _choices(request: RequestOfEmployee, ids: list[int], found: list[Message]) -
         "section": "mail",
         "ids": ids,
         "found": found,
+        "back": _back(request),
+        "until": request.GET.get("until", ""),
+        "mailbox": request.GET.get("mailbox", ""),
+        "after": request.GET.get("after", ""),
         "q": words,
         "tasks": reading.choice(request.user, words, without=found[0]),
         "records": records,

@@ -132,6 +132,7 @@ def _notices(request: RequestOfEmployee) -> HttpResponse:
             "differences": words.differences(change),
             "numbers": words.numbers(notice.boxes),
             "keeps_longer": change.keeps_longer,
+            "keep": change.key if change.takes_mail and notice.stage != Stage.AFTER else "",
         }
         for notice, change in telling.shown(request.user)
     ]

@@ -16,7 +16,7 @@ from accounts import tenancy
 from crm import activities
 from crm.matching import Ref
 from crm.models import Activity, ActivityCopy, Contact
-from mailsync import schedule
+from mailsync import discarding, schedule
 from mailsync.models import Message
 from plans.subscriptions import change_plan
 from retention import purge as purging
@@ -176,7 +176,8 @@ def test_a_link_that_is_made_while_the_purge_runs_wins_or_says_that_the_mail_has
     def discard(message_id: int) -> None:
         with tenancy.acting_for(world.acme.pk):
             schedule.lock([world.ann_box.pk])
-            purging._remove(run, world.ann_box.pk, [message_id])
+            held = discarding.hold(world.ann_box.pk, Message.objects.filter(pk=message_id))
+            purging._remove(run, world.ann_box.pk, [message.pk for message in held])
 
     def each(act: Callable[[int], None], later: Sequence[float]) -> Callable[[], None]:
         def all_of_them() -> None:

@@ -1,14 +1,18 @@
 """The night: who has anything to do, the jobs, the operators' command."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import Account
 from mailsync.models import Message
 from plans.models import Subscription
 from plans.subscriptions import change_plan
@@ -43,6 +47,31 @@ def test_only_companies_with_old_mail_are_looked_at_and_each_by_its_own_plan(wor
     with world.acting():
         Subscription.objects.all().delete()
     assert list(scan.due(now)) == [world.acme.pk, world.other.pk]  # without a subscription it is Free
+
+
+def test_a_night_asks_a_thousand_companies_at_once_and_reads_no_mail(world: World) -> None:
+    mail(world, age=8 * DAY, at=timezone.now())
+    few = statements_of(lambda: list(scan.due(timezone.now())))
+    for number in range(30):
+        Account.objects.create(name=f"Company {number}")
+    assert len(statements_of(lambda: list(scan.due(timezone.now())))) == len(few)
+    with world.acting(), connection.cursor() as cursor:
+        fill(world.folder(world.team_box), 1_000)  # of a table of one page any index is as good
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'retention_oldest'")
+        [source] = cursor.fetchone()
+        asked = source[source.index("SELECT min(") : source.index("RETURN NEXT")]
+        asked = asked.replace("INTO oldest ", "").replace("= account;", f"= {world.acme.pk};")
+        cursor.execute(f"EXPLAIN {asked}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using message_by_age on mailsync_message" in plan
+    assert plan.count("mailsync_message") == 1
+
+
+def statements_of(act: Callable[[], object]) -> list[dict[str, str]]:
+    with CaptureQueriesContext(connection) as statements:
+        act()
+    return list(statements)
 
 
 def test_the_night_hints_and_a_worker_purges(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

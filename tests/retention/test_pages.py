@@ -85,7 +85,7 @@ def test_ann_keeps_what_leaves_soon_with_a_task_or_a_client(world: World) -> Non
     ann = world.client(world.ann)
     assert "Offer 1" in text(ann, "retention:leaving")
     assert "Newsletter" not in text(ann, "retention:leaving")
-    assert "Newsletter" in text(ann, "retention:leaving", days=7)
+    assert "Newsletter" in text(ann, "retention:leaving", until=7)
     assert "Nothing leaves so soon" in text(ann, "retention:leaving", mailbox=world.team_box.pk)
 
     ids = [place_of(world, each) for each in soon]

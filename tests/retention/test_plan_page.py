@@ -18,6 +18,7 @@ from plans.models import PlanLimits, Subscription
 from plans.subscriptions import change_plan, plan_of, start_trial
 from retention import storage, telling, usage
 from retention.models import PlanNotice, RetentionRun, Stage
+from tasks import actions as tasks
 from tests.retention import scenes
 from tests.world import World, mailbox
 
@@ -113,6 +114,50 @@ def test_a_shorter_row_is_told_at_once_a_week_before_the_day_before_and_afterwar
         [box] = PlanNotice.objects.filter(employee=acme.ann, stage="ahead").get().boxes
     # On 20 November those of 3, 6 and 20 days are 22, 25 and 39 days old; that of 80 goes with 90 days as well.
     assert (box["address"], box["messages"], box["parked"]) == ("ann@acme.example", 2, False)
+
+
+def test_ann_sees_which_mail_a_shorter_plan_would_take_and_keeps_one(acme: World) -> None:
+    announce(acme, "basic", date(2026, 11, 11))
+    run_on(acme, NOON)
+    with time_machine.travel(NOON, tick=False):
+        ann = acme.client(acme.ann)
+        [link] = re.findall(r"/retention/leaving/\?until=\w+", ann.get("/plan/notices/").content.decode())
+        assert "until" not in acme.client(acme.cyd).get("/plan/notices/").content.decode()
+        page = ann.get(link)
+        assert "Plan Basic keeps a copy for 7 days" in page.content.decode()
+        rows = page.context["rows"]
+        # Also that of 80 days: at midnight of the eleventh it would still have half a day.
+        assert [row.when for row in rows] == ["Leaves Webmail in 9 days"] * 5
+        with acme.acting():
+            task = tasks.create("Answer", by=acme.ann)
+        chosen = {"ids": [rows[0].place.pk], "until": link.rpartition("=")[2], "task": task.pk}
+        assert f'href="{link}"' in ann.get(reverse("retention:keep"), chosen).content.decode()
+        assert ann.post(reverse("retention:keep"), chosen).headers["Location"] == link
+        assert len(ann.get(link).context["rows"]) == 4
+
+
+def test_ann_leafs_through_all_that_a_shorter_plan_would_take(acme: World) -> None:
+    with time_machine.travel(NOON - DAY, tick=False):
+        for _more in range(100):
+            acme.message(acme.folder(acme.ann_box), received_at=NOON - 6 * DAY)
+    announce(acme, "basic", date(2026, 11, 11))
+    with time_machine.travel(NOON, tick=False):
+        ann = acme.client(acme.ann)
+        chips = ann.get("/retention/leaving/").context["chips"]
+        [link] = [url for label, url, _current in chips if "plan changes" in label]
+        first = ann.get("/retention/leaving/" + link)
+        second = ann.get("/retention/leaving/" + first.context["next"])
+        pages = [[row.message.pk for row in page.context["rows"]] for page in (first, second)]
+        assert [len(page) for page in pages] == [100, 5]
+        assert not {*pages[0]} & {*pages[1]}
+        assert (second.context["next"], second.context["first"]) == ("", link)
+        with acme.acting():
+            task = tasks.create("Answer", by=acme.ann)
+        chosen = {"until": link.rpartition("=")[2], "after": pages[0][-1], "task": task.pk}
+        chosen["ids"] = [row.place.pk for row in second.context["rows"]]
+        back = ann.post(reverse("retention:keep"), chosen).headers["Location"]
+        # Nothing is left behind the first page: the list begins anew.
+        assert ann.get(back).headers["Location"] == "/retention/leaving/" + link
 
 
 @pytest.mark.parametrize(
