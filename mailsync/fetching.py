@@ -1,13 +1,14 @@
-"""Bodies on their way: asked for ahead of their turn, read and parsed in another thread, taken batch by batch.
+"""Bodies on their way: asked for ahead of their turn, read in one thread, prepared in another, taken batch by batch.
 
-40 ms from the server, whoever asks only when the last answer is read waits longer than he reads.
+40 ms from the server, whoever asks only when the last answer is read waits longer than he reads. What comes after the
+last body, a list of more, is asked for in the same way.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
-from mailsync import importing
+from mailsync import importing, replica
 from mailsync.imap.errors import CommandRefused
 from mailsync.imap.server import Fetched
 from mailsync.imap.session import Sent
@@ -16,81 +17,133 @@ from mailsync.models import Folder
 from mailsync.run import Run
 from mailsync.sync.state import RemoteMessage
 
-BATCH_MESSAGES = 200
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_MESSAGES = 300
+BATCH_BYTES = 12 * 1024 * 1024
+# While one batch is prepared the next is read, except where memory is better spent on a giant.
+UNDER_WAY, BYTES_UNDER_WAY = 2, 2 * BATCH_BYTES
+
+
+Listing = Callable[[], list[RemoteMessage]]
+_Read = tuple[list[RemoteMessage], Future[list[Prepared]]]  # a batch as asked, and as it comes
 
 
 class BodyStream:
-    """The bodies of a folder, batch by batch in order. Read and parsed in the run's other thread, which touches the
-    server and never the database; while it works, this thread must leave the server alone."""
+    """The bodies of a folder, batch by batch in order.
 
-    def __init__(self, run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
+    Threads of the run read and prepare them and never touch the database; while they work, this one must leave the
+    server alone.
+    """
+
+    def __init__(
+        self, run: Run, folder: Folder, wanted: list[RemoteMessage], then: Listing | None = None
+    ) -> None:
+        """`then` asks the server for what is wanted next, when the last body is read; see `ahead`."""
         self.run, self.account_id = run, folder.account_id
-        self.wanted: dict[int, RemoteMessage] = {}  # of the batches asked for and not yet read
-        self.batches = deque(_batches(wanted))
+        self.then = then
+        # What `then` finds, while the last batches are stored. None where it was not asked, or is not to be believed
+        # any more, because something was told to the server since.
+        self.ahead: Future[list[RemoteMessage]] | None = None
+        batches = list(_batches(wanted))
+        # Bytes of each batch whose turn to be read has not come, and with each that is under way.
+        self.left = deque(sum(message.size for message in batch) for batch in batches)
+        self.under_way: deque[tuple[int, Future[_Read]]] = deque()
+        # The rest is the reading thread's, and ours while that has nothing to do.
+        self.batches = deque(batches)
         self.asked: deque[tuple[list[RemoteMessage], list[Sent]]] = deque()  # on the wire, oldest first
-        self.reading: deque[tuple[list[RemoteMessage], Future[list[Prepared]]]] = deque()
-        self.early: dict[int, Fetched] = {}  # the other thread's: came with the answers to an earlier batch
+        self.wanted: dict[int, RemoteMessage] = {}  # of the batches asked for and not yet read
+        self.early: dict[int, Fetched] = {}  # came with the answers to an earlier batch
+        self.deadly: set[int] = set()  # UIDs that kill the process that reads them; they do not come
 
     def take(self) -> tuple[list[RemoteMessage], list[Prepared]] | None:
         """The next batch as asked and as it came; None after the last. Raises what ends a session."""
-        if not self.reading:
-            self._read_on()
-        if not self.reading:
+        self._read_on()
+        if not self.under_way:
             return None
-        batch, arriving = self.reading[0]
-        prepared = arriving.result()
-        self.reading.popleft()
-        if not self.reading:
-            self._read_on()
+        batch, preparing = replica.awaited(self.run.lease, self.under_way[0][1])
+        prepared = preparing.result()
+        self.under_way.popleft()
+        self._read_on()
         return batch, prepared
 
     def hold(self) -> None:
         """Read what is on the wire and ask for nothing more until the next `take`: another command may be sent."""
-        while self.asked:
-            self._read(*self.asked.popleft())
-        for _batch, arriving in self.reading:
-            arriving.exception()
+        self._wait()
+        self._drop_ahead()
+        for _asked in range(len(self.asked)):
+            self._read(ask=False)
+        self._wait()
 
     def end(self) -> None:
-        """As hold, for good. A session that is lost is left as it is."""
-        self.batches.clear()
-        troubles = [arriving.exception() for _batch, arriving in self.reading]
+        """As hold, for good: something went wrong. A session that is lost is left as it is."""
+        while self.under_way and self.under_way[-1][1].cancel():
+            self.left.appendleft(self.under_way.pop()[0])
+        troubles = [each.exception() for _size, each in self.under_way]
+        self.under_way.clear()
+        self._drop_ahead()
         if all(trouble is None or isinstance(trouble, CommandRefused) for trouble in troubles):
             self.hold()
 
+    def _drop_ahead(self) -> None:
+        if self.ahead and not self.ahead.cancel():
+            self.ahead.exception()
+        self.ahead = None
+
+    def _wait(self) -> None:
+        for _size, each in self.under_way:
+            each.exception()
+
     def _read_on(self) -> None:
-        """Ask for two batches, so that the server is at work on one while the other is read."""
-        while self.batches and len(self.asked) < 2:
-            batch = self.batches.popleft()
-            by_uid = {message.uid: message for message in batch}
+        while self.left and self._has_room(self.left[0]):
+            self._read(ask=True)
+        if self.then and not self.left:
+            self.ahead, self.then = self.run.reading.submit(self.then), None
+
+    def _has_room(self, size: int) -> bool:
+        taken = sum(each for each, _batch in self.under_way)
+        return not self.under_way or (len(self.under_way) < UNDER_WAY and taken + size <= BYTES_UNDER_WAY)
+
+    def _read(self, *, ask: bool) -> None:
+        self.under_way.append((self.left.popleft(), self.run.reading.submit(self._receive, ask=ask)))
+
+    def _receive(self, *, ask: bool) -> _Read:
+        """Runs in the reading thread. Asks for two batches, so that the server is at work on one while the other is
+        read."""
+        while ask and self.batches and len(self.asked) < 2:
+            following = self.batches.popleft()
+            by_uid = {message.uid: message for message in following}
             self.wanted |= by_uid
-            self.asked.append((batch, self.run.server.ask_messages(by_uid)))
-        if self.asked:
-            self._read(*self.asked.popleft())
-
-    def _read(self, batch: list[RemoteMessage], asked: list[Sent]) -> None:
-        self.reading.append((batch, self.run.ahead.submit(self._receive, batch, asked)))
-
-    def _receive(self, batch: list[RemoteMessage], asked: list[Sent]) -> list[Prepared]:
-        """Runs in the other thread: network, parsing and files, no database."""
+            self.asked.append((following, self.run.server.ask_messages(by_uid)))
+        batch, asked = self.asked.popleft()
         for fetched in self.run.server.take_messages(asked, self.wanted):
             self.early[fetched.uid] = fetched
         for message in batch:
             del self.wanted[message.uid]
         here = [self.early.pop(message.uid) for message in batch if message.uid in self.early]
-        return [prepared(self.account_id, fetched) for fetched in here]
+        return batch, self.run.preparing.submit(self._prepare, here)
+
+    def _prepare(self, batch: list[Fetched]) -> list[Prepared]:
+        """Runs in the preparing thread: hashed while the parser is at work, which may be another process."""
+        mails = [importing.halves(each.raw) for each in batch]
+        taken = self.run.parser.begin(mails)
+        hashed = [importing.hashed(self.account_id, *mail) for mail in mails]
+        rows = list(zip(batch, mails, hashed, taken(), strict=True))
+        self.deadly.update(each.uid for each, _mail, _hashed, apart in rows if apart is None)
+        return [
+            Prepared(each.uid, each.flags, each.received_at, header, body, *by_bytes, apart, each.server_id)
+            for each, (header, body), by_bytes, apart in rows
+            if apart is not None
+        ]
 
 
 def prepared(account_id: int, fetched: Fetched) -> Prepared:
-    """Hashed and parsed; touches no row."""
+    """One that came alone: hashed and parsed; touches no row."""
     return importing.prepare(
         account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw, server_id=fetched.server_id
     )
 
 
 def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """About 200 messages or 8 MB each."""
+    """About 300 messages or 12 MB each."""
     batch: list[RemoteMessage] = []
     size = 0
     for message in wanted:

@@ -15,7 +15,8 @@ from django.db import connection
 
 from mailsync import assigning, blobs, bounces, events, signals, unread
 from mailsync.copying import stage
-from mailsync.mime.parse import Summary, split, summarize
+from mailsync.mime.parse import Summary, header_size
+from mailsync.mime.process import COLUMNS, Taken, take_apart
 from mailsync.models import Folder, Message
 from mailsync.sync.state import Flags
 
@@ -34,22 +35,30 @@ class Prepared:
     flags: Flags
     received_at: datetime
     header: bytes
-    body: bytes
+    body: memoryview  # of what came, which is not copied
     identity: bytes
     header_hash: bytes
-    sha256: bytes
-    summary: Summary
+    digest: bytes
     file: Future[None] | None
+    taken: Taken
     server_id: int | None = None
 
     @property
     def size(self) -> int:
         return len(self.header) + len(self.body)
 
+    @property
+    def summary(self) -> Summary:
+        return self.taken.summary
 
-def identity(header: bytes, body_sha256: bytes) -> bytes:
-    """What makes two messages of a mailbox one: all of their bytes."""
-    return hashlib.sha256(header + body_sha256).digest()
+
+class Hashed(NamedTuple):
+    """What a Prepared has of the bytes alone, in its order."""
+
+    identity: bytes
+    header_hash: bytes
+    digest: bytes
+    file: Future[None] | None
 
 
 def header_hash(header: bytes, size: int) -> bytes:
@@ -57,7 +66,25 @@ def header_hash(header: bytes, size: int) -> bytes:
 
     Real mail exists that differs only in its body, size and all; so this proposes a message and never proves it.
     """
-    return hashlib.sha256(header + str(size).encode()).digest()
+    return _with_size(hashlib.sha256(header), size)
+
+
+def _with_size(of_header: "hashlib._Hash", size: int) -> bytes:
+    whole = of_header.copy()
+    whole.update(str(size).encode())
+    return whole.digest()
+
+
+def hashed(account_id: int, header: bytes, body: memoryview) -> Hashed:
+    """Hash one message, and begin to write its body if it is to be a file.
+
+    What makes two messages of a mailbox one is all of their bytes: sha256(header bytes, digest of the body).
+    """
+    digest = blobs.digest_of(body)
+    identity = hashlib.sha256(header)
+    proposed = _with_size(identity, len(header) + len(body))
+    identity.update(digest)
+    return Hashed(identity.digest(), proposed, digest, blobs.begin_file(account_id, digest, body))
 
 
 def prepare(
@@ -69,25 +96,18 @@ def prepare(
     *,
     server_id: int | None = None,
 ) -> Prepared:
-    """Hash and parse one message, and begin to write its body if it is to be a file.
-
-    Never raises for what is in the message (mime.parse guards each field).
-    """
-    header, body = split(raw)
-    body_sha256 = hashlib.sha256(body).digest()
+    """Hash and parse one message. Never raises for what is in it (mime.parse guards each field)."""
+    header, body = halves(raw)
+    by_bytes = hashed(account_id, header, body)
     return Prepared(
-        uid=uid,
-        flags=flags,
-        received_at=received_at,
-        header=header,
-        body=body,
-        identity=identity(header, body_sha256),
-        header_hash=header_hash(header, len(raw)),
-        sha256=body_sha256,
-        summary=summarize(header, body),
-        file=blobs.begin_file(account_id, body_sha256, body),
-        server_id=server_id,
+        uid, flags, received_at, header, body, *by_bytes, take_apart(header, bytes(body)), server_id
     )
+
+
+def halves(raw: bytes) -> tuple[bytes, memoryview]:
+    """Header and body of what came; the body is not copied."""
+    end = header_size(raw)
+    return raw[:end], memoryview(raw)[end:]
 
 
 def store(folder: Folder, batch: Sequence[Prepared]) -> int:
@@ -113,7 +133,7 @@ def store_messages(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, Sto
     for item in batch:
         if item.file:
             item.file.result()
-    bodies = blobs.store(folder.account_id, {item.sha256: item.body for item in batch})
+    bodies = blobs.store(folder.account_id, {item.digest: item.body for item in batch})
     fresh = _store_messages(folder, batch, bodies)
     _store_attachments(folder, batch, fresh)
     return fresh
@@ -124,13 +144,10 @@ def _store_messages(
 ) -> dict[bytes, Stored]:
     columns = [
         ("identity", "bytea"), ("header_hash", "bytea"), ("body_id", "int8"), ("header", "bytea"), ("size", "int8"),
-        ("message_id", "text"),
-        ("subject", "text"), ("sender_name", "text"), ("sender_address", "text"), ("recipients", "jsonb"),
-        ("sent_at", "timestamptz"), ("received_at", "timestamptz"), ("snippet", "text"),
-        ("has_attachments", "bool"), ("parse_problem", "text"), ("server_id", "int8"),
+        ("received_at", "timestamptz"), ("server_id", "int8"),
     ]  # fmt: skip
-    rows = {item.identity: _message_row(item, bodies[item.sha256]) for item in batch}
-    stage("incoming_message", columns, rows.values())
+    rows = {item.identity: _message_row(item, bodies[item.digest]) for item in batch}
+    stage("incoming_message", columns, rows.values(), encoded=COLUMNS)
     inserted = _select(
         """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
                message_id,
@@ -152,7 +169,7 @@ def _store_attachments(folder: Folder, batch: Sequence[Prepared], fresh: dict[by
         (fresh[item.identity].id, part.part, part.name, part.type[:200], part.size, part.content_id)
         for item in batch
         if item.identity in fresh
-        for part in item.summary.attachments
+        for part in item.taken.attachments
     ]
     if not rows:
         return
@@ -191,13 +208,9 @@ def _known(folder: Folder, identities: Iterable[bytes]) -> dict[bytes, Stored]:
 
 
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
-    summary = item.summary
-    sender = summary.sender
     return (
-        item.identity, item.header_hash, body_id, item.header, item.size, summary.message_id, summary.subject,
-        sender.name if sender else "", sender.address if sender else "", summary.recipients, summary.sent_at,
-        item.received_at, summary.snippet, any(not part.inline for part in summary.attachments), summary.problem,
-        item.server_id,
+        item.identity, item.header_hash, body_id, item.header, item.size, item.received_at, item.server_id,
+        item.taken.columns,
     )  # fmt: skip
 
 

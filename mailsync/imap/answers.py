@@ -7,22 +7,27 @@ whether it comes as a literal or quoted.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailsync.sync.state import Flags
 
 _START = re.compile(rb"^\d+ \(")
 _UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
 _FLAGS = re.compile(rb"\bFLAGS \(([^()]*)\)", re.IGNORECASE)
-_DATE = re.compile(
-    rb'INTERNALDATE "\s*(\d{1,2})-([A-Za-z]{3})-(\d{4,9}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"',
-    re.IGNORECASE,
-)
+_DATE_TIME = rb'"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4,9}) (\d\d):(\d\d):(\d\d) ([+-]\d\d\d\d)"'
+_DATE = re.compile(rb"INTERNALDATE " + _DATE_TIME, re.IGNORECASE)
 _GMAIL_ID = re.compile(rb"\bX-GM-MSGID (\d{1,20})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
+# A whole answer as nearly all servers give it: what we asked for, in that order. The others are searched.
+_USUAL = re.compile(
+    rb"\d+ \(UID (\d+) FLAGS \(([^()]*)\)(?: MODSEQ \(\d+\))?(?: INTERNALDATE "
+    + _DATE_TIME
+    + rb")?(?: RFC822\.SIZE (\d+)| BODY\[\] \{\d+\})?\)"
+)
 _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
 _LIST = re.compile(rb'\(([^()]*)\) (?:"((?:[^"\\]|\\.)*)"|NIL) (.*)', re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
@@ -37,12 +42,11 @@ _MONTHS = {
 }
 _ZERO = datetime(1970, 1, 2, tzinfo=UTC)  # what no date, 0 seconds and 30-Dec-1899 come to, in every zone
 _MOST_COPIED = 100_000  # a lying server must not fill our memory
-_NO_FLAGS: Flags = frozenset()
+_FEW_FLAGS = 200  # bytes
 _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message; `server_id` is
     what Gmail calls the message wherever it is (X-GM-MSGID)."""
 
@@ -57,6 +61,12 @@ class Answer:
 def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
     """imaplib's FETCH items to answers; those without a UID (unasked flag news by number) are left out."""
     for text, literal in _responses(items):
+        usual = _USUAL.fullmatch(text)
+        if usual:
+            uid, flags, *date, size = usual.groups()
+            at = _moment(*date) if date[0] else None
+            yield Answer(int(uid), parse_flags(flags), at, int(size) if size else None, literal)
+            continue
         bare = _BODY.sub(b"", text)
         uid = _UID.search(_FLAGS.sub(b"", bare))
         if uid:
@@ -127,24 +137,29 @@ def status_items(lines: Iterable[Any]) -> dict[str, int]:
 def internal_date(text: bytes) -> datetime | None:
     """INTERNALDATE, aware; None where the server wrote none, an impossible one or the zero of its clock (K05)."""
     match = _DATE.search(text)
-    if not match:
-        return None
-    day, month, year, hour, minute, second, sign, zone_h, zone_m = match.groups()
-    offset = timedelta(hours=int(zone_h), minutes=int(zone_m)) * (-1 if sign == b"-" else 1)
+    return _moment(*match.groups()) if match else None
+
+
+def _moment(
+    day: bytes, month: bytes, year: bytes, hour: bytes, minute: bytes, second: bytes, zone: bytes
+) -> datetime | None:
     try:
-        moment = datetime(
-            int(year),
-            _MONTHS[month.lower()],
-            int(day),
-            int(hour),
-            int(minute),
-            int(second),
-            tzinfo=timezone(offset),
+        clock = datetime(
+            int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC
         )
-        moment = moment.astimezone(UTC)
+        moment = clock - _offset(zone)
     except (ValueError, KeyError, OverflowError):
         return None
     return moment if moment > _ZERO else None
+
+
+@lru_cache(maxsize=128)
+def _offset(zone: bytes) -> timedelta:
+    """Raises ValueError for what no clock on earth has."""
+    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:]))
+    if offset >= timedelta(days=1):
+        raise ValueError(zone)
+    return -offset if zone.startswith(b"-") else offset
 
 
 def number(values: Iterable[Any] | None) -> int | None:
@@ -199,8 +214,16 @@ def expand(uids: bytes, limit: int = _MOST_COPIED) -> Iterator[int]:
 
 def parse_flags(words: bytes) -> Flags:
     """Flags as text; system flags in RFC spelling whatever the server's case; \\Recent is nobody's (F10)."""
-    if not words:
-        return _NO_FLAGS
+    return _known_flags(words) if len(words) < _FEW_FLAGS else _parsed_flags(words)
+
+
+@lru_cache(maxsize=256)
+def _known_flags(words: bytes) -> Flags:
+    """Most mail of a folder has one of a few sets."""
+    return _parsed_flags(words)
+
+
+def _parsed_flags(words: bytes) -> Flags:
     names = (word.decode("utf-8", "replace") for word in words.split())
     return frozenset(
         _KNOWN_FLAGS.get(name.lower(), name)

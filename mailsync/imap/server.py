@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailsync.imap.answers import (
+    Answer,
     RemoteName,
     copied_uids,
     fetch_answers,
@@ -57,8 +58,7 @@ class Opened:
     permanent: Flags | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A whole message as the server gave it."""
 
     uid: int
@@ -74,6 +74,7 @@ class ImapServer:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.opened_name: bytes | None = None
+        self._open_now: Opened | None = None
         self._told: dict[bytes, Status] = {}  # what LIST said of the folders, until somebody asks
 
     @property
@@ -172,6 +173,13 @@ class ImapServer:
         """SELECT. Raises FolderGone when it does not open."""
         return self._opened(name, self._ask_to_open(name))
 
+    def stay_in(self, name: bytes) -> Opened:
+        """As `open`, without asking where this folder is open already: then how many messages it has may be old, but
+        its UIDVALIDITY cannot have changed (RFC 9051 2.3.1.1)."""
+        if self._open_now is not None and self.opened_name == name:
+            return self._open_now
+        return self.open(name)
+
     def open_since(
         self, name: bytes, *, after: int, known: int, changed_since: int | None
     ) -> tuple[Opened, list[RemoteMessage], dict[int, Flags]]:
@@ -191,8 +199,8 @@ class ImapServer:
                 self._collect(asked)
             raise
         # In one list: a server may answer the second before it has finished with the first.
-        answers = self._collect(asked, "FETCH")
-        news = [message for message in self._remote_messages(answers) if message.uid > after]
+        answers = [*fetch_answers(self._collect(asked, "FETCH"))]
+        news = self._remote_messages(answer for answer in answers if answer.uid > after)
         return opened, news, self._flags(answers, 1, known)
 
     def _ask_to_open(self, name: bytes) -> Sent:
@@ -203,7 +211,7 @@ class ImapServer:
         said = self.session.selected(select)
         self.opened_name = name
         permanent = said.get("PERMANENTFLAGS")
-        return Opened(
+        self._open_now = Opened(
             uidvalidity=number(said.get("UIDVALIDITY")) or 0,
             uidnext=number(said.get("UIDNEXT")) or 0,
             exists=min(number(said.get("EXISTS")) or 0, MOST_MESSAGES),
@@ -211,6 +219,7 @@ class ImapServer:
             writable="READ-ONLY" not in said,
             permanent=parse_flags(permanent[-1].strip(b"()")) if permanent else None,
         )
+        return self._open_now
 
     def list_messages(self, first: int, last: int) -> list[RemoteMessage]:
         """UID, flags, date and size of a range of sequence numbers, ascending by UID.
@@ -218,7 +227,7 @@ class ImapServer:
         Numbers are only used inside one FETCH, where the server may not renumber (RFC 9051 7.5.1).
         """
         sent = self.session.send("FETCH", b"%d:%d" % (first, last), self._listed)
-        return self._remote_messages(self.session.receive(sent, "FETCH"))
+        return self._remote_messages(fetch_answers(self.session.receive(sent, "FETCH")))
 
     def uids(self, exists: int) -> list[tuple[int, int]]:
         """Every UID of the open folder as ranges; SELECT said that there are `exists`.
@@ -253,7 +262,10 @@ class ImapServer:
             self.session.send("UID", b"FETCH", chunk, b"(UID INTERNALDATE RFC822.SIZE)")
             for chunk in uid_chunks(uids)
         ]
-        return {message.uid: message for message in self._remote_messages(self._collect(sent, "FETCH"))}
+        return {
+            message.uid: message
+            for message in self._remote_messages(fetch_answers(self._collect(sent, "FETCH")))
+        }
 
     def existing(self, uids: Iterable[int]) -> set[int]:
         """Those of the UIDs that the open folder has, asked one by one and not by their place in it."""
@@ -264,7 +276,7 @@ class ImapServer:
     def flags_of(self, low: int, high: int) -> dict[int, Flags]:
         """Flags of the UIDs in a range that exist."""
         sent = self.session.send("UID", b"FETCH", b"%d:%d" % (low, high), b"(UID FLAGS)")
-        return self._flags(self.session.receive(sent, "FETCH"), low, high)
+        return self._flags(fetch_answers(self.session.receive(sent, "FETCH")), low, high)
 
     def _ask_changes(self, modseq: int, high: int) -> Sent:
         """Flags that changed after a mod-sequence, for UIDs up to `high` (RFC 7162 3.1.4.1)."""
@@ -289,7 +301,7 @@ class ImapServer:
     def ask_messages(self, uids: Iterable[int]) -> list[Sent]:
         """Ask for whole messages without waiting; the answer is read by `take_messages`."""
         return [
-            self.session.send("UID", b"FETCH", chunk, b"(UID FLAGS INTERNALDATE BODY.PEEK[])")
+            self.session.send("UID", b"FETCH", chunk, b"(UID FLAGS BODY.PEEK[])")
             for chunk in uid_chunks(uids)
         ]
 
@@ -404,7 +416,7 @@ class ImapServer:
             raise refused
         return found
 
-    def _remote_messages(self, items: list[Any]) -> list[RemoteMessage]:
+    def _remote_messages(self, answers: Iterable[Answer]) -> list[RemoteMessage]:
         now = datetime.now(UTC)
         found = {
             answer.uid: RemoteMessage(
@@ -414,15 +426,15 @@ class ImapServer:
                 size=answer.size or 0,
                 server_id=answer.server_id,
             )
-            for answer in fetch_answers(items)
+            for answer in answers
         }
         return [found[uid] for uid in sorted(found)]
 
-    def _flags(self, items: list[Any], low: int, high: int) -> dict[int, Flags]:
+    def _flags(self, answers: Iterable[Answer], low: int, high: int) -> dict[int, Flags]:
         # RFC 9051 6.4.9: "n:*" and swapped ranges answer messages outside the range; filter again.
         return {
             answer.uid: answer.flags
-            for answer in fetch_answers(items)
+            for answer in answers
             if answer.flags is not None and low <= answer.uid <= high
         }
 

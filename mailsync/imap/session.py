@@ -31,6 +31,8 @@ PATIENCE = 180.0  # seconds for one answer, after which it must have come at a b
 SLOWEST = 500  # bytes a second
 MOST_SAID = 64 << 20  # bytes of lines in one answer, literals apart: the flags of a million messages (K14)
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
+# An answer about one message: they come by the thousand.
+_FETCHED = re.compile(rb"\* (\d+) FETCH (.*)", re.DOTALL)
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
 Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
@@ -346,6 +348,7 @@ class _Connection(imaplib.IMAP4):
     def __init__(self, sock: socket.socket, max_literal: int) -> None:
         self._given = sock
         self._max_literal = max_literal
+        self._given_back: bytes | None = None
         super().__init__()
 
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002
@@ -369,6 +372,34 @@ class _Connection(imaplib.IMAP4):
         if self._said > MOST_SAID:
             raise self.abort("it does not stop talking")
         return line
+
+    def _get_response(self) -> bytes | None:
+        """imaplib's way, and a short one to the same for answers about messages."""
+        line = self._get_line()
+        fetched = _FETCHED.fullmatch(line)
+        if fetched is None:
+            self._given_back = line
+            other: bytes | None = super()._get_response()  # type: ignore[misc]
+            return other
+        text = b"%b %b" % fetched.groups()
+        said = self.untagged_responses.setdefault("FETCH", [])
+        while text.endswith(b"}") and (literal := self.Literal.match(text)):
+            said.append((text, self.read(int(literal["size"]))))
+            text = self._get_line()
+        said.append(text)
+        return line
+
+    def _get_line(self) -> bytes:
+        """A line without its end. Of imaplib's, only without the notes that it keeps of each."""
+        line, self._given_back = self._given_back, None
+        if line is not None:
+            return line
+        line = self.readline()
+        if not line:
+            raise self.abort("socket error: EOF")
+        if not line.endswith(b"\r\n"):
+            raise self.abort(f"socket error: unterminated line: {line!r}")
+        return line[:-2]
 
     def _get_capabilities(self) -> None:
         """As the greeting has them (RFC 9051 7.1), else asked: a round trip less with most servers."""

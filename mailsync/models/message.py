@@ -86,12 +86,15 @@ def _is_held() -> Q:
 class Message(models.Model):
     """header + the body (mailsync.blobs) is the original, byte for byte. Everything else is derived from it for lists.
 
-    `identity` = sha256(header bytes + sha256 of the body): the bytes and nothing else, so no two mails are one.
+    `identity` = sha256(header bytes + digest of the body): the bytes and nothing else, so no two mails are one.
     `header_hash` = sha256(header bytes + size): what can be told without fetching the body; see replica.load.
     Texts are cleaned of NUL, which PostgreSQL cannot hold, and cut to what a list can show.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # The account is asked for by the row that this one refers to: a key of its own would do so again for each message.
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, db_index=False, related_name="messages")
     identity = models.BinaryField(max_length=32)
     header_hash = models.BinaryField(max_length=32)
@@ -168,7 +171,9 @@ class Message(models.Model):
 class Attachment(models.Model):
     """A part that is a file. `part` is its number in the order of the MIME walk (mime.parse), from 0."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="attachments")
     part = models.PositiveIntegerField()
     name = models.TextField()

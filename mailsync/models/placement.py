@@ -12,7 +12,9 @@ from mailsync.models.message import Message
 class Placement(models.Model):
     """`uid` is empty while a move made here waits for the server to tell the new one."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     # No index of its own on either key: the named ones begin with them, and the planner would mix.
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, db_index=False, related_name="placements")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="placements")

@@ -1,9 +1,14 @@
 """What servers say, as data: the lines are written down as the standard library's client hands them over."""
 
+import re
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mailsync.imap import answers as reading
 from mailsync.imap.answers import (
     Answer,
     copied_uids,
@@ -35,6 +40,37 @@ def test_a_listed_message() -> None:
     answer = one(b"1 (UID 7 FLAGS (\\Seen $Work) " + DATE + b" RFC822.SIZE 1234)")
 
     assert answer == Answer(7, frozenset({"\\Seen", "$Work"}), WHEN, 1234, None)
+
+
+_SAID = (
+    *(
+        b"1 (UID 7",
+        b" FLAGS (",
+        b"\\Seen $Work",
+        b"\\recent",
+        b")",
+        b" RFC822.SIZE 12",
+        b" BODY[] {5}",
+        b" MODSEQ (9)",
+    ),
+    *(
+        b" " + DATE,
+        DATE.replace(b"+0000", b"-0130"),
+        DATE.replace(b"Nov", b"xyz"),
+        DATE.replace(b"+0", b"+9"),
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(_SAID), max_size=7).map(b"".join), st.none() | st.just(b"Hello"))
+def test_a_usual_answer_says_what_it_would_say_in_any_other_order(said: bytes, literal: bytes | None) -> None:
+    usual = [b"1 (UID 7 FLAGS (\\Seen) " + DATE + said, b"1 (UID 7 FLAGS (\\Seen)" + said]
+    items: list[bytes | tuple[bytes, bytes]] = [*usual, said]
+    if literal:
+        items = [piece for line in items if isinstance(line, bytes) for piece in ((line, literal), b")")]
+    found = answers(*items)
+    with patch.object(reading, "_USUAL", re.compile(rb"(?!)")):
+        assert answers(*items) == found
 
 
 def test_the_order_of_the_items_is_the_servers() -> None:

@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import engine, pushing, schedule
+from mailsync import deaths, engine, pushing, schedule
 from mailsync.engine import Outcome
 from mailsync.lookup import NotOneMailbox, find_mailbox
-from mailsync.models import Mailbox, MailboxState, Message
+from mailsync.models import Mailbox, MailboxState, Message, Schedule
 from mailsync.schedule import Lease
 
 WAIT_SECONDS = 150  # for a worker that has the mailbox now; longer than a lease
@@ -58,6 +58,8 @@ class Command(BaseCommand):
 
 def _lease(mailbox: Mailbox) -> Lease:
     """Due or not, ours as soon as no worker has it."""
+    aside = Schedule.objects.filter(mailbox=mailbox, deaths__gte=deaths.MOST)
+    aside.update(deaths=0)  # tried again at a person's word
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
         if lease := schedule.claim(mailbox.pk, timezone.now(), even_if_not_due=True):
