@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts import prepared
 from accounts.models import Employee
 from mailsync import assigning, events, schedule, unread
 from mailsync.models import (
@@ -50,7 +51,7 @@ WHERE p.id = ANY(%(ids)s) AND p.folder_id = ANY(%(folders)s) FOR UPDATE OF p
 _WRITE_DOWN = """
 INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
                                 target_id, placement_id, by_id, tries, error, created_at)
-SELECT f.account_id, f.mailbox_id, %(kind)s, 'pending', f.id, f.uidvalidity, p.uid, '{}', '{}',
+SELECT f.account_id, f.mailbox_id, %(kind)s::text, 'pending', f.id, f.uidvalidity, p.uid, '{}', '{}',
        %(target)s, CASE WHEN %(kind)s = 'move' THEN p.id END, %(by)s, 0, '', now()
 FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
 WHERE p.id = ANY(%(ids)s) ORDER BY p.id
@@ -214,7 +215,13 @@ def undo(act: Act, *, by: Employee) -> Act:
 def remove_placements(ids: Sequence[int]) -> None:
     """Drop placements in the running transaction; messages without any other are marked unplaced."""
     messages = list(Placement.objects.filter(pk__in=ids).values_list("message_id", flat=True))
-    Operation.objects.filter(placement__in=ids).update(placement=None)
+    # A flag that waits for the UID of one of them would wait for ever.
+    for_uid = Q(uid=None, kind=OperationKind.FLAG, state=OperationState.PENDING)
+    Operation.objects.filter(placement__in=ids).update(
+        placement=None,
+        state=Case(When(for_uid, then=Value(OperationState.VOID)), default=F("state")),
+        finished_at=Case(When(for_uid, then=Value(timezone.now())), default=F("finished_at")),
+    )
     Placement.objects.filter(pk__in=ids)._raw_delete("default")
     Message.objects.filter(pk__in=messages, unplaced_since=None, placements=None).update(
         unplaced_since=timezone.now()
@@ -291,7 +298,7 @@ def _reflag(rows: list[Row], add: frozenset[str], remove: frozenset[str], by: Em
     values: dict[str, Any] = {"ids": ids, "add": sorted(add), "remove": sorted(remove), "by": by.pk}
     events.flagged(ids, add=add, remove=remove, by_id=by.pk)
     with connection.cursor() as cursor:
-        cursor.execute(_FLAG, values)
+        cursor.execute(prepared.ready(_FLAG), values)
     moves = _open_moves(rows)
     for row in rows:
         if row.uid is None:
@@ -330,16 +337,17 @@ def _write_down(kind: OperationKind, rows: list[Row], by: Employee, target: Fold
     if rows:
         values: dict[str, Any] = {"kind": kind.value, "ids": [row.id for row in rows], "by": by.pk}
         with connection.cursor() as cursor:
-            cursor.execute(_WRITE_DOWN, values | {"target": target.pk if target else None})
+            cursor.execute(prepared.ready(_WRITE_DOWN), values | {"target": target.pk if target else None})
 
 
 def _open_moves(rows: list[Row]) -> dict[int, Operation]:
-    """The moves of these placements that no worker has taken yet."""
+    """The moves of these placements of which the server cannot have heard: never tried, or refused."""
     waiting = [row.id for row in rows if row.uid is None]
     if not waiting:
         return {}
+    unheard = Q(tries=0) | ~Q(error="")
     pending = Operation.objects.select_for_update().filter(
-        placement__in=waiting, kind=OperationKind.MOVE, state=OperationState.PENDING
+        unheard, placement__in=waiting, kind=OperationKind.MOVE, state=OperationState.PENDING
     )
     return {op.placement_id: op for op in pending if op.placement_id}
 
@@ -376,11 +384,11 @@ def _locked(placements: Placements, also: Iterable[int] = ()) -> list[Row]:
     """The rows, with their mailboxes and folders locked first and in order (the engine's order too)."""
     ids = _ids(placements)
     with connection.cursor() as cursor:
-        cursor.execute(_FOLDERS_OF, {"ids": ids, "also": list(also)})
+        cursor.execute(prepared.ready(_FOLDERS_OF), {"ids": ids, "also": list(also)})
         mailbox_of = dict(cursor.fetchall())
         schedule.lock(set(mailbox_of.values()))
-        cursor.execute(_LOCK_FOLDERS, [list(mailbox_of)])
-        cursor.execute(_LOCK_PLACEMENTS, {"ids": ids, "folders": list(mailbox_of)})
+        cursor.execute(prepared.ready(_LOCK_FOLDERS), [list(mailbox_of)])
+        cursor.execute(prepared.ready(_LOCK_PLACEMENTS), {"ids": ids, "folders": list(mailbox_of)})
         return [
             Row(pk, folder, uid, frozenset(flags), mailbox, role)
             for pk, folder, uid, flags, mailbox, role in cursor.fetchall()
@@ -396,6 +404,8 @@ def _act(verb: str, count: int, by: Employee, **undo: Any) -> Act:
         account_id=by.account_id, by=by, verb=verb, count=count, undo={k: v for k, v in undo.items() if v}
     )
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [act.account_id, by.pk, verb, count, json.dumps(act.undo), act.at])
+        cursor.execute(
+            prepared.ready(_REMEMBER), [act.account_id, by.pk, verb, count, json.dumps(act.undo), act.at]
+        )
         (act.pk,) = cursor.fetchone()
     return act

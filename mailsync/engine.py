@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import holding, letterpush, live, pulling, pushing, replica, schedule, secrets
+from mailsync import deaths, holding, letterpush, live, pulling, pushing, replica, schedule, secrets
+from mailsync.apart import Parser
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
@@ -72,7 +73,10 @@ def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outc
         outcome = Outcome(
             MailboxState.REFUSED, error="The stored password cannot be opened any more; enter it again."
         )
-    except LeaseLost:
+    except (LeaseLost, MemoryError):
+        raise  # out of memory is as good as dead: the lease runs out, and that counts (mailsync.deaths)
+    except SystemExit:
+        _give_back(lease, started)
         raise
     except Exception:
         _note(lease, Outcome(MailboxState.STOPPED, error=UNEXPECTED), started)
@@ -104,16 +108,24 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             return Outcome(PARKED)
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
-    with signed_in(mailbox) as server, ThreadPoolExecutor(1, "fetch") as ahead:
+    with (
+        Parser() as parser,
+        ThreadPoolExecutor(1, "prepare") as preparing,
+        signed_in(mailbox) as server,
+        ThreadPoolExecutor(1, "read") as reading,
+    ):
         run = Run(
             lease=lease,
             mailbox_id=mailbox.pk,
             server=server,
             window_start=window_of(mailbox, limits, now=timezone.now()),
-            deadline=time.monotonic() + seconds,
+            deadline=time.monotonic() + (min(seconds, deaths.SECONDS) if lease.deaths else seconds),
             thorough=thorough,
             max_message_bytes=settings.MAIL_MAX_MESSAGE_BYTES,
-            ahead=ahead,
+            reading=reading,
+            preparing=preparing,
+            parser=parser,
+            careful=lease.deaths > 0,
         )
         again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
@@ -131,7 +143,8 @@ def _work(run: Run) -> bool:
     again = False
     try:
         for folder in folders:
-            if folder.full_at is None:
+            status = statuses.get(bytes(folder.name))
+            if folder.full_at is None and (status is None or status.messages > pulling.FIRST_SLICE):
                 _guarded(run, folder, None, top_only=True)
         for folder in folders:
             again |= _guarded(run, folder, statuses.get(bytes(folder.name)), top_only=False)
@@ -246,10 +259,16 @@ def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:
     return folder
 
 
-def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
-    """Write how it went and when the mailbox is due again, and give the lease back."""
-    now = timezone.now()
+def _give_back(lease: Lease, due_at: datetime) -> None:
+    """The worker was told to end (a deploy): nothing failed, and the next may have the mailbox at once."""
     with tenancy.acting_for(lease.account_id):
+        schedule.release(lease, due_at=due_at, failures=schedule.failures_of(lease))
+
+
+def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
+    """Write how it went and when the mailbox is due again, and give the lease back. Raises LeaseLost."""
+    now = timezone.now()
+    with replica.writing(lease):
         before, refusals = schedule.tries_of(lease)
         failures = before + 1 if outcome.error else 0
         refusals = refusals + (outcome.state == MailboxState.REFUSED) if outcome.error else 0

@@ -4,14 +4,15 @@ Each is called before the rows change, so that the event names the place where t
 writes nothing (models.Event). Rows are looked up key by key, as in importing.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
-from accounts import tenancy
+from accounts import prepared, tenancy
 from accounts.models import Account
 from mailsync.models import EventKind, Folder
 
@@ -25,7 +26,7 @@ CROSS JOIN LATERAL (SELECT account_id, message_id, folder_id, uid, flags FROM ma
 CROSS JOIN LATERAL (SELECT path FROM mailsync_folder WHERE id = p.folder_id LIMIT 1) f
 """
 _WRITE = "INSERT INTO mailsync_event (account_id, message_id, kind, path, uid, target, flags, by_id, note)"
-_PLAIN = f"{_WRITE} SELECT p.account_id, p.message_id, %(kind)s, f.path, p.uid, %(target)s, '', %(by)s, ''"
+_PLAIN = f"{_WRITE} SELECT p.account_id, p.message_id, %(kind)s::text, f.path, p.uid, %(target)s::text, '', %(by)s, ''"
 # What really changes: "+\\Seen -\\Flagged".
 _FLAGS = f"""{_WRITE} SELECT p.account_id, p.message_id, 'flag', f.path, p.uid, '', c.flags, %(by)s, ''
 {_PLACED_AT}
@@ -39,11 +40,12 @@ WHERE c.flags IS NOT NULL
 """  # noqa: S608 (constants)
 _SHOWN = f"""{_WRITE} SELECT p.account_id, p.message_id, 'flag', f.path, p.uid, '', c.flags, NULL, ''
 {_PLACED_AT}
+CROSS JOIN LATERAL (SELECT ARRAY(SELECT jsonb_array_elements_text(%(shown)s::jsonb -> k.id::text)) AS flags) s
 CROSS JOIN LATERAL (
     SELECT string_agg(change, ' ' ORDER BY change COLLATE "C") AS flags FROM (
-        SELECT '+' || flag AS change FROM unnest(%(flags)s::text[]) flag WHERE flag <> ALL (p.flags)
+        SELECT '+' || flag AS change FROM unnest(s.flags) flag WHERE flag <> ALL (p.flags)
         UNION ALL
-        SELECT '-' || flag FROM unnest(p.flags) flag WHERE flag <> ALL (%(flags)s::text[])) changes) c
+        SELECT '-' || flag FROM unnest(p.flags) flag WHERE flag <> ALL (s.flags)) changes) c
 WHERE c.flags IS NOT NULL
 """  # noqa: S608
 _ANSWERED = f"""{_WRITE} SELECT o.account_id, p.message_id, o.kind || ' ' || %(answer)s, f.path, p.uid, '', '',
@@ -73,17 +75,23 @@ DELETE FROM mailsync_event WHERE id IN (
 
 def flagged(placement_ids: Sequence[int], *, add: Iterable[str], remove: Iterable[str], by_id: int) -> None:
     """An employee is about to add and remove flags."""
-    _run(_FLAGS, placement_ids, add=sorted(add), remove=sorted(remove), by=by_id)
+    _run(prepared.ready(_FLAGS), placement_ids, add=sorted(add), remove=sorted(remove), by=by_id)
 
 
-def flags_shown(placement_ids: Sequence[int], flags: Iterable[str]) -> None:
-    """The server shows these flags, which another program set; they are about to be taken over."""
-    _run(_SHOWN, placement_ids, flags=sorted(flags))
+def flags_shown(shown: Mapping[int, Collection[str]]) -> None:
+    """The server shows these flags of placements, which another program set; they are about to be taken over."""
+    _run(_SHOWN, list(shown), shown=json.dumps(shown))
 
 
 def moved(placement_ids: Sequence[int], target: Folder, *, by_id: int) -> None:
     """An employee is about to move them."""
-    _run(_PLAIN + _PLACED_AT, placement_ids, kind=EventKind.MOVE.value, target=target.path, by=by_id)
+    _run(
+        prepared.ready(_PLAIN + _PLACED_AT),
+        placement_ids,
+        kind=EventKind.MOVE.value,
+        target=target.path,
+        by=by_id,
+    )
 
 
 def expunged(placement_ids: Sequence[int], *, by_id: int) -> None:

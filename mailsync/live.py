@@ -71,4 +71,4 @@ def _channel_of_reader(employee_id: int) -> str:
 @functools.cache
 def client() -> redis.Redis:
     """The connection on which this process says and asks things; for presence, too."""
-    return redis.Redis.from_url(settings.REDIS_URL)
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)

@@ -5,20 +5,22 @@ one. Killed at any point, the next run finds what is there and goes on.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from django.db import DataError
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import holding, importing, pushing, replica
-from mailsync.fetching import BodyStream, prepared
+from mailsync import deaths, holding, importing, pushing, replica
+from mailsync.fetching import BodyStream, Listing, prepared
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.importing import Prepared
 from mailsync.mime import parse
-from mailsync.models import Folder, SkippedMessage
+from mailsync.models import Folder, Placement, SkippedMessage
 from mailsync.run import Run
 from mailsync.sync import ladder
 from mailsync.sync.brake import Verdict
@@ -30,6 +32,7 @@ from mailsync.sync.state import Import, LocalFolder, Place, RemoteFolder, Remote
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
 MOST_TRIES = 3
 MOST_REBUILDS = 2
+DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
 
 
 class _OtherMail(Exception):
@@ -97,13 +100,20 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     _show_flags(run, folder, opened, flags)
     differs = folder.server_messages + len(listed) != opened.exists
     # While something is held back, each arrival may be that which was missed, under another UID.
-    if (ask.whole or differs or folder.held_back) and not _vanish(
-        run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))
-    ):
+    if (
+        ask.whole or differs or folder.held_back or _passed_through(run, folder, cursor, listed)
+    ) and not _vanish(run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))):
         return True
     highest = max((message.uid for message in listed), default=0)
     _advance(run, folder, opened, highest, whole=False, asked_at=asked_at)
     return False
+
+
+def _passed_through(run: Run, folder: Folder, cursor: int, listed: list[RemoteMessage]) -> bool:
+    """Whether a move of ours brought something here that was gone before we looked: then no number differs."""
+    with tenancy.acting_for(run.lease.account_id):
+        brought = set(Placement.objects.filter(folder=folder, uid__gt=cursor).values_list("uid", flat=True))
+    return not brought <= {message.uid for message in listed}
 
 
 def _ask(run: Run, folder: Folder, status: Status | None) -> Ask:
@@ -143,23 +153,25 @@ def _is_rebuilt(folder: Folder, opened: Opened) -> bool:
 def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
     """The whole folder from the newest message down; returns the UIDs met."""
     present: set[int] = set()
+    ahead: Future[list[RemoteMessage]] | None = None
     for first, last in _slices(opened.exists):
         run.check_time()
         _progress(run, folder, opened.exists, opened.exists - last)
-        listed = _list(run, first, last)
-        _take(run, folder, opened, listed, reflags=True)
+        listed = replica.awaited(run.lease, ahead) if ahead else _list(run, first, last)
+        then = partial(_list, run, max(1, first - SLICE), first - 1) if first > 1 else None
+        ahead = _take(run, folder, opened, listed, reflags=True, then=then)
         present.update(message.uid for message in listed)
     return present
 
 
 def _slices(exists: int) -> Iterator[tuple[int, int]]:
-    """Ranges of sequence numbers from the top: a screen, then growing. A message that is expunged meanwhile
+    """Ranges of sequence numbers from the top: a screen, then many. A message that is expunged meanwhile
     only shifts lower numbers down, so going down nothing is missed."""
     last, size = exists, FIRST_SLICE
     while last >= 1:
         first = max(1, last - size + 1)
         yield first, last
-        last, size = first - 1, min(size * 10, SLICE)
+        last, size = first - 1, SLICE
 
 
 def _list(run: Run, first: int, last: int) -> list[RemoteMessage]:
@@ -169,15 +181,26 @@ def _list(run: Run, first: int, last: int) -> list[RemoteMessage]:
         raise FolderGone(f"The server does not list this folder's messages: {error.sentence}") from None
 
 
-def _take(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage], *, reflags: bool) -> None:
-    """Place and import what is new of the listed messages; `reflags` shows the flags of all of them."""
+def _take(
+    run: Run,
+    folder: Folder,
+    opened: Opened,
+    listed: list[RemoteMessage],
+    *,
+    reflags: bool,
+    then: Listing | None = None,
+) -> Future[list[RemoteMessage]] | None:
+    """Place and import what is new of the listed messages; `reflags` shows the flags of all of them.
+
+    Returns what comes of `then`, which is asked meanwhile; None where the caller has to ask.
+    """
     if not listed:
-        return
+        return None
     uids = [message.uid for message in listed]
     news = [message for message in listed if message.uid > folder.uid_seen]
     news = _identified(run, folder, news)
     wanted: list[RemoteMessage] = []
-    with replica.writing(run.lease, folder.pk) as locked:
+    with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         local = replica.load(
             locked,
@@ -199,14 +222,14 @@ def _take(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage],
         flags = plan_flags(remote, local)
         replica.reflag(flags)
     run.changed += len(flags) + len(arrivals) - len(wanted)
-    _import(run, folder, wanted)
+    return _import(run, folder, wanted, then)
 
 
 def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[RemoteMessage]:
     """Read the headers of those that may merely have changed place, so that no body is fetched twice."""
     if not news:
         return news
-    with replica.writing(run.lease):
+    with replica.writing(run.lease, safely=False):
         suspects = set(replica.possibly_known(folder, news))
     if not suspects:
         return news
@@ -223,9 +246,18 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
     ]
 
 
-def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-    """Fetch and store, newest first. While a batch is stored the next is read, and the one after is asked for."""
-    stream = BodyStream(run, folder, _without_giants(run, folder, wanted))
+def _import(
+    run: Run, folder: Folder, wanted: list[RemoteMessage], then: Listing | None
+) -> Future[list[RemoteMessage]] | None:
+    """Fetch and store, newest first. While a batch is stored the next is read, and the one after is asked for.
+
+    Returns as _take does.
+    """
+    wanted = _without_deadly(run, folder, _without_giants(run, folder, wanted))
+    if run.careful:
+        _import_carefully(run, folder, wanted)
+        return None
+    stream = BodyStream(run, folder, wanted, then)
     missing: list[RemoteMessage] = []
     try:
         while (arrived := stream.take()) is not None:
@@ -238,10 +270,49 @@ def _import(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
                 stream.hold()
                 pushing.push(run)
                 _reopen(run, folder)
-    finally:
+    except BaseException:
         stream.end()
+        raise
+    if missing:
+        stream.hold()
     for message in missing:
-        _fetch_alone(run, folder, message)
+        if message.uid in stream.deadly:
+            _skip(run, folder, message.uid, DEADLY, deadly=True)
+        else:
+            _fetch_alone(run, folder, message)
+    return stream.ahead
+
+
+def _import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
+    """One by one: the note that stands when a worker dies, or is out of memory, says of which message."""
+    for message in wanted:
+        _skip(run, folder, message.uid, DEADLY, deadly=True)
+        try:
+            with deaths.limited_cpu(message.size):
+                _fetch_alone(run, folder, message)
+        except MemoryError:
+            raise
+        except BaseException:
+            _forget_note(run, folder, message.uid)
+            raise
+        _forget_note(run, folder, message.uid)
+        run.check_time()
+
+
+def _forget_note(run: Run, folder: Folder, uid: int) -> None:
+    """It was harmless; what was found wrong with it instead stays."""
+    with tenancy.acting_for(run.lease.account_id):
+        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, uid=uid)
+        noted.filter(deadly=True).delete()
+
+
+def _without_deadly(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
+    if not wanted:
+        return wanted
+    with replica.writing(run.lease, safely=False):
+        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, deadly=True)
+        deadly = set(noted.values_list("uid", flat=True))
+    return [message for message in wanted if message.uid not in deadly]
 
 
 def _reopen(run: Run, folder: Folder) -> None:
@@ -284,7 +355,8 @@ def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
     """Asked for and not answered: asked again; gone is gone, present without a body is noted and left."""
     for _attempt in range(MOST_TRIES - 1):
         asked = run.server.ask_messages([message.uid])
-        for fetched in run.server.take_messages(asked, {message.uid: message}):
+        reading = run.reading.submit(run.server.take_messages, asked, {message.uid: message})
+        for fetched in replica.awaited(run.lease, reading):
             _store_alone(run, folder, prepared(folder.account_id, fetched))
             return
         if not run.server.flags_of(message.uid, message.uid):
@@ -299,7 +371,7 @@ def _without_giants(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> li
     return [message for message in wanted if message.size <= run.max_message_bytes]
 
 
-def _skip(run: Run, folder: Folder, uid: int, reason: str) -> None:
+def _skip(run: Run, folder: Folder, uid: int, reason: str, *, deadly: bool = False) -> None:
     with replica.writing(run.lease):
         SkippedMessage.objects.update_or_create(
             folder=folder,
@@ -309,6 +381,7 @@ def _skip(run: Run, folder: Folder, uid: int, reason: str) -> None:
                 "account_id": folder.account_id,
                 "tries": MOST_TRIES,
                 "reason": reason,
+                "deadly": deadly,
                 "last_at": timezone.now(),
             },
         )
@@ -317,7 +390,7 @@ def _skip(run: Run, folder: Folder, uid: int, reason: str) -> None:
 def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, frozenset[str]]) -> None:
     if not flags:
         return
-    with replica.writing(run.lease, folder.pk) as locked:
+    with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         local = replica.load_some(locked, window_start=run.window_start, uids=flags)
         reflags = plan_flags(RemoteFolder(opened.uidvalidity, max(flags), flags=flags), local)
@@ -392,5 +465,5 @@ def _advance(
 
 def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:
     if folder.full_at is None:
-        with replica.writing(run.lease):
+        with replica.writing(run.lease, safely=False):
             Folder.objects.filter(pk=folder.pk).update(wanted=wanted, fetched=looked)

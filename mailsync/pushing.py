@@ -118,10 +118,16 @@ def _make_pending(sending: QuerySet[Operation], error: str = "") -> None:
         if newer is None:
             Operation.objects.filter(pk=old.pk).update(state=OperationState.PENDING, error=error)
             continue
-        newer.add = sorted(set(newer.add) | (set(old.add) - set(newer.remove)))
-        newer.remove = sorted(set(newer.remove) | (set(old.remove) - set(newer.add)))
-        newer.save(update_fields=["add", "remove"])
+        _absorb(newer, old)
         Operation.objects.filter(pk=old.pk).update(state=OperationState.VOID, finished_at=timezone.now())
+
+
+def _absorb(newer: Operation, older: Operation) -> None:
+    """One operation for both; where they contradict each other the newer one stands."""
+    add, remove = set(newer.add), set(newer.remove)
+    newer.add = sorted(add | (set(older.add) - remove))
+    newer.remove = sorted(remove | (set(older.remove) - add))
+    newer.save(update_fields=["add", "remove"])
 
 
 def _is_asked_again(append: Operation) -> bool:
@@ -130,21 +136,22 @@ def _is_asked_again(append: Operation) -> bool:
 
 
 def _fill_coordinates(run: Run) -> None:
-    """Operations on a message that waited for its UID: the placement has it now."""
+    """Operations on a message that waited for its UID: the placement has it now.
+
+    The newest first: what has its coordinates already was asked for later.
+    """
     with replica.writing(run.lease):
         waiting_ones = Operation.objects.filter(
             mailbox=run.mailbox_id, state=OperationState.PENDING, uid=None, placement__uid__isnull=False
         )
-        for operation in waiting_ones.select_related("placement__folder"):
+        for operation in waiting_ones.select_related("placement__folder").order_by("-id"):
             placement = operation.placement
             assert placement is not None
             same = Operation.objects.filter(
                 folder=placement.folder, uid=placement.uid, kind=operation.kind, state=OperationState.PENDING
             ).first()
             if same:
-                same.add = sorted((set(same.add) - set(operation.remove)) | set(operation.add))
-                same.remove = sorted((set(same.remove) - set(operation.add)) | set(operation.remove))
-                same.save(update_fields=["add", "remove"])
+                _absorb(same, operation)
                 operation.delete()
             else:
                 operation.folder, operation.uid = placement.folder, placement.uid
@@ -214,7 +221,7 @@ def _send(run: Run, group: Group) -> dict[int, int]:
     if group.kind == OperationKind.APPEND:
         letterpush.send(run, group.operations[0])
         return {}
-    opened = run.server.open(bytes(group.folder.name))
+    opened = run.server.stay_in(bytes(group.folder.name))
     if opened.uidvalidity != group.operations[0].uidvalidity:
         raise CommandRefused("The folder was rebuilt on the server.", final=False)
     if not opened.writable:

@@ -3,12 +3,16 @@
 Every function runs inside the caller's transaction, which holds the folder's row lock and has renewed the lease.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -38,6 +42,8 @@ from mailsync.sync.state import (
     is_undated,
 )
 
+T = TypeVar("T")
+
 # So many UIDs are looked up one by one; of more, all between the lowest and the highest are read.
 FEW_UIDS = 2_000
 OPEN = (OperationState.PENDING, OperationState.SENDING)
@@ -46,21 +52,43 @@ SELECT p.id FROM mailsync_placement p WHERE p.folder_id = %s AND p.uid IS NULL A
     SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
     AND (o.state IN ('pending', 'sending') OR o.finished_at >= %s))
 """
+_SEEN_BEFORE = """
+SELECT uid FROM (SELECT uid, to_timestamp(at) AS at, size
+                 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS k(uid, at, size) OFFSET 0) k
+WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.received_at = k.at AND m.size = k.size LIMIT 1)
+"""
 # A move by another program is gone here before it is new there: how long a message may be nowhere.
 UNPLACED_GRACE = timedelta(hours=1)
 
 
 @contextmanager
-def writing(lease: Lease, folder_id: int | None = None) -> Iterator[Folder | None]:
+def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) -> Iterator[Folder | None]:
     """One transaction of the engine: tenant, lease renewed, folder locked (before its placements, as actions do).
+
+    Without `safely` its commit does not wait for the disk: for what comes again from the server while the folder's
+    cursor stands. The cursor's own commit waits, and with it all before it is on the disk.
 
     Raises schedule.LeaseLost, and then nothing of the block is kept.
     """
     with tenancy.acting_for(lease.account_id):
+        if not safely:
+            commit_without_waiting()
         schedule.renew(lease)
         yield _locked(folder_id) if folder_id else None
         if folder_id:
             live.tell(lease.mailbox_id)
+
+
+def awaited(lease: Lease, reading: Future[T]) -> T:
+    """What comes from the server, however long it takes: the lease is renewed meanwhile, or a large mail on a thin line
+    would be taken for the end of its worker. That it comes at a bearable pace is the session's matter.
+
+    Raises what the reading raises, and schedule.LeaseLost.
+    """
+    while not wait([reading], timeout=settings.MAIL_LEASE_SECONDS / 4).done:
+        with writing(lease, safely=False):
+            pass
+    return reading.result()
 
 
 def _locked(folder_id: int) -> Folder:
@@ -74,7 +102,8 @@ def _locked(folder_id: int) -> Folder:
 
 
 def commit_without_waiting() -> None:
-    """For this transaction: what it writes can be had again from the mail server (PostgreSQL, 28.4)."""
+    """For this transaction (PostgreSQL, 28.4): what it does can be done again, with the mail server's mail or by
+    another purge."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
 
@@ -182,22 +211,31 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
     """
     named = {*_held_by_server_id(folder, arrivals), *_placed_here(folder, arrivals)}
     arrivals = [message for message in arrivals if message.uid not in named]
-    dates = {message.received_at for message in arrivals}
-    stored = set(
-        Message.objects.filter(mailbox=folder.mailbox_id, received_at__in=dates).values_list(
-            "received_at", "size"
-        )
-    )
+    suspects = {message.uid for message in arrivals if is_undated(message.received_at)}
+    dated = [message for message in arrivals if message.uid not in suspects]
+    if not dated:
+        return sorted(suspects)
+    dates = [message.received_at for message in dated]
     buried = set(
-        Tombstone.objects.filter(mailbox=folder.mailbox_id, received_at__in=dates).values_list(
-            "received_at", flat=True
-        )
+        Tombstone.objects.filter(
+            mailbox=folder.mailbox_id, received_at__range=(min(dates), max(dates))
+        ).values_list("received_at", flat=True)
     )
-    return [
-        m.uid
-        for m in arrivals
-        if (m.received_at, m.size) in stored or m.received_at in buried or is_undated(m.received_at)
-    ]
+    suspects |= {message.uid for message in dated if message.received_at in buried}
+    return sorted(suspects | _seen_before(folder, dated))
+
+
+def _seen_before(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
+    """UIDs of those whose date, of whole seconds, and size a message of the mailbox has.
+
+    The numbers go as text: thousands of dates, each of them a literal, took longer to say and to parse than to find.
+    """
+    columns = zip(*((m.uid, int(m.received_at.timestamp()), m.size) for m in arrivals), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SEEN_BEFORE, [*(f"{{{','.join(map(str, column))}}}" for column in columns), folder.mailbox_id]
+        )
+        return {uid for (uid,) in cursor.fetchall()}
 
 
 def _placed_here(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
@@ -236,14 +274,19 @@ def place(folder: Folder, actions: Iterable[Place]) -> None:
     Message.objects.filter(pk__in=dates, unplaced_since__isnull=False).update(unplaced_since=None)
 
 
-def reflag(actions: Iterable[Reflag]) -> None:
-    """Show the server's flags; one UPDATE for each set of flags."""
-    groups: dict[frozenset[str], list[int]] = defaultdict(list)
-    for action in actions:
-        groups[action.flags].append(action.placement_id)
-    for flags, ids in groups.items():
-        events.flags_shown(ids, flags)
-        Placement.objects.filter(pk__in=ids).update(flags=sorted(flags))
+_REFLAG = """
+UPDATE mailsync_placement SET flags = ARRAY(SELECT jsonb_array_elements_text(%(shown)s::jsonb -> id::text))
+WHERE id = ANY(%(ids)s)
+"""
+
+
+def reflag(actions: Sequence[Reflag]) -> None:
+    """Show the server's flags."""
+    for start in range(0, len(actions), 5_000):
+        shown = {each.placement_id: sorted(each.flags) for each in actions[start : start + 5_000]}
+        events.flags_shown(shown)
+        with connection.cursor() as cursor:
+            cursor.execute(_REFLAG, {"ids": list(shown), "shown": json.dumps(shown)})
 
 
 def vanish(actions: Iterable[Vanish]) -> None:
@@ -301,7 +344,7 @@ def _void_uids(folder: Folder) -> None:
 
 
 def remove_folder(folder: Folder, reason: str = "") -> None:
-    """The server has it no more: what was on its way there goes back, what was in it is nowhere."""
+    """The server has it no more: what was on its way there goes back, what was in it or leaving it is nowhere."""
     now, reason = timezone.now(), reason or f"The folder “{folder.path}” was removed on the server."
     coming = Operation.objects.filter(target=folder, state__in=OPEN)
     events.refused(list(coming.values_list("pk", flat=True)), reason)
@@ -315,10 +358,12 @@ def remove_folder(folder: Folder, reason: str = "") -> None:
         finished_at=now,
     )
     wished = Operation.objects.filter(folder=folder, state__in=OPEN)
+    going = Placement.objects.filter(uid=None, operations__in=wished.filter(kind=OperationKind.MOVE))
+    left = list(going.values_list("pk", flat=True))  # no move will bring them a UID any more
     wished.filter(kind=OperationKind.DELETE).update(state=OperationState.DONE, finished_at=now)
     wished.filter(kind__in=FOLDER_KINDS).update(state=OperationState.FAILED, error=reason, finished_at=now)
     wished.update(state=OperationState.VOID, finished_at=now)
-    left = list(folder.placements.values_list("pk", flat=True))
+    left += folder.placements.values_list("pk", flat=True)
     events.gone(left)
     remove_placements(left)
     folder.delete()

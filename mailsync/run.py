@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailsync.apart import Parser
 from mailsync.imap.server import ImapServer
 from mailsync.schedule import Lease
 
@@ -24,8 +25,12 @@ class Run:
     deadline: float
     thorough: bool
     max_message_bytes: int
-    # Fetches and parses the next batch while this one is stored; touches the server, never the database.
-    ahead: ThreadPoolExecutor
+    # A thread each, while a batch is stored: one reads the next from the server, one makes rows of what was read.
+    # Neither touches the database.
+    reading: ThreadPoolExecutor
+    preparing: ThreadPoolExecutor
+    parser: Parser
+    careful: bool = False  # a worker died of this mailbox: message by message, each noted while it is read
     imported: int = 0
     changed: int = 0
     folders_listed: bool = False  # from then on no folder is made, renamed or deleted in this run

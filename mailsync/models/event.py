@@ -35,7 +35,10 @@ class Event(models.Model):
     names that the folders had at that moment. `flags` = "+\\Seen -\\Flagged". `note` is the server's refusal.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # As of messages: the row that this one refers to has asked for the account.
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     message = models.ForeignKey(
         Message, null=True, on_delete=models.CASCADE, db_index=False, related_name="events"
     )

@@ -44,7 +44,10 @@ class Operation(models.Model):
     in the Drafts folder, its copy in Sent, or nothing of it in Drafts.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # As of messages: the row that this one refers to has asked for the account.
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="operations")
     kind = models.CharField(max_length=10, choices=OperationKind)
     state = models.CharField(max_length=10, choices=OperationState, default=OperationState.PENDING)

@@ -51,7 +51,7 @@ def try_sync(box: Box, at: int) -> None:  # noqa: F811
             box.try_sync()
     except Killed:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE mailsync_schedule SET leased_until = now()")
+            cursor.execute("UPDATE mailsync_schedule SET leased_until = NULL")
 
 
 def file_some(box: Box, post: Post, filed: set[str], chance: random.Random) -> None:  # noqa: F811

@@ -93,7 +93,8 @@
     const item = back && list().find((one) => one.querySelector(".line").getAttribute("href") === back);
     return item ? idOf(item) : null;
   };
-  const load = (url) => htmx.ajax("GET", url, { target: pane, swap: "innerHTML", source: pane });
+  let loading = Promise.resolve();
+  const load = (url) => (loading = htmx.ajax("GET", url, { target: pane, swap: "innerHTML", source: pane }).catch(() => {}));
   const open = (url, { push = true } = {}) => {
     if (push) history.pushState({ mail: url, back: openId() ? location.pathname + location.search : history.state?.back }, "", url);
     mail.classList.add("open");
@@ -185,12 +186,13 @@
       toggle.title = `${toggle.ariaLabel} (u)`;
     }
   };
+  const bottom = () => document.getElementById("more")?.dataset.bottom ?? "";
   // With `anew` the answer brings the rows too; marks are painted already and need only the counts.
   const asked = (extra, anew = true) => {
     const form = new FormData();
     form.set("list", mail.dataset.list);
     form.set("show", mail.dataset.show);
-    form.set("bottom", document.getElementById("more")?.dataset.bottom ?? "");
+    form.set("bottom", bottom());
     if (anew && rows.querySelectorAll(".row").length <= 300) form.set("rows", "1");
     for (const [name, value] of Object.entries(extra)) for (const one of [value].flat()) form.append(name, one);
     return form;
@@ -216,7 +218,7 @@
     const top = list().find((item) => item.offsetTop + item.offsetHeight > scroll.scrollTop);
     const offset = top ? top.offsetTop - scroll.scrollTop : 0;
     const focused = rows.contains(document.activeElement) ? document.activeElement : null;
-    const part = focused?.tagName;
+    const part = focused?.tagName, place = focused?.closest(".row").id;
     const newest = list()[0]?.id;
     const at = scroll.scrollTop;
     htmx.swap(document.getElementById("tree"), text, { swapStyle: "none" });
@@ -224,7 +226,8 @@
     if (at > 0 && top && row(top.id.slice(1))) scroll.scrollTop = row(top.id.slice(1)).offsetTop - offset;
     rove();
     tally();
-    if (focused && !focused.isConnected) row(here)?.querySelector(part.toLowerCase())?.focus({ preventScroll: true });
+    if (focused && !focused.isConnected)
+      (document.getElementById(place) ?? row(here))?.querySelector(part.toLowerCase())?.focus({ preventScroll: true });
     const fresh = list()[0]?.id;
     if (at > 60 && newest && fresh !== newest && row(newest.slice(1))) pill.hidden = false;
   };
@@ -277,6 +280,7 @@
     try {
       swap(await send(mail.dataset.task, asked({ ids }, false)), false);
       drop();
+      await loading; // what is on its way hears nothing, and may not know of the task
       htmx.trigger(document.body, "tasks-changed");
     } catch (error) {
       say(error.message, "bad");
@@ -404,7 +408,9 @@
     try {
       const response = await fetch(`${mail.dataset.news}?${query}`, { headers: { "HX-Request": "true" } });
       if (response.status !== 200 || new URL(response.url).pathname !== mail.dataset.news) return;
-      swap({ response, text: await response.text() });
+      const text = await response.text();
+      // The list went on meanwhile: these rows end too early.
+      if (bottom() === query.get("bottom")) swap({ response, text }); else soon();
     } catch { /* offline: the next look tries again */ }
   };
   // Told at once while the page is seen (a hidden one would hold one of the browser's few connections), and

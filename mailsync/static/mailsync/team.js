@@ -6,7 +6,7 @@
 
   // Who follows a notice has seen it.
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.(".notice a");
+    const link = event.target.closest?.("form.notice a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const seen = fetch(link.closest("form").action, { method: "POST", headers: { "HX-Request": "true", "X-CSRFToken": token } });

@@ -1,0 +1,53 @@
+"""What several acts cost: a folder is opened once for all of them."""
+
+from typing import Any
+
+import pytest
+
+from mailsync import actions
+from mailsync.imap.session import Session
+from tests.engine.conftest import Box
+
+Talk = list[tuple[str, str]]
+
+
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
+    """What leaves and what is waited for, in order."""
+    said: Talk = []
+    real_send, real_receive = Session.send, Session.receive
+
+    def send(self: Session, name: str, *arguments: bytes) -> Any:
+        said.append(("ask", arguments[0].decode() if name == "UID" else name))
+        return real_send(self, name, *arguments)
+
+    def receive(self: Session, sent: Any, answer: str | None = None) -> Any:
+        said.append(("hear", sent[0]))
+        return real_receive(self, sent, answer)
+
+    monkeypatch.setattr(Session, "send", send)
+    monkeypatch.setattr(Session, "receive", receive)
+    return said
+
+
+def test_acts_on_one_folder_open_it_once(box: Box, talk: Talk) -> None:
+    """LIST with STATUS waits for the answer of MOVE: sent right behind it, Dovecot tells how the folder was before."""
+    for number in range(4):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Mail 0"), add=["\\Seen"], by=box.world.ann)
+        actions.set_flags(box.chosen("Mail 1"), add=["\\Flagged"], by=box.world.ann)
+        actions.archive(box.chosen("Mail 2"), by=box.world.ann)
+    talk.clear()
+    box.sync(thorough=False)
+    pushed = talk[: talk.index(("hear", "LIST")) + 1]
+    assert pushed == [
+        ("ask", "SELECT"), ("hear", "SELECT"),
+        ("ask", "STORE"), ("hear", "UID"),
+        ("ask", "STORE"), ("hear", "UID"),
+        ("ask", "MOVE"), ("hear", "UID"),
+        ("ask", "LIST"), ("hear", "LIST"),
+    ]  # fmt: skip
+    assert box.subjects("Archive") == ["Mail 2"]
+    box.assert_equal()

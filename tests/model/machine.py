@@ -1,0 +1,233 @@
+"""Random histories of one mailbox: what Ann and her phone do to it, and what befalls the workers."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
+from typing import Any
+from unittest.mock import patch
+
+from django.db import transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from mailsync.imap.session import Session
+from mailsync.models import Operation, OperationState, Schedule
+from mailsync.schedule import LeaseLost
+from tests.catalogue.conftest import make
+from tests.catalogue.rehearsal import Fate, killed_at, run
+from tests.consistency import assert_consistent
+from tests.model import worlds
+from tests.model.mailbox import PLANS, ModelBox
+from tests.rigs import judge
+from tests.rigs.mailserver import MailServer, SignedInServer
+from tests.rigs.proxy import FULL, Proxy, Way
+from tests.world import World
+
+MOST_ROUNDS = 4
+_Box = ModelBox
+PHONE = [
+    *3 * [_Box.deliver], *4 * [_Box.phone_flags], *4 * [_Box.phone_moves], *2 * [_Box.phone_removes], _Box.phone_copies,
+    _Box.phone_renames, _Box.server_rebuilds, _Box.server_skips_uids, _Box.server_changes_its_abilities,
+]  # fmt: skip
+ANN = [
+    *6 * [_Box.ann_flags], *6 * [_Box.ann_moves], *2 * [_Box.ann_undoes], *2 * [_Box.ann_removes_for_good],
+    _Box.ann_renames, _Box.ann_binds, _Box.a_month_passes, _Box.ann_connects_again,
+]  # fmt: skip
+
+
+def _acts(what: list[Any], least: int, most: int) -> st.SearchStrategy[list[tuple[str, int, int, bool]]]:
+    """By name, so that a history can be read and repeated."""
+    number = st.integers(0, 11)
+    names = st.sampled_from([each.__name__ for each in what])
+    return st.lists(st.tuples(names, number, number, st.booleans()), min_size=least, max_size=most)
+
+
+Acts = list[tuple[str, int, int, bool]]
+somebody = _acts(ANN + PHONE, 1, 3)
+ann_first = _acts(ANN * 2 + PHONE, 0, 3)
+phone = _acts(PHONE, 0, 2)
+
+
+class TwoWay(RuleBasedStateMachine):
+    """One example = one login and one savepoint."""
+
+    def __init__(self, world: World, dovecot: MailServer, line: Proxy) -> None:
+        super().__init__()
+        line.heal()
+        line.profile = FULL
+        self.beginning = transaction.savepoint()
+        self.server = SignedInServer.of(dovecot)
+        self.box = ModelBox(make(world, self.server, line), self.server)
+        self.since = 0  # steps since all was quiet
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:
+                self.all_is_quiet()
+                with self.box.case.acting():
+                    assert_consistent(self.box.case.world.acme)
+        finally:
+            self.server.sign_out()
+            transaction.savepoint_rollback(self.beginning)
+            transaction.savepoint_commit(self.beginning)  # else thousands of them lie in each other
+
+    def act(self, acts: Acts) -> None:
+        self.since += 1
+        for name, *how in acts:
+            getattr(self.box, name)(*how)
+
+    @initialize(places=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=2, max_size=4))
+    def begin(self, places: list[tuple[int, bool]]) -> None:
+        with self.server.imap(self.box.case.login) as client:
+            client.create(PLANS)
+        for place, is_old in places:
+            self.box.deliver(place, 0, is_old)
+        self.box.case.sync(thorough=False)
+
+    @rule(acts=somebody)
+    def somebody_acts(self, acts: Acts) -> None:
+        self.act(acts)
+
+    @rule(acts=_acts(ANN, 1, 3))
+    def ann_acts(self, acts: Acts) -> None:
+        self.act(acts)
+
+    @rule(acts=_acts(PHONE, 1, 2))
+    def the_phone_acts(self, acts: Acts) -> None:
+        self.act(acts)
+
+    @rule(acts=ann_first)
+    def sync(self, acts: Acts) -> None:
+        self.act(acts)
+        self.box.case.sync(thorough=False)
+        self.a_run_is_over()
+
+    @rule(
+        acts=ann_first,
+        mishap=st.sampled_from(["cut", "killed", "killed", "disturbed", "disturbed", "overtaken"]),
+        when=st.integers(1, 130),
+        meanwhile=somebody,
+        after=phone,
+    )
+    def sync_is(self, acts: Acts, mishap: str, when: int, meanwhile: Acts, after: Acts) -> None:
+        """Cut or killed at some step, disturbed by somebody before some command, or overtaken by another worker."""
+        self.act(acts)
+        if mishap == "cut":
+            self._cut(when)
+        elif mishap == "killed":
+            self._killed(when)
+        elif mishap == "disturbed":
+            self._disturbed(when % 12 + 1, meanwhile)
+        else:
+            self._overtaken(when % 12 + 1, meanwhile, after)
+
+    def _cut(self, when: int) -> None:
+        line = self.box.case.line
+        line.forget()
+        way = Way.TO_US if when % 2 else Way.TO_SERVER
+        line.cut[way] = when * 30 if when % 2 else when * 8
+        outcome = run(self.box.case)
+        line.settle()
+        line.heal()
+        self.a_run_is_over(whole=not outcome.error)
+
+    def _killed(self, when: int) -> None:
+        fate = Fate(when)
+        with killed_at(self.box.case, fate):
+            run(self.box.case)
+        self.box.case.line.settle()
+        self.a_run_is_over(whole=not fate.is_met)
+
+    def _disturbed(self, number: int, meanwhile: Acts) -> None:
+        def what() -> None:
+            self.box.all_meet(worlds.World.perhaps)
+            self.act(meanwhile)
+
+        with before_command(number, what) as happened:
+            whole = not _until_overtaken(self.box)
+        self.a_run_is_over(whole=whole, undisturbed=not happened)
+
+    def _overtaken(self, number: int, meanwhile: Acts, after: Acts) -> None:
+        """Before its n-th command a worker falls asleep until its lease is over; another does all, then it goes on.
+
+        What it tells the server then may be said for the second time, and no row may be written any more.
+        """
+        letters = [(letter, letter.wishes()) for mail in self.box.mails for letter in mail.letters]
+
+        def what() -> None:
+            self.box.all_meet(worlds.World.perhaps)
+            self.act(meanwhile)
+            Schedule.objects.filter(mailbox=self.box.case.mailbox).update(leased_until=None)
+            self.box.case.sync(thorough=False)
+            self.a_run_is_over(undisturbed=False)
+            self.act(after)
+
+        with before_command(number, what) as happened:
+            lost = _until_overtaken(self.box)
+        if not happened:
+            self.a_run_is_over(whole=not lost)
+            return
+        assert lost, "a worker that was overtaken went on"
+        for letter, asked in letters:
+            letter.meets(worlds.says_again(asked))
+        self.box.case.line.settle()
+
+    def a_run_is_over(self, *, whole: bool = True, undisturbed: bool = True) -> None:
+        if not whole or self.box.waits():
+            self.box.all_meet(worlds.World.perhaps)
+        elif undisturbed:
+            self.box.all_meet(worlds.settles)
+            self.box.is_stale = False
+        else:
+            self.box.all_meet(worlds.settles_but_perhaps_unseen)
+        self.box.look()
+
+    @precondition(lambda self: self.since > 5)
+    @rule()
+    def all_is_quiet(self) -> None:
+        """Some rounds at most, the last of which writes nothing; then database = server = model."""
+        case = self.box.case
+        case.line.heal()
+        for _round in range(MOST_ROUNDS):
+            before = judge.snapshot(case.mailbox)
+            outcome = case.sync(thorough=False)
+            busy = outcome.imported or outcome.changed or outcome.again or self.box.waits()
+            if not busy and judge.snapshot(case.mailbox) == before:
+                break
+        else:
+            raise AssertionError("it does not come to rest")
+        self.a_run_is_over()
+        self.box.compare()
+        with case.acting():
+            assert not Operation.objects.filter(state=OperationState.FAILED, error="").exists()
+        self.since = 0
+
+
+@contextmanager
+def before_command(number: int, what: Callable[[], None]) -> Iterator[list[bool]]:
+    """Something happens just before the worker itself, and none of its threads, sends its n-th command.
+
+    Yields a list that is not empty once it has happened.
+    """
+    real, sent = Session.send, 0
+    happened: list[bool] = []
+
+    def send(session: Session, name: str, *arguments: bytes) -> Any:
+        nonlocal sent
+        sent += current_thread() is main_thread()
+        if sent == number and not happened:
+            happened.append(True)
+            with patch.object(Session, "send", real):
+                what()
+        return real(session, name, *arguments)
+
+    with patch.object(Session, "send", send):
+        yield happened
+
+
+def _until_overtaken(box: ModelBox) -> bool:
+    """One run; whether it lost its lease, or ended in trouble."""
+    with suppress(LeaseLost):
+        return bool(run(box.case).error)
+    return True

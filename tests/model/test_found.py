@@ -1,0 +1,110 @@
+"""What the model has found, each history made as short as it goes."""
+
+import re
+
+import pytest
+
+from mailsync import actions
+from mailsync.models import Schedule
+from mailsync.schedule import LeaseLost
+from tests.catalogue.conftest import Case, full
+from tests.catalogue.rehearsal import run
+from tests.model.machine import before_command
+from tests.rigs.proxy import Way
+
+__all__ = ["full"]  # fixture
+
+
+def flag(case: Case, on: bool, path: str = "Archive") -> None:
+    with case.acting():
+        flags = ["\\Flagged"]
+        actions.set_flags(
+            case.chosen("Mail", path=path),
+            add=flags if on else [],
+            remove=[] if on else flags,
+            by=case.world.ann,
+        )
+
+
+def archive(case: Case) -> None:
+    with case.acting():
+        actions.archive(case.chosen("Mail"), by=case.world.ann)
+
+
+def test_a_star_taken_back_between_a_move_and_the_next_run_stays_away(full: Case) -> None:
+    """The star waited for the UID that the move would bring; taking it back found the UID there."""
+    full.deliver("Mail")
+    full.sync()
+    archive(full)
+    with before_command(2, lambda: flag(full, on=True)):
+        run(full)
+    flag(full, on=False)
+    full.until_quiet()
+    assert full.one("Mail", "Archive").flags == []
+
+
+def test_a_star_on_mail_whose_move_may_have_been_heard_arrives(full: Case) -> None:
+    full.deliver("Mail")
+    full.sync()
+    archive(full)
+    full.line.lost = re.compile(b"^UID MOVE")
+    run(full)
+    full.line.settle()
+    full.line.heal()
+    flag(full, on=True)
+    full.until_quiet()
+    assert full.one("Mail", "Archive").flags == ["\\Flagged"]
+
+
+def test_a_star_on_mail_that_somebody_removes_before_its_uid_is_known_waits_no_longer(full: Case) -> None:
+    full.deliver("Mail")
+    full.sync()
+    archive(full)
+    full.line.lost = re.compile(b"^UID MOVE")
+    run(full)
+    full.line.settle()
+    full.line.heal()
+    flag(full, on=True)
+    full.phone_removes("Mail", folder="Archive")
+    full.until_quiet()
+    assert {each.state for each in full.operations()} <= {"done", "void"}
+
+
+def test_a_worker_that_was_overtaken_says_nothing_of_how_it_ended(full: Case) -> None:
+    """Its connection breaks while another has long had the mailbox: that is no trouble of the mailbox."""
+    full.deliver("Mail")
+
+    def overtaken() -> None:
+        Schedule.objects.filter(mailbox=full.mailbox).update(leased_until=None)
+        full.sync()
+        full.line.cut[Way.TO_US] = 0
+
+    with before_command(2, overtaken), pytest.raises(LeaseLost):
+        run(full)
+    full.line.heal()
+    assert (full.reload().state, full.mailbox.last_error) == ("ok", "")
+
+
+def test_mail_moved_out_of_a_folder_that_a_phone_renamed_leaves_no_ghost_behind(full: Case) -> None:
+    """Nothing comes to the Archive, so nobody would have looked there for a UID."""
+    full.deliver("Mail", folder="Plans")
+    full.sync()
+    with full.dovecot.imap(full.login) as client:
+        client.rename("Plans", "Projects")
+    with full.acting():
+        actions.archive(full.chosen("Mail", path="Plans"), by=full.world.ann)
+    full.until_quiet()
+    assert (full.subjects("Archive"), full.subjects("Projects")) == ([], ["Mail"])
+
+
+def test_mail_that_we_moved_and_a_phone_moved_on_before_we_looked_is_where_the_phone_put_it(
+    full: Case,
+) -> None:
+    """The Archive has as many as before: its number does not tell that something came and went."""
+    full.deliver("Mail")
+    full.sync()
+    archive(full)
+    full.line.once("^LIST", lambda: full.phone_moves("Mail", "Sent", folder="Archive"))
+    run(full)
+    full.until_quiet()
+    assert (full.subjects("Archive"), full.subjects("Sent")) == ([], ["Mail"])
