@@ -187,8 +187,12 @@ def _workers(supervisor: Supervisor, home: Path, environment: Mapping[str, str])
     """A worker for what people wait for, one for the long work, who hears of new mail, and the clock."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
     lean = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
-    for name, queues, processes in (("worker", "interactive,sync", "2"), ("bulk-worker", "bulk,purge", "1")):
-        command = [*celery, "worker", "-n", f"{name}@demo", "-Q", queues, "-c", processes, *lean]
+    kinds = (
+        ("worker", "interactive,sync", "2", ()),
+        ("bulk-worker", "bulk,purge", "1", ("nice", "-n", "10")),
+    )
+    for name, queues, processes, yielding in kinds:
+        command = [*yielding, *celery, "worker", "-n", f"{name}@demo", "-Q", queues, "-c", processes, *lean]
         # QUIT: at once. What was begun is begun again, because the queue is in the database.
         supervisor.spawn(name, command, ready=None, env=environment, cwd=ROOT, stop_signal=signal.SIGQUIT)
     watcher = [sys.executable, "manage.py", "watch_mail"]

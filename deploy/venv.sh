@@ -1,5 +1,8 @@
 # Sourced by run and test, from the top folder.
 
+# Where this is set, each process compiles the product anew as it starts, and the tests start hundreds.
+unset PYTHONDONTWRITEBYTECODE
+
 # prepare_venv LOCK: .venv with exactly these hash-checked versions; does nothing when it has them already.
 prepare_venv() {
     digest=$(sha256sum < "$1")

@@ -138,7 +138,8 @@ def test_the_net_has_no_holes(
 
 
 def test_no_password_is_seen_in_the_list_of_processes() -> None:
-    """The product starts no process, and a command takes the name of a variable instead of a password."""
+    """The product starts one process, which gets mail through a pipe and an environment without anything in it; and a
+    command takes the name of a variable instead of a password."""
     starts = re.compile(r"\b(subprocess|multiprocessing|os\.(system|exec\w+|spawn\w+|popen))\b")
     given = re.compile(r"add_argument\(\s*\"--?\w*(password|secret|token)\"")
     found = [
@@ -148,7 +149,7 @@ def test_no_password_is_seen_in_the_list_of_processes() -> None:
         for match in (starts.search(path.read_text()), given.search(path.read_text()))
         if match
     ]
-    assert found == []
+    assert found == ["mailsync/apart.py: subprocess"]
 
 
 # What happens to the secrets

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from mailsync.blobs import body_of
+from mailsync.blobs import body_of, digest_of
 from mailsync.models import Message, Placement
 from tests.consistency import assert_consistent
 from tests.world import World
@@ -21,7 +21,7 @@ def test_a_message_is_stored_as_a_pull_would_have(world: World) -> None:
         message = Message.objects.select_related("body").get(pk=placement.message_id)
         header, body = bytes(message.header), body_of(message.body)
         assert message.size == len(header + body)
-        assert bytes(message.identity) == hashlib.sha256(header + hashlib.sha256(body).digest()).digest()
+        assert bytes(message.identity) == hashlib.sha256(header + digest_of(body)).digest()
         assert bytes(message.header_hash) == hashlib.sha256(header + str(message.size).encode()).digest()
         assert (message.subject, message.sender_address) == ("Grüße", "zoe@elsewhere.example")
         assert message.has_attachments

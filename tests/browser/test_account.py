@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from retention import exporting
 from retention.models import Export
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.world import PASSWORD, session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

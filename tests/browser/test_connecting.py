@@ -1,15 +1,12 @@
 """Ann connects a mailbox in a real browser, from the address to the progress, with a real worker behind it."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from celery.contrib.testing.worker import start_worker
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -19,13 +16,11 @@ from config.celery import app
 from mailsync.actions import remove_placements
 from mailsync.models import Mailbox, SkippedMessage
 from plans.subscriptions import change_plan
+from tests.browser.looking import SHOTS, look
 from tests.engine.conftest import connect as mailbox_at
 from tests.world import session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-# A folder for screenshots, for people who want to look at the pages.
-SHOTS = os.environ.get("MAILBOUND_SHOTS", "")
 
 
 @pytest.fixture
@@ -53,37 +48,6 @@ def ann(world, live_server, browser: Browser) -> Iterator[Page]:
 def sign_in(context: BrowserContext, who: Employee, url: str) -> None:
     cookie = session_cookie(who)
     context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": url}])
-
-
-def look(page: Page, name: str) -> None:
-    """axe finds nothing serious and nothing is cut off, wide and light, narrow and dark; pictures if asked for."""
-    looks: list[tuple[Literal["light", "dark"], int]] = [("light", 1440), ("dark", 390)]
-    for scheme, width in looks:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 900})
-        # A colour in transition from one scheme to the other has neither's contrast.
-        page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => 0)))")
-        found = Axe().run(page).response["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert not serious, [
-            (each["id"], each["nodes"][0]["html"], each["nodes"][0]["any"]) for each in serious
-        ]
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), f"{name} at {width}"
-    if SHOTS:
-        take_pictures(page, name)
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1440, "height": 900})
-
-
-def take_pictures(page: Page, name: str) -> None:
-    schemes: list[Literal["light", "dark"]] = ["light", "dark"]
-    for scheme in schemes:
-        page.emulate_media(color_scheme=scheme)
-        for width in (1440, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            height = page.evaluate("(document.querySelector('.page-body')?.scrollHeight ?? 820) + 80")
-            page.set_viewport_size({"width": width, "height": max(900, height)})
-            page.screenshot(path=Path(SHOTS) / f"{name}-{scheme}-{width}.png")
 
 
 def test_ann_connects_by_hand_and_sees_every_step(world, ann, worker, dovecot, smtp_sink):

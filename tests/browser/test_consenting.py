@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from mailsync import engine, schedule
 from mailsync.models import Mailbox, MailboxState
-from tests.browser.test_connecting import ann, look, sign_in, worker
+from tests.browser.looking import look
+from tests.browser.test_connecting import ann, sign_in, worker
 from tests.engine.conftest import Box
 from tests.rigs.consenting import offered, provider
 

@@ -6,12 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from accounts.models import Employee, Role
 from crm.models import Deal
-from tests.browser.test_connecting import SHOTS, look
+from tests.browser.looking import SHOTS, assert_passable, look
 from tests.crm.conftest import Clients
 from tests.world import World, session_cookie
 
@@ -46,9 +45,7 @@ def clean(page: Page, name: str) -> None:
     """Nothing serious for axe and nothing cut off on a page of mail, wide and on a phone."""
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        found = Axe().run(page).response["violations"]
-        assert not [each["id"] for each in found if each["impact"] in ("serious", "critical")], (name, width)
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), f"{name} at {width}"
+        assert_passable(page, f"{name} at {width}")
         if SHOTS:
             page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png")
     page.set_viewport_size({"width": 1440, "height": 900})

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mailsync.models import Folder
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.world import session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

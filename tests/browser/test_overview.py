@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import Department, Employee
 from mailsync.models import Mailbox, MailboxState
 from retention.models import Storage
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.browser.test_people import admin, visitor
 from tests.world import mailbox
 

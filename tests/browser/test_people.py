@@ -9,7 +9,7 @@ from accounts import audit
 from retention import handing_over
 from retention.models import Leaver
 from tasks import actions as tasks
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.world import PASSWORD, session_cookie
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -13,7 +13,7 @@ from plans.models import Subscription
 from plans.subscriptions import change_plan
 from retention import telling
 from retention.models import RetentionRun
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.retention.scenes import bind_to_client, bind_to_task
 from tests.world import World, mailbox, session_cookie
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from mailsync import live
 from mailsync.models import Mailbox, Operation, Placement, SpecialUse
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.reading.factory import fill
 from tests.world import session_cookie
 
@@ -224,6 +224,41 @@ def test_the_list_goes_on_when_its_end_is_reached(world, ann: Page, inbox) -> No
         expect(rows).to_have_count(count)
     ids = rows.evaluate_all("rows => rows.map(row => row.id)")
     assert len(set(ids)) == 130
+
+
+def test_news_asked_for_before_the_list_went_on_do_not_cut_it_off(world, ann: Page, inbox) -> None:
+    with world.acting():
+        fill(inbox, 130)
+    ann.goto("/")
+    rows = ann.locator("#rows .row")
+    expect(rows).to_have_count(50)
+    ann.evaluate(
+        """() => {
+            const real = window.fetch;
+            window.fetch = async (...asked) => {
+                const answer = await real(...asked);
+                await new Promise((go) => { window.arrive = go; document.body.dataset.held = ""; });
+                window.fetch = real;
+                return answer;
+            };
+        }"""
+    )
+    world.message(inbox, subject="News")
+    ann.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(ann.locator("body[data-held]")).to_be_attached()
+    ann.locator("#scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    expect(rows).to_have_count(100)
+    ann.evaluate(
+        """() => {
+            const rows = document.getElementById("rows");
+            window.least = rows.children.length;
+            new MutationObserver(() => { window.least = Math.min(window.least, rows.children.length); })
+                .observe(rows, {childList: true});
+            window.arrive();
+        }"""
+    )
+    expect(ann.get_by_text("News", exact=True)).to_be_attached()
+    assert ann.evaluate("window.least") > 100
 
 
 def test_ann_works_by_keyboard_alone(world, ann: Page, inbox) -> None:

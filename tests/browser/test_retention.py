@@ -8,7 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from retention.purge import purge
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.browser.test_reading import ann, context, row, sign_in_as
 from tests.reading.factory import fill
 from tests.retention.scenes import mail

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import Department
 from mailsync.models import Mailbox, Operation, SpecialUse
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.browser.test_reading import row, sign_in_as
 from tests.world import World
 

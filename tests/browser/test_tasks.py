@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tasks import actions, details
 from tasks.models import Priority, Status, Task, TaskMessage
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.browser.test_reading import ann, context, row, sign_in_as
 from tests.tasks.people import busy_task
 

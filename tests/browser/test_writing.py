@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expe
 
 from mailsync import lettering
 from mailsync.models import Mailbox, Outgoing
-from tests.browser.test_connecting import look
+from tests.browser.looking import look
 from tests.crm.conftest import Clients
 from tests.world import World, session_cookie
 
@@ -242,7 +242,7 @@ def test_ann_writes_to_a_client_from_the_record_with_a_template(world, ann: Page
     subject.fill("Offer for ")
     ann.get_by_role("button", name="{company.name}").click()
     expect(subject).to_have_value("Offer for {company.name}")
-    ann.get_by_role("textbox", name="Text").click()
+    ann.locator(".written").click()
     ann.keyboard.type("Dear ")
     ann.get_by_role("button", name="{contact.first name}").click()
     ann.keyboard.type(", it costs {deal.amount}.")

@@ -64,7 +64,8 @@ class Case(Box):
 
     def uid(self, subject: str, folder: str = "INBOX") -> int:
         """The UID of the mail, highest if there are copies."""
-        rows = judge.server_view(self.dovecot, self.login)[folder.encode()].rows
+        with self.dovecot.imap(self.login) as client:
+            rows = judge.folder_view(client, folder.encode()).rows
         return max(uid or 0 for uid, row in rows.items() if row.sha256 == self.shas[subject])
 
     def phone_flags(self, sign: str, flags: str, *subjects: str, folder: str = "INBOX") -> None:
@@ -104,24 +105,35 @@ class Case(Box):
     def judge(self) -> None:
         """Rows = server; every mail is there as often as it must be; one more sync writes nothing (SYNC_CASES 2.0)."""
         self.reload()
-        expected, ours = judge.expected_view(self.dovecot, self.mailbox), judge.our_view(self.mailbox)
-        assert ours == expected
-        self.count_matches()
+        self.assert_equal_to_server()
         before = judge.snapshot(self.mailbox)
         outcome = self.sync(thorough=False)
         assert (outcome.imported, outcome.changed, outcome.again) == (0, 0, False)
         assert judge.snapshot(self.mailbox) == before
 
-    def count_matches(self) -> None:
-        """The server holds as many copies of each mail as it must; what we left behind there does not count."""
+    def assert_equal_to_server(self) -> dict[str, list[str]]:
+        """Rows = server, which holds as many copies of each mail as it must; what we left behind there does not count.
+
+        Returns what is seen: the subjects in each folder, sorted.
+        """
+        server = judge.server_view(self.dovecot, self.login)
+        expected = judge.expected_view(server, self.mailbox)
+        assert judge.our_view(self.mailbox) == expected
         behind = judge.left_behind(self.mailbox)
         there: Counter[str] = Counter(
             row.sha256
-            for name, folder in judge.server_view(self.dovecot, self.login).items()
+            for name, folder in server.items()
             for uid, row in folder.rows.items()
             if not ("\\Deleted" in row.flags and (name, folder.uidvalidity, uid) in behind)
         )
         assert there == self.copies
+        subjects = {sha: subject for subject, sha in self.shas.items()}
+        return {
+            name.decode(errors="replace"): sorted(
+                subjects.get(row.sha256, "") for row in folder.rows.values()
+            )
+            for name, folder in expected.items()
+        }
 
 
 @pytest.hookimpl(tryfirst=True)

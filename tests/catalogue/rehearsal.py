@@ -1,4 +1,4 @@
-"""One busy morning, played again and again from the same beginning, each time with another mishap.
+"""One busy morning, played again and again, each time with another mishap.
 
 Rows go back by a savepoint; the server's side is a copy of the Maildir under a login of its own, so that no session of
 the time before can reach it.
@@ -8,12 +8,17 @@ both at a named step: from there on no statement passes but the rollback, which 
 leaves; the server does what it has heard before. That is what kill -9 leaves. Processes die in test_interruption.py.
 
 *What is resumed.* The next run knows nothing but rows and the server. After each mishap both are compared with what
-earlier ones left, and each new state is resumed and judged; one that was resumed before would end as it did, and only
-every SURPLUS-th of those is. So a few hundred mishaps cost some dozens of whole runs.
+earlier ones left, and each new state is resumed and judged; one that was resumed before would end as it did.
+
+*The walk.* A worker that dies late has done again what all before it did, which costs ten times what is tried. So each
+mishap comes a step later than the one before, from the same beginning, until one leaves work that was never seen: that
+is where the next begin, each a step after it does what the one before did not. So every step of the morning is the last
+of some worker who has just begun.
 """
 
+import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,11 +32,12 @@ from mailsync import actions, engine, folders, schedule
 from mailsync.imap.session import Session
 from mailsync.models import Folder, Mailbox, Message, Schedule
 from tests.catalogue.conftest import Case
-from tests.catalogue.states import State, state_of
-from tests.rigs import judge
+from tests.catalogue.states import State, States
+from tests.rigs.proxy import Way
 
-SURPLUS = 25
-NEVER = 1 << 30
+MOST = 20_000
+Step = str | bytes
+_SAVEPOINT = re.compile(r'"s\d+_x\d+"')  # each has a number of its own
 _ROLLBACK = ("ROLLBACK TO SAVEPOINT", "RELEASE SAVEPOINT")
 
 
@@ -40,41 +46,113 @@ class Killed(BaseException):
 
 
 @dataclass
+class Fate:
+    """When a run ends: at its `number`-th step, or `first` steps after the point from which it does something else than
+    the one `before`. What it does is noted in `names`."""
+
+    number: int
+    before: Sequence[Step] = ()
+    every: int = 1
+    first: int = 1
+    names: list[Step] = field(default_factory=list)
+
+    def meet(self, name: Step, steps: int) -> None:
+        """It does this next; so many steps are done."""
+        place = len(self.names)
+        if place < len(self.before) and self.before[place] != name:
+            self.number = min(self.number, steps + self.first)
+        self.names.append(name)
+
+    @property
+    def is_met(self) -> bool:
+        """For those whose steps are what they do."""
+        return len(self.names) >= self.number
+
+    def next(self) -> "Fate":
+        return Fate(self.number + self.every, self.names, self.every, self.first)
+
+
+Mishap = Callable[[Case, Fate], bool]  # one run; whether something happened to it
+
+
+@dataclass
 class Rehearsal:
-    """`case` is where everything begins; `play` gives a fresh copy of it and takes it back afterwards."""
+    """`case` is where everything begins; `play` gives a fresh copy of a case and takes it back afterwards."""
 
     case: Case
     scenes: int = 0
     known: set[State] = field(default_factory=set)  # each was resumed and judged
-    began: str = field(default_factory=lambda: timezone.now().isoformat())
+    states: States = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.states = States(timezone.now().isoformat())
 
     @contextmanager
-    def play(self) -> Iterator[Case]:
+    def play(self, begin: Case | None = None) -> Iterator[Case]:
+        begin = begin or self.case
         self.scenes += 1
-        case = replace(
-            self.case, login=f"scene{self.scenes}.{self.case.login}", copies=self.case.copies.copy()
-        )
+        case = replace(begin, login=f"scene{self.scenes:05}@{self.case.login}", copies=begin.copies.copy())
         server = case.dovecot
         server.set_password(case.login, server.passwords[self.case.login])
-        subprocess.run(["cp", "-a", _home(self.case), _home(case)], check=True)
-        beginning = transaction.savepoint()
-        with case.acting():
-            Mailbox.objects.filter(pk=case.mailbox.pk).update(login=case.login)
-        case.reload()
-        try:
+        subprocess.run(["cp", "-a", _home(begin), _home(case)], check=True)
+        with self.taken_back(case):
+            with case.acting():
+                Mailbox.objects.filter(pk=case.mailbox.pk).update(login=case.login)
+            case.reload()
             yield case
+        case.reload()
+
+    @contextmanager
+    def taken_back(self, case: Case) -> Iterator[Callable[[], None]]:
+        """Rows are as before after the block, unless the function that it yields was called."""
+        heard = case.line.heard.copy()
+        kept = []
+        beginning = transaction.savepoint()
+        try:
+            yield lambda: kept.append(True)
         finally:
             case.line.heal()
-            transaction.savepoint_rollback(beginning)
+            if not kept:
+                case.line.heard = heard
+                transaction.savepoint_rollback(beginning)
             transaction.savepoint_commit(beginning)  # else thousands of them lie in each other
 
-    def survives(self, case: Case) -> None:
+    def walk(self, mishap: Mishap, *, every: int = 1, first: int = 0, judged: int = 1) -> int:
+        """From the beginning of the morning to its end; returns how many mishaps there were.
+
+        One step of so many, the `first` of them (the last, unless told): `every` walks, one for each, leave out none.
+        One new state of so many is `judged` by itself; all are by what the workers after it make of it.
+        """
+        first = first or every
+        count, fate = 0, Fate(first, every=every, first=first)
+        with self.play() as case:
+            case.line.forget()
+            seen = {self.states.of(case).work}
+            while True:
+                with self.taken_back(case) as keep:
+                    happened = mishap(case, fate)
+                    case.line.settle()
+                    case.line.heal()
+                    if not happened:
+                        assert_as_if_nothing_had_happened(case)
+                        return count
+                    count += 1
+                    assert count < MOST, "it comes to no end"
+                    fate = fate.next()
+                    state = self.states.of(case)
+                    self.survives(case, state, judged)
+                    if state.work not in seen:
+                        seen.add(state.work)
+                        keep()
+
+    def survives(self, case: Case, state: State, judged: int) -> None:
         """After a mishap: resume and judge, where that was not done from the very same state before."""
-        case.line.settle()
-        state = state_of(case, self.began)
-        if state not in self.known or self.scenes % SURPLUS == 0:
-            assert_as_if_nothing_had_happened(case)
+        if state not in self.known:
             self.known.add(state)
+            if len(self.known) % judged == 0:
+                with self.play(case) as again:
+                    again.sync(thorough=False)
+                    assert_as_if_nothing_had_happened(again)
 
 
 def _home(case: Case) -> Path:
@@ -109,22 +187,18 @@ def run(case: Case) -> engine.Outcome:
 
 
 @contextmanager
-def killed_at(case: Case, number: int) -> Iterator[list[str]]:
-    """Die at the n-th step: before a statement, before a command leaves, or when its answer has come. Then time passes
-    until the dead worker's lease is over.
-
-    Yields the steps so far by name.
-    """
-    steps: list[str] = []
+def killed_at(case: Case, fate: Fate) -> Iterator[None]:
+    """Die before a statement, before a command leaves, or when its answer has come. Then time passes until the dead
+    worker's lease is over."""
 
     def step(name: str) -> None:
-        steps.append(name)
-        if len(steps) >= number:
+        fate.meet(name, len(fate.names))
+        if fate.is_met:
             raise Killed
 
     def statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if len(steps) < number or not sql.startswith(_ROLLBACK):
-            step(sql)
+        if not (fate.is_met and sql.startswith(_ROLLBACK)):
+            step(_SAVEPOINT.sub("", sql))
         return execute(sql, params, many, context)
 
     def send(session: Session, name: str, *arguments: bytes) -> Any:
@@ -137,7 +211,7 @@ def killed_at(case: Case, number: int) -> Iterator[list[str]]:
         return answer
 
     def close(session: Session) -> None:
-        if len(steps) >= number:
+        if fate.is_met:
             session.imap.shutdown()  # as the kernel does for the dead
         else:
             real_close(session)
@@ -148,27 +222,50 @@ def killed_at(case: Case, number: int) -> Iterator[list[str]]:
             patch.multiple(Session, send=send, receive=receive, close=close),
             connection.execute_wrapper(statement),
         ):
-            yield steps
+            yield
     except Killed:
-        Schedule.objects.filter(mailbox=case.mailbox).update(leased_until=timezone.now())
+        Schedule.objects.filter(mailbox=case.mailbox).update(leased_until=None)
+
+
+def kill(case: Case, fate: Fate) -> bool:
+    """A worker that dies."""
+    with killed_at(case, fate):
+        outcome = run(case)
+        assert not outcome.error, outcome.error
+        return False
+    return True
+
+
+def cut(way: Way) -> Mishap:
+    """A connection that is cut; its steps are the bytes that go one way."""
+
+    def cut_at(case: Case, fate: Fate) -> bool:
+        line, began = case.line, case.line.carried[way]
+
+        def watch(command: bytes) -> None:
+            name = command.partition(b" ")[0] if b"AUTHENTICATE" in command else command
+            fate.meet(name, line.carried[way] - began)
+            line.cut[way] = began + fate.number
+
+        line.cut[way], line.watch = began + fate.number, watch
+        return bool(run(case).error)
+
+    return cut_at
 
 
 def assert_as_if_nothing_had_happened(case: Case) -> None:
-    """One more run later everything is as after an uninterrupted one; what was asked for was done once."""
+    """Everything is as after an uninterrupted run, and stays so; what was asked for was done once."""
     case.line.heal()
     case.sync(thorough=False)
-    case.sync(thorough=False)
-    expected = judge.expected_view(case.dovecot, case.mailbox)
-    assert judge.our_view(case.mailbox) == expected
-    shown = {path: sorted(case.subjects(path)) for path in ("INBOX", "Archive", "Sent", "Trash")}
-    assert shown == {
+    shown = case.assert_equal_to_server()
+    assert {path: shown[path] for path in ("INBOX", "Archive", "Sent", "Trash", "Plans")} == {
         "INBOX": ["Mail 0", "Mail 2", "Mail 5", "Mail 6", "Mail 7", "Mail 8"],
         "Archive": ["Mail 1"],
         "Sent": ["Mail 3"],
         "Trash": [],
+        "Plans": [],
     }
     assert (case.one("Mail 0").flags, case.one("Mail 5").flags) == (["\\Seen"], ["\\Flagged"])
-    case.count_matches()
     with case.acting():
         assert Folder.objects.filter(mailbox=case.mailbox, path="Plans").count() == 1
         assert Message.objects.filter(mailbox=case.mailbox, placements__isnull=False).distinct().count() == 8

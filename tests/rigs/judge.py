@@ -13,7 +13,7 @@ from django.db import connection
 
 from accounts import tenancy
 from mailsync.blobs import body_of
-from mailsync.models import Folder, Mailbox, Operation, OperationKind, OperationState
+from mailsync.models import Folder, Mailbox, Operation, OperationKind, OperationState, Placement
 from tests.rigs.mailserver import MailServer
 
 _LIST = re.compile(rb'\(([^()]*)\) (?:"(?:[^"\\]|\\.)*"|NIL) (.*)', re.DOTALL)
@@ -39,7 +39,7 @@ class FolderView:
 def server_view(dovecot: MailServer, login: str) -> dict[bytes, FolderView]:
     """Every folder that opens."""
     with dovecot.imap(login) as client:
-        return {name: _folder(client, name) for name in folder_names(client)}
+        return {name: folder_view(client, name) for name in folder_names(client)}
 
 
 def folder_names(client: imaplib.IMAP4) -> list[bytes]:
@@ -61,7 +61,8 @@ def quoted(name: bytes) -> str:
     return '"' + name.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _folder(client: imaplib.IMAP4, name: bytes) -> FolderView:
+def folder_view(client: imaplib.IMAP4, name: bytes) -> FolderView:
+    """One that opens."""
     kind, _ = client.select(quoted(name), readonly=True)
     assert kind == "OK", name
     validity = int(client.response("UIDVALIDITY")[1][0] or 0)
@@ -90,19 +91,15 @@ def sha(raw: bytes) -> str:
 
 def our_view(mailbox: Mailbox) -> dict[bytes, FolderView]:
     """The rows of the folders that we hold open."""
-    view = {}
     with tenancy.acting_for(mailbox.account_id):
-        for folder in Folder.objects.filter(mailbox=mailbox, selectable=True, deleting=False):
-            placements = folder.placements.select_related("message__body")
-            rows = {
-                each.uid: Row(
-                    frozenset(each.flags), sha(bytes(each.message.header) + body_of(each.message.body))
-                )
-                for each in placements
-            }
-            assert len(rows) == len(placements), f"two without a UID in {folder.path}"
-            view[bytes(folder.name)] = FolderView(folder.uidvalidity, rows, {})
-    return view
+        folders = list(Folder.objects.filter(mailbox=mailbox, selectable=True, deleting=False))
+        placements = Placement.objects.filter(folder__in=folders).select_related("message__body")
+        rows: dict[int, dict[int | None, Row]] = {folder.pk: {} for folder in folders}
+        for each in placements:
+            raw = bytes(each.message.header) + body_of(each.message.body)
+            assert each.uid not in rows[each.folder_id], f"two with UID {each.uid} in folder {each.folder_id}"
+            rows[each.folder_id][each.uid] = Row(frozenset(each.flags), sha(raw))
+    return {bytes(folder.name): FolderView(folder.uidvalidity, rows[folder.pk], {}) for folder in folders}
 
 
 def left_behind(mailbox: Mailbox) -> set[tuple[bytes, int | None, int | None]]:
@@ -127,12 +124,12 @@ def noted(mailbox: Mailbox) -> set[tuple[bytes, int | None, int]]:
         }
 
 
-def expected_view(dovecot: MailServer, mailbox: Mailbox) -> dict[bytes, FolderView]:
+def expected_view(server: dict[bytes, FolderView], mailbox: Mailbox) -> dict[bytes, FolderView]:
     """The server's view, less what we may not have: older than the window, noted, or left behind by us."""
     start = mailbox.connected_at - timedelta(days=mailbox.fetch_days or 0)
     behind, skipped = left_behind(mailbox), noted(mailbox)
     view = {}
-    for name, folder in server_view(dovecot, mailbox.login).items():
+    for name, folder in server.items():
         rows = {
             uid: row
             for uid, row in folder.rows.items()

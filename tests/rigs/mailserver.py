@@ -113,6 +113,36 @@ class MailServer:
         return found
 
 
+@dataclass(slots=True)
+class SignedInServer(MailServer):
+    """The same server, where the other mail program stays signed in: for some hundred looks at one mailbox.
+
+    Between two looks it has no folder open.
+    """
+
+    clients: dict[str, imaplib.IMAP4] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, other: MailServer) -> "SignedInServer":
+        return cls(other.server, other.ca_file, other.passwords, other._numbers)
+
+    @contextmanager
+    def imap(self, login: str) -> Iterator[imaplib.IMAP4]:
+        client = self.clients.pop(login, None) or self.server.imap(login, self.passwords[login])
+        try:
+            yield client
+            if client.state == "SELECTED":
+                client.unselect()
+        except BaseException:
+            client.shutdown()
+            raise
+        self.clients[login] = client
+
+    def sign_out(self) -> None:
+        while self.clients:
+            self.clients.popitem()[1].logout()
+
+
 def certificate_of(folder: Path, *names: str) -> tuple[Certificate, Path]:
     """A new authority, a certificate by it for these names, and the file with which to trust it."""
     authority = trustme.CA()

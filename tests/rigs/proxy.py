@@ -15,6 +15,7 @@ from enum import StrEnum
 _LITERAL = re.compile(rb"\{(\d+)(\+?)\}\r\n$")
 _CAPABILITIES = re.compile(rb"(?<=\* CAPABILITY )[^\r\n]*|(?<=\[CAPABILITY )[^\]\r\n]*", re.IGNORECASE)
 _CHUNK = 65536
+_ESTABLISHED = 1  # the state in Linux's tcp_info
 Rewrite = tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]]
 
 
@@ -111,6 +112,7 @@ class Proxy:
     trickle: float = 0.0  # seconds between two bytes to us
     late: float = 0.0  # seconds which each answer takes longer
     plans: list[tuple[re.Pattern[bytes], Callable[[], object]]] = field(default_factory=list)
+    watch: Callable[[bytes], object] | None = None  # told of each command before it goes on
     # What it saw.
     carried: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
     commands: list[bytes] = field(default_factory=list)  # first lines of commands, without the tag
@@ -132,13 +134,13 @@ class Proxy:
     def heal(self) -> None:
         """From now on everything passes, as the profile lets it."""
         self.cut, self.stall, self.answers, self.rewritten = {}, {}, {}, []
-        self.lost = self.twice = self.hollow = None
+        self.lost = self.twice = self.hollow = self.watch = None
         self.refusing, self.trickle, self.late, self.plans = False, 0.0, 0.0, []
 
     def settle(self) -> None:
         """Wait until the server has done what it heard on connections that are over for us."""
         for connection in self._open:
-            if connection.left:
+            if connection.left or connection.is_hung_up():
                 connection.join()
 
     def once(self, command: str, what: Callable[[], object]) -> None:
@@ -149,6 +151,8 @@ class Proxy:
         self.plans.append((re.compile(command.encode()), what))
 
     def meet(self, command: bytes) -> None:
+        if self.watch:
+            self.watch(command.rstrip(b"\r\n"))
         for plan in [plan for plan in self.plans if plan[0].search(command)]:
             self.plans.remove(plan)
             try:
@@ -238,6 +242,13 @@ class _Connection:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def is_hung_up(self) -> bool:
+        """Whether we have closed it, be it that its threads have not read so far yet."""
+        try:
+            return self.ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
+        except OSError:
+            return True
 
     def join(self) -> None:
         for thread in self._threads:
