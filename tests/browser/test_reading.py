@@ -90,6 +90,25 @@ def test_new_mail_is_on_the_open_page_at_once(world, ann: Page, inbox) -> None:
     expect(row(ann, "Just in")).to_be_visible(timeout=5_000)  # the page looks by itself after 15 seconds only
 
 
+def test_who_is_at_a_row_stays_there_when_new_mail_comes(world, ann: Page, inbox) -> None:
+    """Else the next key would archive another message."""
+    for subject in ("First", "Second", "Third"):
+        world.message(inbox, subject=subject)
+    with ann.expect_response(lambda response: "/mail/events/" in response.url):
+        ann.goto(f"/mail/{inbox.pk}/")
+    row(ann, "First").get_by_role("button", name="Star").click()
+    expect(row(ann, "First")).to_have_class(re.compile("starred"))
+    world.message(inbox, subject="Just in")
+    live.tell_now(world.ann_box.pk)
+    expect(row(ann, "Just in")).to_be_visible(timeout=5_000)
+
+    ann.keyboard.press("e")
+
+    expect(row(ann, "First")).to_have_count(0)
+    expect(row(ann, "Just in")).to_be_visible()
+    expect(row(ann, "Third")).to_be_visible()
+
+
 def test_ann_opens_a_message_and_comes_back(world, ann: Page, inbox) -> None:
     world.message(inbox, subject="Older")
     newer = world.message(inbox, subject="Crane inspection", text="Thursday at ten.\n> Could we move it?")

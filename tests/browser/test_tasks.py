@@ -1,11 +1,12 @@
 """Tasks in a real browser: made from mail by one key, moved on the board, deleted and taken back."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Error, Page, Route, expect
 
 from tasks import actions, details
 from tasks.models import Priority, Status, Task, TaskMessage
@@ -72,6 +73,43 @@ def test_one_key_makes_a_task_and_the_message_says_so(world, ann: Page, letters)
     ann.get_by_role("link", name="Anchor chains").click()
     ann.get_by_role("link", name="Open it in the mailbox").click()
     expect(ann.get_by_role("heading", name="Anchor chains")).to_be_visible()
+
+
+def test_a_task_made_while_the_message_loads_is_shown_beside_it(world, ann: Page, letters) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))  # it does not know of the task
+
+    ann.goto("/")
+    ann.route(re.compile(r"/of-mail/\d+/$"), hold)
+    with ann.expect_request(re.compile(r"/of-mail/\d+/$")):
+        row(ann, "Anchor chains").get_by_role("link").click()
+    with ann.expect_response(lambda response: response.request.method == "POST" and "tasks" in response.url):
+        ann.keyboard.press("t")
+    expect(ann.locator("[data-toast]")).to_contain_text("is made")
+    with suppress(Error):  # nobody waits for it any more
+        held[0][0].fulfill(response=held[0][1])
+    panel = ann.get_by_role("region", name="Tasks")
+    expect(panel.get_by_role("link", name="Anchor chains")).to_be_visible()
+
+
+def test_the_choice_of_a_task_stays_open_when_another_was_made_meanwhile(world, ann: Page, letters) -> None:
+    with world.acting():
+        actions.create("Ask the smith", by=world.ann)
+    ann.goto("/")
+    row(ann, "Anchor chains").get_by_role("link").click()
+    panel = ann.get_by_role("region", name="Tasks")
+    panel.get_by_text("Add to a task").click()
+    expect(panel.get_by_role("button", name="Ask the smith")).to_be_visible()
+    with world.acting():
+        actions.create_from([letters[1].message], by=world.ann)
+    ann.evaluate("htmx.trigger(document.body, 'tasks-changed')")
+    expect(panel.get_by_role("link", name="Anchor chains")).to_be_visible()
+    expect(panel.get_by_role("button", name="Ask the smith")).to_be_visible()
 
 
 def test_cards_move_by_drag_and_by_keyboard_and_come_back_when_refused(world, ann: Page, letters) -> None:
