@@ -176,14 +176,21 @@ def test_c05_a_flag_waits_for_its_mail_and_is_set_on_no_other(case: Case) -> Non
     assert case.dovecot.uids(case.login) == {1: {"\\Flagged"}, 2: set()}
 
 
+def run_while_it_is_rebuilt(case: Case) -> None:
+    """Dovecot ends a session in which it notices."""
+    outcome = case.try_sync(thorough=False)
+    assert not outcome.error or "session state is inconsistent" in outcome.error
+
+
 def test_c06_a_uidvalidity_that_changes_in_mid_sync_mixes_nothing(case: Case) -> None:
     for number in range(3):
         case.deliver(f"Mail {number}")
     case.line.once('^SELECT "Sent"', lambda: rebuild(case, 888_888))
-    case.sync(thorough=False)
+    run_while_it_is_rebuilt(case)
     before = links(case)
     case.line.forget()
     case.line.once('^SELECT "INBOX"', lambda: rebuild(case, 999_999))
+    run_while_it_is_rebuilt(case)
     case.until_quiet()
     assert links(case) == before
     assert case.bodies_asked() == []
