@@ -187,6 +187,7 @@ def test_c06_a_uidvalidity_that_changes_in_mid_sync_mixes_nothing(case: Case) ->
         case.deliver(f"Mail {number}")
     case.line.once('^SELECT "Sent"', lambda: rebuild(case, 888_888))
     run_while_it_is_rebuilt(case)
+    case.until_quiet()
     before = links(case)
     case.line.forget()
     case.line.once('^SELECT "INBOX"', lambda: rebuild(case, 999_999))
