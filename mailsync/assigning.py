@@ -28,12 +28,14 @@ SELECT account_id, mailbox_id, id, %(employee)s, %(by)s, now() FROM mailsync_mes
 ON CONFLICT (message_id) DO UPDATE SET employee_id = excluded.employee_id, by_id = excluded.by_id, at = excluded.at
 """
 _TAKE = "DELETE FROM mailsync_assignment WHERE message_id = ANY(%(ids)s)"
-# The nearest message that is somebody's decides. Key by key: nobody has counted a mailbox that is just growing.
+# The nearest message that is somebody's decides. Key by key, and by the index of names (see
+# replica._SEEN_BEFORE): nobody has counted a mailbox that is just growing.
 _FOLLOW = """
 INSERT INTO mailsync_assignment (account_id, mailbox_id, message_id, employee_id, by_id, at)
 SELECT DISTINCT ON (k.id) a.account_id, a.mailbox_id, k.id, a.employee_id, a.by_id, now()
 FROM unnest(%(ids)s::bigint[], %(names)s::text[]) WITH ORDINALITY AS k(id, name, n)
-CROSS JOIN LATERAL (SELECT id FROM mailsync_message WHERE mailbox_id = %(mailbox)s AND message_id = k.name LIMIT 1) m
+CROSS JOIN LATERAL (SELECT id FROM mailsync_message WHERE mailbox_id = %(mailbox)s
+                    AND message_id BETWEEN k.name AND k.name ORDER BY message_id LIMIT 1) m
 CROSS JOIN LATERAL (SELECT * FROM mailsync_assignment WHERE message_id = m.id LIMIT 1) a
 ORDER BY k.id, k.n
 ON CONFLICT (message_id) DO NOTHING

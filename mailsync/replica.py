@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts import tenancy
@@ -52,10 +52,13 @@ SELECT p.id FROM mailsync_placement p WHERE p.folder_id = %s AND p.uid IS NULL A
     SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
     AND (o.state IN ('pending', 'sending') OR o.finished_at >= %s))
 """
+# The order leaves the planner no index but that of dates: of a mailbox that came since the rows were counted it
+# believes that it has none, and then all indexes that begin with the mailbox are equal to it.
 _SEEN_BEFORE = """
 SELECT uid FROM (SELECT uid, to_timestamp(at) AS at, size
                  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS k(uid, at, size) OFFSET 0) k
-WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.received_at = k.at AND m.size = k.size LIMIT 1)
+WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.received_at BETWEEN k.at AND k.at
+       AND m.size = k.size ORDER BY m.received_at LIMIT 1)
 """
 # A move by another program is gone here before it is new there: how long a message may be nowhere.
 UNPLACED_GRACE = timedelta(hours=1)
@@ -472,10 +475,13 @@ def _held_by_header(
     found: dict[bytes, list[_Held]] = defaultdict(list)
     if not keys:
         return found
-    here = Placement.objects.filter(folder=folder, uid__isnull=False, message=OuterRef("pk"))
-    rows = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(keys))
-    for key, pk, at, is_here in rows.values_list("header_hash", "pk", "received_at", Exists(here)):
-        found[bytes(key)].append(_Held(pk, at, waiting[pk], is_here))
+    messages = Message.objects.filter(mailbox=folder.mailbox_id, header_hash__in=list(keys))
+    rows = list(messages.values_list("header_hash", "pk", "received_at"))
+    # By their messages only: asked for the folder as well, a planner to whom it is new looks through it for each.
+    places = Placement.objects.filter(message__in=[pk for _key, pk, _at in rows], uid__isnull=False)
+    here = {pk for pk, where in places.values_list("message_id", "folder_id") if where == folder.pk}
+    for key, pk, at in rows:
+        found[bytes(key)].append(_Held(pk, at, waiting[pk], pk in here))
     return found
 
 
