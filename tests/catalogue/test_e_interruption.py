@@ -39,13 +39,13 @@ def morning(case: Case, monkeypatch) -> Iterator[Rehearsal]:
     case.until_quiet()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_e04_x03_workers_killed_one_after_the_other(morning: Rehearsal) -> None:
     """Each begins where the one before died, and comes a little further; the last lives, and everything is right."""
     assert morning.walk(kill, every=STEPS, judged=JUDGED) >= 240
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", Way)
 def test_e01_e02_x29_connections_cut_one_after_the_other(morning: Rehearsal, way: Way) -> None:
     assert morning.walk(cut(way), every=BYTES[way], judged=JUDGED) >= 180

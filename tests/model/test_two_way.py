@@ -353,7 +353,7 @@ def play(world: World, dovecot: MailServer, *, examples: int, steps: int) -> Non
         )
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_the_model(world: World, dovecot: MailServer) -> None:
     play(world, dovecot, examples=60, steps=30)
 

@@ -325,7 +325,8 @@ class _Connection:
             while line := file.readline():
                 if self._silent.is_set():
                     return
-                time.sleep(self.proxy.late)
+                if self.proxy.late:
+                    time.sleep(self.proxy.late)
                 with self._speaking:
                     self._answer(file, line)
 
