@@ -213,6 +213,7 @@ def _take(
             last_uid=max(uids),
             arrivals=tuple(news),
             flags={message.uid: message.flags for message in listed} if reflags else {},
+            lasting=opened.lasting,
         )
         if reflags and replica.has_others(local, listed):
             raise _OtherMail
@@ -393,7 +394,8 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
     with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         local = replica.load_some(locked, window_start=run.window_start, uids=flags)
-        reflags = plan_flags(RemoteFolder(opened.uidvalidity, max(flags), flags=flags), local)
+        remote = RemoteFolder(opened.uidvalidity, max(flags), flags=flags, lasting=opened.lasting)
+        reflags = plan_flags(remote, local)
         replica.reflag(reflags)
     run.changed += len(reflags)
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from mailsync import events, folderpush, folders, letterpush, replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone, NoRoom, NotUnderstood
+from mailsync.imap.server import Opened
 from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
@@ -28,6 +29,7 @@ from mailsync.models import (
     SpecialUse,
 )
 from mailsync.run import Run
+from mailsync.sync.plan import only_here
 
 MOST_TRIES = 20
 NO_ROOM_WAIT, MOST_NO_ROOM_WAIT = timedelta(minutes=2), timedelta(hours=6)
@@ -227,12 +229,23 @@ def _send(run: Run, group: Group) -> dict[int, int]:
     if not opened.writable:
         raise CommandRefused("The server lets us only read this folder.", final=True)
     if group.kind == OperationKind.FLAG:
-        run.server.store(group.uids, add=group.add, remove=group.remove)
+        _store(run, group, opened)
         return {}
     if group.kind == OperationKind.EXPUNGE:
         run.server.expunge(group.uids)
         return {}
     return _move(run, group)
+
+
+def _store(run: Run, group: Group, opened: Opened) -> None:
+    """Without the keywords that the server would forget: those are ours alone (F08)."""
+    lasting = opened.lasting
+    add, remove = (
+        each if lasting is None else sorted(frozenset(each) - only_here(frozenset(each), lasting))
+        for each in (group.add, group.remove)
+    )
+    if add or remove:
+        run.server.store(group.uids, add=add, remove=remove)
 
 
 def _move(run: Run, group: Group) -> dict[int, int]:

@@ -57,6 +57,14 @@ class Opened:
     writable: bool
     permanent: Flags | None
 
+    @property
+    def lasting(self) -> Flags | None:
+        """In lower case, the flags that the server keeps (RFC 9051 7.1, PERMANENTFLAGS); None where it keeps any
+        keyword, did not say, or lets us only read."""
+        if not self.writable or self.permanent is None or "\\*" in self.permanent:
+            return None
+        return frozenset(map(str.lower, self.permanent))
+
 
 class Fetched(NamedTuple):
     """A whole message as the server gave it."""

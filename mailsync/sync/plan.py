@@ -37,14 +37,17 @@ def plan_arrivals(remote: RemoteFolder, local: LocalFolder) -> list[Place | Impo
     new = [m for m in remote.arrivals if m.uid > local.uid_seen and m.uid not in have]
     actions: list[Place | Import] = []
     for message in sorted(new, key=lambda m: m.uid, reverse=True):
-        action = _plan_arrival(message, local, waiting)
+        action = _plan_arrival(message, local, waiting, remote.lasting)
         if action:
             actions.append(action)
     return actions
 
 
 def _plan_arrival(
-    message: RemoteMessage, local: LocalFolder, waiting: dict[int, list[LocalPlacement]]
+    message: RemoteMessage,
+    local: LocalFolder,
+    waiting: dict[int, list[LocalPlacement]],
+    lasting: Flags | None,
 ) -> Place | Import | None:
     if message.identity in local.tombstones:
         return None
@@ -55,7 +58,7 @@ def _plan_arrival(
     if not candidates:
         return Place(message.uid, known, message.flags)
     placement = candidates.pop()
-    return Place(message.uid, known, rebase(message.flags, placement), placement.id)
+    return Place(message.uid, known, rebase(message.flags, placement, lasting), placement.id)
 
 
 def plan_flags(remote: RemoteFolder, local: LocalFolder) -> list[Reflag]:
@@ -66,8 +69,8 @@ def plan_flags(remote: RemoteFolder, local: LocalFolder) -> list[Reflag]:
         if placement.uid is None:
             continue
         flags = remote.flags.get(placement.uid, arrived.get(placement.uid))
-        if flags is not None and rebase(flags, placement) != placement.flags:
-            actions.append(Reflag(placement.id, rebase(flags, placement)))
+        if flags is not None and rebase(flags, placement, remote.lasting) != placement.flags:
+            actions.append(Reflag(placement.id, rebase(flags, placement, remote.lasting)))
     return actions
 
 
@@ -98,9 +101,16 @@ def lost(vanished: Iterable[Vanish], remote: RemoteFolder, local: LocalFolder) -
     return [each for each in vanished if message_of[each.placement_id] not in still_here]
 
 
-def rebase(flags: Flags, placement: LocalPlacement) -> Flags:
-    """What to show: the server's flags, with what the employee did and the server has not heard of."""
-    return (flags - placement.remove) | placement.add
+def rebase(flags: Flags, placement: LocalPlacement, lasting: Flags | None = None) -> Flags:
+    """What to show: the server's flags, with what the employee did and the server has not heard of, and the keywords
+    that it cannot keep (F08)."""
+    flags = (flags - placement.remove) | placement.add
+    return flags if lasting is None else flags | only_here(placement.flags, lasting)
+
+
+def only_here(flags: Flags, lasting: Flags) -> Flags:
+    """The keywords among flags that a server which keeps `lasting` cannot keep."""
+    return frozenset(each for each in flags if not each.startswith("\\") and each.lower() not in lasting)
 
 
 def _waiting_by_message(placements: Iterable[LocalPlacement]) -> dict[int, list[LocalPlacement]]:

@@ -32,13 +32,15 @@ class RemoteMessage:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolder:
-    """What was read of a folder. `present` is the whole UID set, or None if it was not read whole."""
+    """What was read of a folder. `present` is the whole UID set, or None if it was not read whole. `lasting`: the flags
+    that the server keeps, in lower case; None if it keeps any keyword."""
 
     uidvalidity: int
     last_uid: int
     arrivals: tuple[RemoteMessage, ...] = ()
     flags: Mapping[int, Flags] = field(default_factory=dict)
     present: Container[int] | None = None
+    lasting: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,35 @@ def test_f07_keywords_of_others_are_kept_whatever_we_write(case: Case) -> None:
     assert there(case) == [keywords | {"\\Seen"}]
 
 
+def test_f08_keywords_that_the_server_cannot_keep_stay_here_alone(case: Case) -> None:
+    case.deliver("Tagged")
+    case.sync()
+    keeps = b"[PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft Known)]"
+    case.line.rewrite(rb"\[PERMANENTFLAGS [^\]]*\]", lambda _found: keeps)
+    case.line.forget()
+    flag(case, "Tagged", add="\\Flagged $Work known")
+    case.sync(thorough=False)
+    assert there(case) == [{"\\Flagged", "known"}]
+    assert case.line.asked("STORE", "$Work") == []
+
+    case.phone_flags("+", "\\Seen", "Tagged")
+    case.phone_flags("-", "known", "Tagged")
+    case.sync()
+    assert case.one("Tagged").flags == ["$Work", "\\Flagged", "\\Seen"]
+
+    with case.acting():
+        actions.archive(case.chosen("Tagged"), by=case.world.ann)
+    case.until_quiet()
+    assert case.one("Tagged", "Archive").flags == ["$Work", "\\Flagged", "\\Seen"]
+
+    case.line.forget()
+    flag(case, "Tagged", remove="$Work", folder="Archive")
+    case.until_quiet()
+    assert case.one("Tagged", "Archive").flags == ["\\Flagged", "\\Seen"]
+    assert case.line.asked("UID STORE") == []
+    case.line.heal()
+
+
 @pytest.mark.parametrize(
     ("said", "instead"),
     [

@@ -3,7 +3,7 @@
 Then every index that begins with the mailbox looks as good as the right one, and each look-up reads all of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg2
 import pytest
@@ -18,6 +18,16 @@ from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MESSAGES = 1_000  # in each of two folders
+TABLES = ("mailsync_message", "mailsync_placement", "mailsync_blob")
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(postgres: Postgres) -> Iterator[None]:
+    """No other test meets what PostgreSQL has counted here."""
+    yield
+    tables = f"'{{{','.join(TABLES)}}}'::regclass[]"
+    as_owner(postgres, f"DELETE FROM pg_statistic WHERE starelid = ANY({tables})")
+    as_owner(postgres, f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid = ANY({tables})")
 
 
 def test_a_mailbox_that_came_since_the_rows_were_counted_is_read_a_few_times_and_not_once_for_each_message(
@@ -28,7 +38,7 @@ def test_a_mailbox_that_came_since_the_rows_were_counted_is_read_a_few_times_and
         fill(dovecot, box.login, MESSAGES, days=50)
         fill(dovecot, box.login, MESSAGES, days=40, path="Archive")
     counted.sync()
-    as_owner(postgres, "ANALYZE")
+    as_owner(postgres, f"ANALYZE {', '.join(TABLES)}")
 
     def rows_of(what: Callable[[], object]) -> int:
         before = rows_read(postgres)
