@@ -12,6 +12,7 @@ import redis
 from django.core.management import call_command
 from django.db import connections
 from django.test import TransactionTestCase
+from playwright.sync_api import expect
 from pytest_django import DjangoDbBlocker
 
 from demo import services
@@ -44,6 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    expect.set_options(timeout=20_000)  # Playwright waits for 5 s, which a busy machine may take
     return browser_type_launch_args | chromium.launch_arguments()
 
 

@@ -48,7 +48,7 @@ def test_ann_consents_and_reads_and_consents_again(world, worker, ann, offered, 
     expect(ann.get_by_text(f"{ADDRESS} gave its consent at Acme")).to_be_visible()
     expect(ann.get_by_role("heading", name="Folders to keep in step")).to_be_visible()
     ann.get_by_role("button", name="Connect and fetch my mail").click()
-    expect(ann.get_by_text("Read by consent")).to_be_visible(timeout=15000)
+    expect(ann.get_by_text("Read by consent")).to_be_visible(timeout=30_000)
     box = box_of(world, dovecot_oauth)
 
     offered.withdraw(ADDRESS)
@@ -58,7 +58,7 @@ def test_ann_consents_and_reads_and_consents_again(world, worker, ann, offered, 
     look(ann, "consent-withdrawn")
     ann.get_by_role("button", name="Continue with Acme").click()
     allow(ann)
-    expect(ann.get_by_text("works again. Nothing was lost.")).to_be_visible(timeout=10000)
+    expect(ann.get_by_text("works again. Nothing was lost.")).to_be_visible(timeout=30_000)
     expect(ann).to_have_url(re.compile(rf"/mailboxes/{box.mailbox.pk}/$"))
     assert box.reload().state == MailboxState.OK
 

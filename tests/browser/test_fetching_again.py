@@ -60,10 +60,10 @@ def test_ann_fetches_again_and_sees_how_far_it_is(world: World, dovecot: MailSer
     expect(progress).to_contain_text("Asking the server what there is")
     look(ann, "fetching-again-asked")
     a_little(box)
-    expect(progress).to_contain_text(f"0 of {MESSAGES}", timeout=10_000)
+    expect(progress).to_contain_text(f"0 of {MESSAGES}", timeout=30_000)
     with box.acting():
         box.mailbox.folders.filter(path="INBOX").update(fetched=27)
-    expect(progress).to_contain_text(f"27 of {MESSAGES}", timeout=10_000)
+    expect(progress).to_contain_text(f"27 of {MESSAGES}", timeout=30_000)
     expect(progress).to_contain_text("left")
     look(ann, "fetching-again")
     ann.goto("/")

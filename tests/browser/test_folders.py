@@ -22,7 +22,7 @@ def ann(request: pytest.FixtureRequest, world, live_server, browser: Browser) ->
     cookie = session_cookie(world.ann)
     context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": live_server.url}])
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     yield page
     context.close()
 

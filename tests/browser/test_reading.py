@@ -46,7 +46,7 @@ def ann(context: BrowserContext) -> Iterator[Page]:
     """Ann's browser; whatever the console complains of fails the test, except refusals that it shows
     and pictures that are not to be had."""
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     problems: list[str] = []
     page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -68,7 +68,7 @@ def role_of(world, placement: Placement) -> str:
         return Placement.objects.get(pk=placement.pk).folder.special_use
 
 
-def stays(check, page: Page, *, tries: int = 60) -> None:
+def stays(check, page: Page, *, tries: int = 300) -> None:
     """Wait until the database says so: the screen is ahead of it on purpose."""
     for _ in range(tries):
         if check():
@@ -87,7 +87,9 @@ def test_new_mail_is_on_the_open_page_at_once(world, ann: Page, inbox) -> None:
 
     live.tell_now(world.ann_box.pk)  # what a worker does after the commit
 
-    expect(row(ann, "Just in")).to_be_visible(timeout=5_000)  # the page looks by itself after 15 seconds only
+    expect(row(ann, "Just in")).to_be_visible(
+        timeout=12_000
+    )  # the page looks by itself after 15 seconds only
 
 
 def test_who_is_at_a_row_stays_there_when_new_mail_comes(world, ann: Page, inbox) -> None:
@@ -100,7 +102,7 @@ def test_who_is_at_a_row_stays_there_when_new_mail_comes(world, ann: Page, inbox
     expect(row(ann, "First")).to_have_class(re.compile("starred"))
     world.message(inbox, subject="Just in")
     live.tell_now(world.ann_box.pk)
-    expect(row(ann, "Just in")).to_be_visible(timeout=5_000)
+    expect(row(ann, "Just in")).to_be_visible(timeout=12_000)
 
     ann.keyboard.press("e")
 

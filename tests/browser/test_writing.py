@@ -33,7 +33,7 @@ def ann(world: World, live_server, browser: Browser) -> Iterator[Page]:
     cookie = session_cookie(world.ann)
     context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": live_server.url}])
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     problems: list[str] = []
     page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
