@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import deaths, holding, letterpush, live, pulling, pushing, replica, schedule, secrets
+from mailsync import deaths, first, holding, letterpush, live, pulling, pushing, replica, schedule, secrets
 from mailsync.apart import Parser
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
@@ -108,6 +108,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             return Outcome(PARKED)
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
+        failed_before = schedule.failures_of(lease) > 0
     with (
         Parser() as parser,
         ThreadPoolExecutor(1, "prepare") as preparing,
@@ -126,6 +127,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             preparing=preparing,
             parser=parser,
             careful=lease.deaths > 0,
+            one_by_one=failed_before,
         )
         again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
@@ -142,14 +144,14 @@ def _work(run: Run) -> bool:
     statuses = run.server.statuses([bytes(folder.name) for folder in folders])
     again = False
     try:
-        for folder in folders:
-            status = statuses.get(bytes(folder.name))
-            if folder.full_at is None and (status is None or status.messages > pulling.FIRST_SLICE):
-                _guarded(run, folder, None, top_only=True)
-        for folder in folders:
-            again |= _guarded(run, folder, statuses.get(bytes(folder.name)), top_only=False)
-            if pushing.waiting(run):
-                pushing.push(run)
+        first.pull_tops(run, folders, statuses)
+        for group in first.groups(run, folders, statuses):
+            equal = first.pull_whole(run, group, statuses)
+            for folder in group:
+                if folder.pk not in equal:
+                    again |= _guarded(run, folder, statuses.get(bytes(folder.name)))
+                if pushing.waiting(run):
+                    pushing.push(run)
     except OutOfTime:
         return True
     with replica.writing(run.lease):
@@ -159,12 +161,9 @@ def _work(run: Run) -> bool:
     return again
 
 
-def _guarded(run: Run, folder: Folder, status: Status | None, *, top_only: bool) -> bool:
+def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
     """One folder; its trouble is noted on it and the rest goes on. True if it must be looked at again at once."""
     try:
-        if top_only:
-            pulling.pull_top(run, folder)
-            return False
         return pulling.pull(run, folder, status)
     except (FolderGone, CommandRefused) as error:
         with replica.writing(run.lease, folder.pk) as locked:

@@ -5,11 +5,13 @@ last body, a list of more, is asked for in the same way.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from typing import NamedTuple
 
 from mailsync import importing, replica
-from mailsync.imap.errors import CommandRefused
+from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import Fetched
 from mailsync.imap.session import Sent
 from mailsync.importing import Prepared
@@ -21,44 +23,60 @@ BATCH_MESSAGES = 300
 BATCH_BYTES = 12 * 1024 * 1024
 # While one batch is prepared the next is read, except where memory is better spent on a giant.
 UNDER_WAY, BYTES_UNDER_WAY = 2, 2 * BATCH_BYTES
-
+REBUILT = "The server rebuilt this folder while it was read; it is read anew in the next run."
 
 Listing = Callable[[], list[RemoteMessage]]
-_Read = tuple[list[RemoteMessage], Future[list[Prepared]]]  # a batch as asked, and as it comes
+
+
+class Batch(NamedTuple):
+    """Messages of one folder that are asked for and stored together."""
+
+    folder: Folder
+    messages: list[RemoteMessage]
+
+    @property
+    def size(self) -> int:
+        return sum(message.size for message in self.messages)
+
+
+_Read = tuple[Batch, Future[list[Prepared]]]  # a batch as asked, and as it comes
+_Asked = tuple[Batch, Sent | None, list[Sent]]  # with SELECT before it, where another folder was open
+
+
+def batches_of(folder: Folder, wanted: list[RemoteMessage]) -> list[Batch]:
+    """About 300 messages or 12 MB each."""
+    return [Batch(folder, messages) for messages in _cut(wanted)]
 
 
 class BodyStream:
-    """The bodies of a folder, batch by batch in order.
+    """The bodies of one folder or of several, batch by batch in order.
 
     Threads of the run read and prepare them and never touch the database; while they work, this one must leave the
     server alone.
     """
 
-    def __init__(
-        self, run: Run, folder: Folder, wanted: list[RemoteMessage], then: Listing | None = None
-    ) -> None:
+    def __init__(self, run: Run, batches: Sequence[Batch], then: Listing | None = None) -> None:
         """`then` asks the server for what is wanted next, when the last body is read; see `ahead`."""
-        self.run, self.account_id = run, folder.account_id
+        self.run = run
         self.then = then
         # What `then` finds, while the last batches are stored. None where it was not asked, or is not to be believed
         # any more, because something was told to the server since.
         self.ahead: Future[list[RemoteMessage]] | None = None
-        batches = list(_batches(wanted))
         # Bytes of each batch whose turn to be read has not come, and with each that is under way.
-        self.left = deque(sum(message.size for message in batch) for batch in batches)
+        self.left = deque(batch.size for batch in batches)
         self.under_way: deque[tuple[int, Future[_Read]]] = deque()
         # The rest is the reading thread's, and ours while that has nothing to do.
         self.batches = deque(batches)
-        self.asked: deque[tuple[list[RemoteMessage], list[Sent]]] = deque()  # on the wire, oldest first
-        self.wanted: dict[int, RemoteMessage] = {}  # of the batches asked for and not yet read
-        self.early: dict[int, Fetched] = {}  # came with the answers to an earlier batch
-        self.deadly: set[int] = set()  # UIDs that kill the process that reads them; they do not come
+        self.asked: deque[_Asked] = deque()  # on the wire, oldest first
+        self.wanted: dict[int, dict[int, RemoteMessage]] = {}  # asked for and not yet read, by folder and UID
+        self.early: dict[tuple[int, int], Fetched] = {}  # came with the answers to an earlier batch
+        # Folders and UIDs of those that kill the process that reads them; they do not come.
+        self.deadly: set[tuple[int, int]] = set()
 
-    def take(self) -> tuple[list[RemoteMessage], list[Prepared]] | None:
-        """The next batch as asked and as it came; None after the last. Raises what ends a session."""
+    def take(self) -> tuple[Batch, list[Prepared]]:
+        """The next batch as asked and as it came; there must be one. Raises what ends a session, FolderGone and
+        CommandRefused."""
         self._read_on()
-        if not self.under_way:
-            return None
         batch, preparing = replica.awaited(self.run.lease, self.under_way[0][1])
         prepared = preparing.result()
         self.under_way.popleft()
@@ -80,7 +98,7 @@ class BodyStream:
         troubles = [each.exception() for _size, each in self.under_way]
         self.under_way.clear()
         self._drop_ahead()
-        if all(trouble is None or isinstance(trouble, CommandRefused) for trouble in troubles):
+        if all(trouble is None or isinstance(trouble, CommandRefused | FolderGone) for trouble in troubles):
             self.hold()
 
     def _drop_ahead(self) -> None:
@@ -106,28 +124,50 @@ class BodyStream:
         self.under_way.append((self.left.popleft(), self.run.reading.submit(self._receive, ask=ask)))
 
     def _receive(self, *, ask: bool) -> _Read:
-        """Runs in the reading thread. Asks for two batches, so that the server is at work on one while the other is
-        read."""
-        while ask and self.batches and len(self.asked) < 2:
-            following = self.batches.popleft()
-            by_uid = {message.uid: message for message in following}
-            self.wanted |= by_uid
-            self.asked.append((following, self.run.server.ask_messages(by_uid)))
-        batch, asked = self.asked.popleft()
-        for fetched in self.run.server.take_messages(asked, self.wanted):
-            self.early[fetched.uid] = fetched
-        for message in batch:
-            del self.wanted[message.uid]
-        here = [self.early.pop(message.uid) for message in batch if message.uid in self.early]
-        return batch, self.run.preparing.submit(self._prepare, here)
+        """Runs in the reading thread. Asks ahead, so that the server is at work on one batch while another is read."""
+        while ask and self.batches and self._asks_more():
+            self._ask(self.batches.popleft())
+        batch, opening, sent = self.asked.popleft()
+        folder, wanted = batch.folder, self.wanted[batch.folder.pk]
+        if opening:
+            self._open(folder, opening, sent)
+        for fetched in self.run.server.take_messages(sent, wanted):
+            self.early[folder.pk, fetched.uid] = fetched
+        for message in batch.messages:
+            del wanted[message.uid]
+        came = [self.early.pop((folder.pk, message.uid), None) for message in batch.messages]
+        here = [fetched for fetched in came if fetched]
+        return batch, self.run.preparing.submit(self._prepare, folder, here)
 
-    def _prepare(self, batch: list[Fetched]) -> list[Prepared]:
+    def _asks_more(self) -> bool:
+        """Two batches, and as many small ones as make up one: folders far away are many small batches."""
+        return len(self.asked) < 2 or sum(batch.size for batch, *_sent in self.asked) < BATCH_BYTES
+
+    def _ask(self, batch: Batch) -> None:
+        server, name = self.run.server, bytes(batch.folder.name)
+        open_then = bytes(self.asked[-1][0].folder.name) if self.asked else server.opened_name
+        opening = None if name == open_then else server.ask_to_open(name)
+        by_uid = {message.uid: message for message in batch.messages}
+        self.wanted.setdefault(batch.folder.pk, {}).update(by_uid)
+        self.asked.append((batch, opening, server.ask_messages(by_uid)))
+
+    def _open(self, folder: Folder, opening: Sent, sent: list[Sent]) -> None:
+        """Raises FolderGone, and then the answers to what was sent behind it are read and dropped."""
+        try:
+            if self.run.server.opened(bytes(folder.name), opening).uidvalidity != folder.uidvalidity:
+                raise FolderGone(REBUILT)
+        except FolderGone:
+            with suppress(CommandRefused):
+                self.run.server.take_messages(sent, {})
+            raise
+
+    def _prepare(self, folder: Folder, batch: list[Fetched]) -> list[Prepared]:
         """Runs in the preparing thread: hashed while the parser is at work, which may be another process."""
         mails = [importing.halves(each.raw) for each in batch]
         taken = self.run.parser.begin(mails)
-        hashed = [importing.hashed(self.account_id, *mail) for mail in mails]
+        hashed = [importing.hashed(folder.account_id, *mail) for mail in mails]
         rows = list(zip(batch, mails, hashed, taken(), strict=True))
-        self.deadly.update(each.uid for each, _mail, _hashed, apart in rows if apart is None)
+        self.deadly.update((folder.pk, each.uid) for each, _mail, _hashed, apart in rows if apart is None)
         return [
             Prepared(each.uid, each.flags, each.received_at, header, body, *by_bytes, apart, each.server_id)
             for each, (header, body), by_bytes, apart in rows
@@ -142,8 +182,7 @@ def prepared(account_id: int, fetched: Fetched) -> Prepared:
     )
 
 
-def _batches(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """About 300 messages or 12 MB each."""
+def _cut(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
     batch: list[RemoteMessage] = []
     size = 0
     for message in wanted:

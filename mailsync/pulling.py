@@ -10,18 +10,17 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from django.db import DataError
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import deaths, holding, importing, pushing, replica
-from mailsync.fetching import BodyStream, Listing, prepared
+from mailsync import holding, importing, replica
+from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
-from mailsync.importing import Prepared
 from mailsync.mime import parse
-from mailsync.models import Folder, Placement, SkippedMessage
+from mailsync.models import Folder, Placement
 from mailsync.run import Run
+from mailsync.storing import Intake, import_carefully, stay_in
 from mailsync.sync import ladder
 from mailsync.sync.brake import Verdict
 from mailsync.sync.ladder import EVERYTHING, FEW, Ask, FlagsAsked, Seen
@@ -30,21 +29,11 @@ from mailsync.sync.plan import lost, plan_arrivals, plan_flags, plan_vanished, u
 from mailsync.sync.state import Import, LocalFolder, Place, RemoteFolder, RemoteMessage, Vanish
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
-MOST_TRIES = 3
 MOST_REBUILDS = 2
-DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
 
 
-class _OtherMail(Exception):
+class OtherMail(Exception):
     """UIDs that we know belong to other messages now: the folder must be read anew."""
-
-
-def pull_top(run: Run, folder: Folder) -> None:
-    """The first screen of a folder that was never fetched; the cursor does not move."""
-    opened = _open(run, folder)
-    if opened.exists > FIRST_SLICE:
-        listed = _list(run, opened.exists - FIRST_SLICE + 1, opened.exists)
-        _take(run, folder, opened, listed, reflags=False)
 
 
 def pull(run: Run, folder: Folder, status: Status | None) -> bool:
@@ -60,7 +49,7 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
         if ask.flags is FlagsAsked.ALL or folder.full_at is None:
             return _read_all(run, folder)
         return _catch_up(run, folder, ask)
-    except _OtherMail:
+    except OtherMail:
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             replica.forget(locked, locked.uidvalidity or 0)
@@ -73,10 +62,10 @@ def _read_all(run: Run, folder: Folder) -> bool:
     opened = _open(run, folder)
     rebuilds = folder.errors_in_row if folder.errors_in_row > errors else 0
     walked = _walk(run, folder, opened)
-    if not _vanish(run, folder, opened, UidRanges.of(walked)):
+    if not vanish(run, folder, opened, UidRanges.of(walked)):
         return True
     highest = max(walked, default=0)
-    _advance(run, folder, opened, highest, whole=True, asked_at=asked_at, rebuilds=rebuilds)
+    advance(run, folder, opened, highest, whole=True, asked_at=asked_at, rebuilds=rebuilds)
     return False
 
 
@@ -102,10 +91,10 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     # While something is held back, each arrival may be that which was missed, under another UID.
     if (
         ask.whole or differs or folder.held_back or _passed_through(run, folder, cursor, listed)
-    ) and not _vanish(run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))):
+    ) and not vanish(run, folder, opened, UidRanges.joined(run.server.uids(opened.exists))):
         return True
     highest = max((message.uid for message in listed), default=0)
-    _advance(run, folder, opened, highest, whole=False, asked_at=asked_at)
+    advance(run, folder, opened, highest, whole=False, asked_at=asked_at)
     return False
 
 
@@ -125,11 +114,17 @@ def _ask(run: Run, folder: Folder, status: Status | None) -> Ask:
 
 
 def _open(run: Run, folder: Folder) -> Opened:
-    """SELECT; a new UIDVALIDITY voids every UID we hold before anything is planned.
-
-    Raises FolderGone, also where that happens again and again (C07).
-    """
+    """SELECT. Raises FolderGone, and what `accept` raises."""
     opened = run.server.open(bytes(folder.name))
+    accept(run, folder, opened)
+    return opened
+
+
+def accept(run: Run, folder: Folder, opened: Opened) -> None:
+    """What SELECT said: a new UIDVALIDITY voids every UID we hold before anything is planned.
+
+    Raises FolderGone where there is none, and where a new one comes again and again (C07).
+    """
     if not opened.uidvalidity:
         raise FolderGone("The server gives this folder no UIDVALIDITY, so its messages cannot be told apart.")
     if _is_rebuilt(folder, opened):
@@ -141,7 +136,6 @@ def _open(run: Run, folder: Folder) -> Opened:
             raise FolderGone(
                 "The server gives this folder another UIDVALIDITY at each look. It is looked at rarely until that ends."
             )
-    return opened
 
 
 def _is_rebuilt(folder: Folder, opened: Opened) -> bool:
@@ -156,7 +150,7 @@ def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
     ahead: Future[list[RemoteMessage]] | None = None
     for first, last in _slices(opened.exists):
         run.check_time()
-        _progress(run, folder, opened.exists, opened.exists - last)
+        progress(run, folder, opened.exists, fetched=opened.exists - last)
         listed = replica.awaited(run.lease, ahead) if ahead else _list(run, first, last)
         then = partial(_list, run, max(1, first - SLICE), first - 1) if first > 1 else None
         ahead = _take(run, folder, opened, listed, reflags=True, then=then)
@@ -194,12 +188,29 @@ def _take(
 
     Returns what comes of `then`, which is asked meanwhile; None where the caller has to ask.
     """
-    if not listed:
+    wanted = place(run, folder, opened, listed, reflags=reflags)
+    if run.careful:
+        import_carefully(run, folder, wanted)
         return None
+    with Intake(run, [(folder, wanted)], then=then) as intake:
+        for _folder in intake:
+            if intake.stream.ahead is None:
+                stay_in(run, folder)  # an act of somebody's was carried out meanwhile
+    return intake.stream.ahead
+
+
+def place(
+    run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage], *, reflags: bool
+) -> list[RemoteMessage]:
+    """Give the listed messages that we know their place, with `reflags` show the flags of all; returns those to fetch.
+
+    Raises OtherMail.
+    """
+    if not listed:
+        return []
     uids = [message.uid for message in listed]
     news = [message for message in listed if message.uid > folder.uid_seen]
     news = _identified(run, folder, news)
-    wanted: list[RemoteMessage] = []
     with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         local = replica.load(
@@ -216,14 +227,14 @@ def _take(
             lasting=opened.lasting,
         )
         if reflags and replica.has_others(local, listed):
-            raise _OtherMail
+            raise OtherMail
         arrivals = plan_arrivals(remote, local)
         replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
         wanted = [action.remote for action in arrivals if isinstance(action, Import)]
         flags = plan_flags(remote, local)
         replica.reflag(flags)
     run.changed += len(flags) + len(arrivals) - len(wanted)
-    return _import(run, folder, wanted, then)
+    return wanted
 
 
 def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[RemoteMessage]:
@@ -234,6 +245,7 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
         suspects = set(replica.possibly_known(folder, news))
     if not suspects:
         return news
+    stay_in(run, folder)
     headers = run.server.headers(suspects)
     return [
         replace(
@@ -245,147 +257,6 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
         else m
         for m in news
     ]
-
-
-def _import(
-    run: Run, folder: Folder, wanted: list[RemoteMessage], then: Listing | None
-) -> Future[list[RemoteMessage]] | None:
-    """Fetch and store, newest first. While a batch is stored the next is read, and the one after is asked for.
-
-    Returns as _take does.
-    """
-    wanted = _without_deadly(run, folder, _without_giants(run, folder, wanted))
-    if run.careful:
-        _import_carefully(run, folder, wanted)
-        return None
-    stream = BodyStream(run, folder, wanted, then)
-    missing: list[RemoteMessage] = []
-    try:
-        while (arrived := stream.take()) is not None:
-            batch, prepared = arrived
-            _store(run, folder, prepared)
-            stored = {item.uid for item in prepared}
-            missing += [message for message in batch if message.uid not in stored]
-            run.check_time()
-            if pushing.waiting(run):
-                stream.hold()
-                pushing.push(run)
-                _reopen(run, folder)
-    except BaseException:
-        stream.end()
-        raise
-    if missing:
-        stream.hold()
-    for message in missing:
-        if message.uid in stream.deadly:
-            _skip(run, folder, message.uid, DEADLY, deadly=True)
-        else:
-            _fetch_alone(run, folder, message)
-    return stream.ahead
-
-
-def _import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-    """One by one: the note that stands when a worker dies, or is out of memory, says of which message."""
-    for message in wanted:
-        _skip(run, folder, message.uid, DEADLY, deadly=True)
-        try:
-            with deaths.limited_cpu(message.size):
-                _fetch_alone(run, folder, message)
-        except MemoryError:
-            raise
-        except BaseException:
-            _forget_note(run, folder, message.uid)
-            raise
-        _forget_note(run, folder, message.uid)
-        run.check_time()
-
-
-def _forget_note(run: Run, folder: Folder, uid: int) -> None:
-    """It was harmless; what was found wrong with it instead stays."""
-    with tenancy.acting_for(run.lease.account_id):
-        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, uid=uid)
-        noted.filter(deadly=True).delete()
-
-
-def _without_deadly(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
-    if not wanted:
-        return wanted
-    with replica.writing(run.lease, safely=False):
-        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, deadly=True)
-        deadly = set(noted.values_list("uid", flat=True))
-    return [message for message in wanted if message.uid not in deadly]
-
-
-def _reopen(run: Run, folder: Folder) -> None:
-    opened = run.server.open(bytes(folder.name))
-    if opened.uidvalidity != folder.uidvalidity:
-        raise FolderGone("The server rebuilt this folder while it was read; it is read anew in the next run.")
-
-
-def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
-    try:
-        run.imported += _write(run, folder, prepared)
-    except DataError:
-        for item in prepared:
-            _store_alone(run, folder, item)
-
-
-def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
-    """One transaction; the locks that a click needs too are taken last, when the heavy part is written.
-
-    Its commit does not wait for the disk: should the database's machine fall now, rows and cursor are both gone and
-    the server still has the mail. The commit of _advance waits, and with it everything before it is on the disk.
-    """
-    with tenancy.acting_for(run.lease.account_id):
-        replica.commit_without_waiting()
-        fresh = importing.store_messages(folder, prepared)
-        with replica.writing(run.lease, folder.pk) as locked:
-            assert locked is not None
-            return importing.store_placements(locked, prepared, fresh)
-
-
-def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
-    """One message of a batch that the database refused: it must not keep the others out."""
-    try:
-        run.imported += _write(run, folder, [item])
-    except DataError as error:
-        _skip(run, folder, item.uid, f"It could not be stored: {type(error.__cause__ or error).__name__}.")
-
-
-def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
-    """Asked for and not answered: asked again; gone is gone, present without a body is noted and left."""
-    for _attempt in range(MOST_TRIES - 1):
-        asked = run.server.ask_messages([message.uid])
-        reading = run.reading.submit(run.server.take_messages, asked, {message.uid: message})
-        for fetched in replica.awaited(run.lease, reading):
-            _store_alone(run, folder, prepared(folder.account_id, fetched))
-            return
-        if not run.server.flags_of(message.uid, message.uid):
-            return
-    _skip(run, folder, message.uid, "The server lists it and does not hand it out.")
-
-
-def _without_giants(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
-    giants = [message for message in wanted if message.size > run.max_message_bytes]
-    for message in giants:
-        _skip(run, folder, message.uid, f"It is larger than {run.max_message_bytes // 2**20} MB.")
-    return [message for message in wanted if message.size <= run.max_message_bytes]
-
-
-def _skip(run: Run, folder: Folder, uid: int, reason: str, *, deadly: bool = False) -> None:
-    with replica.writing(run.lease):
-        SkippedMessage.objects.update_or_create(
-            folder=folder,
-            uidvalidity=folder.uidvalidity or 0,
-            uid=uid,
-            defaults={
-                "account_id": folder.account_id,
-                "tries": MOST_TRIES,
-                "reason": reason,
-                "deadly": deadly,
-                "last_at": timezone.now(),
-            },
-        )
 
 
 def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, frozenset[str]]) -> None:
@@ -400,11 +271,13 @@ def _show_flags(run: Run, folder: Folder, opened: Opened, flags: dict[int, froze
     run.changed += len(reflags)
 
 
-def _vanish(run: Run, folder: Folder, opened: Opened, present: UidRanges) -> bool:
+def vanish(
+    run: Run, folder: Folder, opened: Opened, present: UidRanges, *, intake: Intake | None = None
+) -> bool:
     """Drop what the server no longer has, unless the brake holds it; False: the folder must be asked again.
 
     What was not listed is asked for by its UID before it is believed to be gone (D01): a server that counts its
-    messages wrong lists too few of them (K01).
+    messages wrong lists too few of them (K01). An `intake` under way is held for that.
     """
     asked: set[int] = set()
     while True:
@@ -417,7 +290,8 @@ def _vanish(run: Run, folder: Folder, opened: Opened, present: UidRanges) -> boo
             if not doubtful:
                 return _drop(run, locked, gone, remote, local)
         asked |= doubtful
-        present = UidRanges.joined([*present.spans, *((uid, uid) for uid in run.server.existing(doubtful))])
+        server = intake.server_at(folder) if intake else run.server
+        present = UidRanges.joined([*present.spans, *((uid, uid) for uid in server.existing(doubtful))])
 
 
 def _drop(run: Run, locked: Folder, gone: list[Vanish], remote: RemoteFolder, local: LocalFolder) -> bool:
@@ -430,7 +304,7 @@ def _drop(run: Run, locked: Folder, gone: list[Vanish], remote: RemoteFolder, lo
     return verdict is not Verdict.LOOK_AGAIN
 
 
-def _advance(
+def advance(
     run: Run,
     folder: Folder,
     opened: Opened,
@@ -465,7 +339,9 @@ def _advance(
     run.changed += len(never_came)
 
 
-def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:
+def progress(run: Run, folder: Folder, wanted: int, fetched: int | None = None) -> None:
+    """How much there is of a folder that was never fetched, and how much of it was looked at."""
     if folder.full_at is None:
+        told = {"wanted": wanted} if fetched is None else {"wanted": wanted, "fetched": fetched}
         with replica.writing(run.lease, safely=False):
-            Folder.objects.filter(pk=folder.pk).update(wanted=wanted, fetched=looked)
+            Folder.objects.filter(pk=folder.pk).update(**told)

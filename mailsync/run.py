@@ -31,6 +31,7 @@ class Run:
     preparing: ThreadPoolExecutor
     parser: Parser
     careful: bool = False  # a worker died of this mailbox: message by message, each noted while it is read
+    one_by_one: bool = False  # the run before failed: no folder is asked for together with another
     imported: int = 0
     changed: int = 0
     folders_listed: bool = False  # from then on no folder is made, renamed or deleted in this run

@@ -27,6 +27,7 @@ COMMAND_UIDS = 5_000
 SLICE = 5_000  # sequence numbers asked at once: an answer stays under 1 MB
 SEARCHED = 50_000  # the same for ESEARCH, whose answer names every UID in the worst case
 LISTED = b"UID FLAGS INTERNALDATE RFC822.SIZE"
+AT_ONCE = 50  # folders that are looked into in one go
 MOST_ARRIVING = 1_000  # messages that may come while a folder is searched; more is a server that invents
 # strftime speaks the process's language
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -179,7 +180,7 @@ class ImapServer:
 
     def open(self, name: bytes) -> Opened:
         """SELECT. Raises FolderGone when it does not open."""
-        return self._opened(name, self._ask_to_open(name))
+        return self.opened(name, self.ask_to_open(name))
 
     def stay_in(self, name: bytes) -> Opened:
         """As `open`, without asking where this folder is open already: then how many messages it has may be old, but
@@ -196,12 +197,12 @@ class ImapServer:
 
         Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
         """
-        select = self._ask_to_open(name)
+        select = self.ask_to_open(name)
         asked = [self.session.send("UID", b"FETCH", b"%d:*" % (after + 1), self._listed)]
         if changed_since is not None and known:
             asked.append(self._ask_changes(changed_since, known))
         try:
-            opened = self._opened(name, select)
+            opened = self.opened(name, select)
         except FolderGone:
             with suppress(CommandRefused):
                 self._collect(asked)
@@ -211,11 +212,39 @@ class ImapServer:
         news = self._remote_messages(answer for answer in answers if answer.uid > after)
         return opened, news, self._flags(answers, 1, known)
 
-    def _ask_to_open(self, name: bytes) -> Sent:
+    def look_into(
+        self, folders: Sequence[tuple[bytes, int]]
+    ) -> dict[bytes, tuple[Opened, list[RemoteMessage]]]:
+        """SELECT of each folder and its list from a sequence number to the end (0: none), all asked in one go.
+
+        What does not open or cannot be listed is left out. At most AT_ONCE folders: what is asked must fit into the
+        buffers on its way, for the server may wait with reading until its answers are read.
+        """
+        asked = []
+        for name, first in folders:
+            select = self.ask_to_open(name)
+            asked.append(
+                (name, select, [self.session.send("FETCH", b"%d:*" % first, self._listed)] if first else [])
+            )
+        found = {}
+        for name, select, lists in asked:
+            opened, listed = None, None
+            with suppress(FolderGone):
+                opened = self.opened(name, select)
+            with suppress(CommandRefused):
+                listed = self._collect(lists, "FETCH")
+            if opened and listed is not None:
+                found[name] = opened, self._remote_messages(fetch_answers(listed))
+        return found
+
+    def ask_to_open(self, name: bytes) -> Sent:
+        """SELECT without waiting: commands about the folder may follow at once, and fail if it does not open."""
         self.opened_name = None
         return self.session.ask_select(name, condstore=self.condstore)
 
-    def _opened(self, name: bytes, select: Sent) -> Opened:
+    def opened(self, name: bytes, select: Sent) -> Opened:
+        """The answer to `ask_to_open`. Raises FolderGone when it does not open."""
+        self.opened_name = None
         said = self.session.selected(select)
         self.opened_name = name
         permanent = said.get("PERMANENTFLAGS")

@@ -229,7 +229,6 @@ class Session:
 
     def ask_select(self, name: bytes, *, condstore: bool) -> Sent:
         """SELECT without waiting: commands about the folder may follow at once, and fail if it does not open."""
-        self.imap.untagged_responses = {}
         self.imap.is_readonly = True  # imaplib would raise on READ-ONLY; we look ourselves
         sent = self.send("SELECT", quoted(name), *([b"(CONDSTORE)"] if condstore else []))
         self.imap.state = "SELECTED"
@@ -237,11 +236,13 @@ class Session:
 
     def selected(self, sent: Sent) -> dict[str, Any]:
         """The untagged answers to a SELECT by name. Raises FolderGone when the folder does not open."""
+        self.imap.untagged_responses = {}  # what has been read until now is about the folder before
         try:
             self.receive(sent)
         except CommandRefused as error:
             self.imap.state = "AUTH"
             raise FolderGone(f"The server does not open this folder: {error.sentence}") from None
+        self.imap.state = "SELECTED"  # also after another SELECT, asked before, that failed
         answers = dict(self.imap.untagged_responses)
         self.imap.untagged_responses = {}
         return answers

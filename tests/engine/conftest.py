@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -15,10 +16,13 @@ from accounts import tenancy
 from mailsync import engine, schedule, secrets
 from mailsync.blobs import body_of
 from mailsync.engine import Outcome
+from mailsync.imap.session import Session
 from mailsync.models import Folder, Mailbox, Operation, Placement, Schedule
 from tests.consistency import assert_consistent
 from tests.rigs.mailserver import MailServer
 from tests.world import World
+
+Talk = list[tuple[str, str]]
 
 
 @dataclass
@@ -174,3 +178,22 @@ def connect(world: World, dovecot: MailServer, **fields: object) -> Box:
 def box(world: World, dovecot: MailServer) -> Box:
     assert settings.MAIL_ALLOW_PRIVATE_HOSTS
     return connect(world, dovecot)
+
+
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
+    """What leaves and what is waited for, in order."""
+    said: Talk = []
+    real_send, real_receive = Session.send, Session.receive
+
+    def send(self: Session, name: str, *arguments: bytes) -> Any:
+        said.append(("ask", arguments[0].decode() if name == "UID" else name))
+        return real_send(self, name, *arguments)
+
+    def receive(self: Session, sent: Any, answer: str | None = None) -> Any:
+        said.append(("hear", sent[0]))
+        return real_receive(self, sent, answer)
+
+    monkeypatch.setattr(Session, "send", send)
+    monkeypatch.setattr(Session, "receive", receive)
+    return said

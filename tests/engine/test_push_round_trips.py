@@ -1,33 +1,7 @@
 """What several acts cost: a folder is opened once for all of them."""
 
-from typing import Any
-
-import pytest
-
 from mailsync import actions
-from mailsync.imap.session import Session
-from tests.engine.conftest import Box
-
-Talk = list[tuple[str, str]]
-
-
-@pytest.fixture
-def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
-    """What leaves and what is waited for, in order."""
-    said: Talk = []
-    real_send, real_receive = Session.send, Session.receive
-
-    def send(self: Session, name: str, *arguments: bytes) -> Any:
-        said.append(("ask", arguments[0].decode() if name == "UID" else name))
-        return real_send(self, name, *arguments)
-
-    def receive(self: Session, sent: Any, answer: str | None = None) -> Any:
-        said.append(("hear", sent[0]))
-        return real_receive(self, sent, answer)
-
-    monkeypatch.setattr(Session, "send", send)
-    monkeypatch.setattr(Session, "receive", receive)
-    return said
+from tests.engine.conftest import Box, Talk
 
 
 def test_acts_on_one_folder_open_it_once(box: Box, talk: Talk) -> None:

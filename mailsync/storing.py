@@ -1,0 +1,194 @@
+"""Messages that are wanted become rows: fetched, prepared and stored batch by batch, newest first.
+
+A message that cannot be stored or does not come is asked for alone, then noted and left out: it never keeps the others
+away.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from django.db import DataError
+from django.db.models import F
+from django.db.models.functions import Least
+from django.utils import timezone
+
+from accounts import tenancy
+from mailsync import deaths, importing, pushing, replica
+from mailsync.fetching import REBUILT, BodyStream, Listing, batches_of, prepared
+from mailsync.imap.errors import FolderGone
+from mailsync.imap.server import ImapServer
+from mailsync.importing import Prepared
+from mailsync.models import Folder, SkippedMessage
+from mailsync.run import Run
+from mailsync.sync.state import RemoteMessage
+
+MOST_TRIES = 3
+DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
+
+Wanted = tuple[Folder, list[RemoteMessage]]
+
+
+class Intake:
+    """The wanted messages of one folder or of several, on their way in; iterating brings them.
+
+    While one batch is stored the next is read, and the one after is asked for, across folders too. A context manager:
+    whatever ends it early leaves nothing of it on the wire.
+    """
+
+    def __init__(self, run: Run, wanted: Sequence[Wanted], *, then: Listing | None = None) -> None:
+        """`then` asks the server for what comes next, when the last body is read: see BodyStream.ahead."""
+        self.run = run
+        self._wanted = [(folder, _without_noted(run, folder, messages)) for folder, messages in wanted]
+        self._batches = [batches_of(folder, messages) for folder, messages in self._wanted]
+        self.stream = BodyStream(run, [batch for batches in self._batches for batch in batches], then)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.stream.end()
+
+    def __iter__(self) -> Iterator[Folder]:
+        """Each folder when all of its messages are rows, or are noted as what cannot be had.
+
+        Raises what ends a session, FolderGone and CommandRefused.
+        """
+        for (folder, messages), batches in zip(self._wanted, self._batches, strict=True):
+            missing = {message.uid: message for message in messages}
+            for _batch in batches:
+                for uid in self._store_next():
+                    missing.pop(uid, None)
+            for message in missing.values():
+                self._fetch_missing(folder, message)
+            yield folder
+
+    def server_at(self, folder: Folder) -> ImapServer:
+        """The server, with nothing of ours on the wire, in this folder."""
+        self.stream.hold()
+        stay_in(self.run, folder)
+        return self.run.server
+
+    def _store_next(self) -> list[int]:
+        """UIDs of the next batch that came."""
+        batch, arrived = self.stream.take()
+        _store(self.run, batch.folder, arrived)
+        self.run.check_time()
+        if pushing.waiting(self.run):
+            self.stream.hold()
+            pushing.push(self.run)
+        return [item.uid for item in arrived]
+
+    def _fetch_missing(self, folder: Folder, message: RemoteMessage) -> None:
+        if (folder.pk, message.uid) in self.stream.deadly:
+            _skip(self.run, folder, message.uid, DEADLY, deadly=True)
+        else:
+            self.server_at(folder)
+            _fetch_alone(self.run, folder, message)
+
+
+def stay_in(run: Run, folder: Folder) -> None:
+    """Open the folder, if another one is. Raises FolderGone."""
+    if run.server.stay_in(bytes(folder.name)).uidvalidity != folder.uidvalidity:
+        raise FolderGone(REBUILT)
+
+
+def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
+    """One by one: the note that stands when a worker dies, or is out of memory, says of which message."""
+    for message in _without_noted(run, folder, wanted):
+        _skip(run, folder, message.uid, DEADLY, deadly=True)
+        try:
+            with deaths.limited_cpu(message.size):
+                _fetch_alone(run, folder, message)
+        except MemoryError:
+            raise
+        except BaseException:
+            _forget_note(run, folder, message.uid)
+            raise
+        _forget_note(run, folder, message.uid)
+        run.check_time()
+
+
+def _without_noted(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
+    """Without giants, which are noted now, and without those of which a worker died."""
+    if not wanted:
+        return wanted
+    giants = {message.uid for message in wanted if message.size > run.max_message_bytes}
+    for uid in giants:
+        _skip(run, folder, uid, f"It is larger than {run.max_message_bytes // 2**20} MB.")
+    with replica.writing(run.lease, safely=False):
+        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, deadly=True)
+        deadly = set(noted.values_list("uid", flat=True))
+    return [message for message in wanted if message.uid not in giants | deadly]
+
+
+def _forget_note(run: Run, folder: Folder, uid: int) -> None:
+    """It was harmless; what was found wrong with it instead stays."""
+    with tenancy.acting_for(run.lease.account_id):
+        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, uid=uid)
+        noted.filter(deadly=True).delete()
+
+
+def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
+    try:
+        run.imported += _write(run, folder, prepared)
+    except DataError:
+        for item in prepared:
+            _store_alone(run, folder, item)
+
+
+def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
+    """One transaction; the locks that a click needs too are taken last, when the heavy part is written.
+
+    Its commit does not wait for the disk: should the database's machine fall now, rows and cursor are both gone and
+    the server still has the mail. The commit of the cursor waits, and with it everything before it is on the disk.
+    """
+    with tenancy.acting_for(run.lease.account_id):
+        replica.commit_without_waiting()
+        fresh = importing.store_messages(folder, prepared)
+        with replica.writing(run.lease, folder.pk) as locked:
+            assert locked is not None
+            if folder.full_at is None:
+                so_far = Least(F("fetched") + len(prepared), F("wanted"))
+                Folder.objects.filter(pk=folder.pk).update(fetched=so_far)
+            return importing.store_placements(locked, prepared, fresh)
+
+
+def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:
+    """One message of a batch that the database refused: it must not keep the others out."""
+    try:
+        run.imported += _write(run, folder, [item])
+    except DataError as error:
+        _skip(run, folder, item.uid, f"It could not be stored: {type(error.__cause__ or error).__name__}.")
+
+
+def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
+    """Asked for and not answered: asked again; gone is gone, present without a body is noted and left."""
+    for _attempt in range(MOST_TRIES - 1):
+        asked = run.server.ask_messages([message.uid])
+        reading = run.reading.submit(run.server.take_messages, asked, {message.uid: message})
+        for fetched in replica.awaited(run.lease, reading):
+            _store_alone(run, folder, prepared(folder.account_id, fetched))
+            return
+        if not run.server.flags_of(message.uid, message.uid):
+            return
+    _skip(run, folder, message.uid, "The server lists it and does not hand it out.")
+
+
+def _skip(run: Run, folder: Folder, uid: int, reason: str, *, deadly: bool = False) -> None:
+    with replica.writing(run.lease):
+        SkippedMessage.objects.update_or_create(
+            folder=folder,
+            uidvalidity=folder.uidvalidity or 0,
+            uid=uid,
+            defaults={
+                "account_id": folder.account_id,
+                "tries": MOST_TRIES,
+                "reason": reason,
+                "deadly": deadly,
+                "last_at": timezone.now(),
+            },
+        )
