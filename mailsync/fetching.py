@@ -55,7 +55,7 @@ class BodyStream:
     server alone.
     """
 
-    def __init__(self, run: Run, batches: Sequence[Batch], then: Listing | None = None) -> None:
+    def __init__(self, run: Run, then: Listing | None = None) -> None:
         """`then` asks the server for what is wanted next, when the last body is read; see `ahead`."""
         self.run = run
         self.then = then
@@ -63,15 +63,21 @@ class BodyStream:
         # any more, because something was told to the server since.
         self.ahead: Future[list[RemoteMessage]] | None = None
         # Bytes of each batch whose turn to be read has not come, and with each that is under way.
-        self.left = deque(batch.size for batch in batches)
+        self.left: deque[int] = deque()
         self.under_way: deque[tuple[int, Future[_Read]]] = deque()
-        # The rest is the reading thread's, and ours while that has nothing to do.
-        self.batches = deque(batches)
+        # The rest is the reading thread's, and ours while that has nothing to do; but we add batches at the end.
+        self.batches: deque[Batch] = deque()
         self.asked: deque[_Asked] = deque()  # on the wire, oldest first
         self.wanted: dict[int, dict[int, RemoteMessage]] = {}  # asked for and not yet read, by folder and UID
         self.early: dict[tuple[int, int], Fetched] = {}  # came with the answers to an earlier batch
         # Folders and UIDs of those that kill the process that reads them; they do not come.
         self.deadly: set[tuple[int, int]] = set()
+
+    def add(self, batches: Sequence[Batch]) -> None:
+        """More, behind what was added before; they are asked for as soon as there is room."""
+        self.batches.extend(batches)
+        self.left.extend(batch.size for batch in batches)
+        self._read_on()
 
     def take(self) -> tuple[Batch, list[Prepared]]:
         """The next batch as asked and as it came; there must be one. Raises what ends a session, FolderGone and

@@ -8,6 +8,7 @@ is, for pulling.pull to look at by itself.
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -23,6 +24,7 @@ from mailsync.sync.ledger import UidRanges
 from mailsync.sync.state import RemoteMessage
 
 MOST_LISTED = 20_000  # messages of one go
+LITTLE = 3_000  # messages in all: listing them takes no longer than the first screens
 
 Statuses = Mapping[bytes, Status]
 
@@ -38,22 +40,23 @@ class _Look:
 
 
 def pull_tops(run: Run, folders: list[Folder], statuses: Statuses) -> None:
-    """The first screen of each folder that was never fetched, before anything else; no cursor moves."""
-    large = [
-        f for f in folders if _is_new(run, f, statuses) and statuses[bytes(f.name)].messages > FIRST_SLICE
-    ]
+    """The first screen of each folder that was never fetched, before anything else; no cursor moves.
+
+    Where there is little mail this is left to `pull_whole`, which begins with the same.
+    """
+    new = {f.pk: statuses[bytes(f.name)].messages for f in folders if _is_new(run, f, statuses)}
+    if sum(new.values()) <= LITTLE and not run.one_by_one:
+        return
+    large = [folder for folder in folders if new.get(folder.pk, 0) > FIRST_SLICE]
     size = 1 if run.one_by_one else AT_ONCE
     for start in range(0, len(large), size):
         group = large[start : start + size]
-        firsts = [statuses[bytes(folder.name)].messages - FIRST_SLICE + 1 for folder in group]
-        looks = _look(run, list(zip(group, firsts, strict=True)), reflags=False)
-        try:
-            with Intake(run, [(look.folder, look.wanted) for look in looks]) as intake:
-                for folder in intake:
-                    with tenancy.acting_for(run.lease.account_id):
-                        folder.refresh_from_db()  # what is placed there now need not be looked for
-        except (FolderGone, CommandRefused):
-            continue
+        firsts = [(folder, new[folder.pk] - FIRST_SLICE + 1) for folder in group]
+        with suppress(FolderGone, CommandRefused), Intake(run) as intake:
+            _look(run, firsts, intake, reflags=False)
+            for folder in intake:
+                with tenancy.acting_for(run.lease.account_id):
+                    folder.refresh_from_db()  # what is placed there now need not be looked for
 
 
 def groups(run: Run, folders: list[Folder], statuses: Statuses) -> Iterator[list[Folder]]:
@@ -80,23 +83,29 @@ def pull_whole(run: Run, group: list[Folder], statuses: Statuses) -> set[int]:
     asked_at = timezone.now()
     small = [folder for folder in group if _is_small(run, folder, statuses)]
     firsts = [(folder, min(1, statuses[bytes(folder.name)].messages)) for folder in small]
-    looks = {look.folder.pk: look for look in _look(run, firsts, reflags=True)} if small else {}
-    equal = set()
-    try:
-        with Intake(run, [(look.folder, look.wanted) for look in looks.values()]) as intake:
-            for folder in intake:
-                look = looks[folder.pk]
-                uids = [message.uid for message in look.listed]
-                whole = (
-                    len(uids) >= look.opened.exists
-                )  # it was empty when STATUS counted, or the server lies
-                if whole and pulling.vanish(run, folder, look.opened, UidRanges.of(uids), intake=intake):
-                    highest = max(uids, default=0)
-                    pulling.advance(run, folder, look.opened, highest, whole=True, asked_at=asked_at)
-                    equal.add(folder.pk)
-    except (FolderGone, CommandRefused):
-        pass
+    begun, equal = set(), set()
+    with suppress(FolderGone, CommandRefused), Intake(run) as intake:
+        looks = {look.folder.pk: look for look in _look(run, firsts, intake, reflags=True)}
+        for look in looks.values():
+            intake.add(look.folder, look.wanted[FIRST_SLICE:])
+        for folder in intake:
+            if folder.pk not in begun:
+                begun.add(folder.pk)
+            elif _is_equal(run, looks[folder.pk], intake, asked_at):
+                equal.add(folder.pk)
     return equal
+
+
+def _is_equal(run: Run, look: _Look, intake: Intake, asked_at: datetime) -> bool:
+    """Whether it has all of the folder's mail and nothing else; then the cursor moves."""
+    uids = [message.uid for message in look.listed]
+    if len(uids) < look.opened.exists:  # it was empty when STATUS counted, or the server lies
+        return False
+    if not pulling.vanish(run, look.folder, look.opened, UidRanges.of(uids), intake=intake):
+        return False
+    highest = max(uids, default=0)
+    pulling.advance(run, look.folder, look.opened, highest, whole=True, asked_at=asked_at)
+    return True
 
 
 def _is_small(run: Run, folder: Folder, statuses: Statuses) -> bool:
@@ -113,8 +122,11 @@ def _is_new(run: Run, folder: Folder, statuses: Statuses) -> bool:
     return not (known or run.careful) and bytes(folder.name) in statuses
 
 
-def _look(run: Run, firsts: list[tuple[Folder, int]], *, reflags: bool) -> list[_Look]:
-    """Each folder from a sequence number to its end; those that do not go smoothly are left out."""
+def _look(run: Run, firsts: list[tuple[Folder, int]], intake: Intake, *, reflags: bool) -> list[_Look]:
+    """Each folder from a sequence number to its end, the first screen of each on its way; those that do not go smoothly
+    are left out."""
+    if not firsts:
+        return []
     run.check_time()
     asked = [(bytes(folder.name), first) for folder, first in firsts]
     found = replica.awaited(run.lease, run.reading.submit(run.server.look_into, asked))
@@ -125,8 +137,9 @@ def _look(run: Run, firsts: list[tuple[Folder, int]], *, reflags: bool) -> list[
                 opened, listed = found[bytes(folder.name)]
                 pulling.accept(run, folder, opened)
                 pulling.progress(run, folder, opened.exists)
-                wanted = pulling.place(run, folder, opened, listed, reflags=reflags)
+                wanted = pulling.place(run, folder, opened, listed, reflags=reflags, intake=intake)
                 if not _shares_mail(wanted, looks):
+                    intake.add(folder, wanted[:FIRST_SLICE])
                     looks.append(_Look(folder, opened, listed, wanted))
     return looks
 

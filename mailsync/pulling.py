@@ -192,7 +192,8 @@ def _take(
     if run.careful:
         import_carefully(run, folder, wanted)
         return None
-    with Intake(run, [(folder, wanted)], then=then) as intake:
+    with Intake(run, then=then) as intake:
+        intake.add(folder, wanted)
         for _folder in intake:
             if intake.stream.ahead is None:
                 stay_in(run, folder)  # an act of somebody's was carried out meanwhile
@@ -200,17 +201,24 @@ def _take(
 
 
 def place(
-    run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage], *, reflags: bool
+    run: Run,
+    folder: Folder,
+    opened: Opened,
+    listed: list[RemoteMessage],
+    *,
+    reflags: bool,
+    intake: Intake | None = None,
 ) -> list[RemoteMessage]:
-    """Give the listed messages that we know their place, with `reflags` show the flags of all; returns those to fetch.
+    """Give the listed messages that we know their place, with `reflags` show the flags of all; returns those to fetch,
+    newest first.
 
-    Raises OtherMail.
+    An `intake` under way is held where the server must be asked. Raises OtherMail.
     """
     if not listed:
         return []
     uids = [message.uid for message in listed]
     news = [message for message in listed if message.uid > folder.uid_seen]
-    news = _identified(run, folder, news)
+    news = _identified(run, folder, news, intake)
     with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         local = replica.load(
@@ -237,7 +245,9 @@ def place(
     return wanted
 
 
-def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[RemoteMessage]:
+def _identified(
+    run: Run, folder: Folder, news: list[RemoteMessage], intake: Intake | None
+) -> list[RemoteMessage]:
     """Read the headers of those that may merely have changed place, so that no body is fetched twice."""
     if not news:
         return news
@@ -245,8 +255,8 @@ def _identified(run: Run, folder: Folder, news: list[RemoteMessage]) -> list[Rem
         suspects = set(replica.possibly_known(folder, news))
     if not suspects:
         return news
-    stay_in(run, folder)
-    headers = run.server.headers(suspects)
+    server = intake.server_at(folder) if intake else run.server
+    headers = server.headers(suspects)
     return [
         replace(
             m,

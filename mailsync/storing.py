@@ -4,9 +4,10 @@ A message that cannot be stored or does not come is asked for alone, then noted 
 away.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from django.db import DataError
 from django.db.models import F
@@ -26,22 +27,27 @@ from mailsync.sync.state import RemoteMessage
 MOST_TRIES = 3
 DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
 
-Wanted = tuple[Folder, list[RemoteMessage]]
+
+class _Part(NamedTuple):
+    """Messages that were added together."""
+
+    folder: Folder
+    messages: list[RemoteMessage]
+    batches: int
 
 
 class Intake:
-    """The wanted messages of one folder or of several, on their way in; iterating brings them.
+    """Wanted messages of one folder or of several, on their way in; iterating brings them.
 
     While one batch is stored the next is read, and the one after is asked for, across folders too. A context manager:
     whatever ends it early leaves nothing of it on the wire.
     """
 
-    def __init__(self, run: Run, wanted: Sequence[Wanted], *, then: Listing | None = None) -> None:
+    def __init__(self, run: Run, *, then: Listing | None = None) -> None:
         """`then` asks the server for what comes next, when the last body is read: see BodyStream.ahead."""
         self.run = run
-        self._wanted = [(folder, _without_noted(run, folder, messages)) for folder, messages in wanted]
-        self._batches = [batches_of(folder, messages) for folder, messages in self._wanted]
-        self.stream = BodyStream(run, [batch for batches in self._batches for batch in batches], then)
+        self.stream = BodyStream(run, then)
+        self._parts: deque[_Part] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -52,14 +58,22 @@ class Intake:
         if kind is not None:
             self.stream.end()
 
+    def add(self, folder: Folder, wanted: list[RemoteMessage]) -> None:
+        """Ask for these, behind what was added before; from now on the server is the intake's: see `server_at`."""
+        messages = _without_noted(self.run, folder, wanted)
+        batches = batches_of(folder, messages)
+        self._parts.append(_Part(folder, messages, len(batches)))
+        self.stream.add(batches)
+
     def __iter__(self) -> Iterator[Folder]:
-        """Each folder when all of its messages are rows, or are noted as what cannot be had.
+        """The folder of each `add` when all of its messages are rows, or are noted as what cannot be had.
 
         Raises what ends a session, FolderGone and CommandRefused.
         """
-        for (folder, messages), batches in zip(self._wanted, self._batches, strict=True):
+        while self._parts:
+            folder, messages, batches = self._parts.popleft()
             missing = {message.uid: message for message in messages}
-            for _batch in batches:
+            for _batch in range(batches):
                 for uid in self._store_next():
                     missing.pop(uid, None)
             for message in missing.values():
