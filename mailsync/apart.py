@@ -30,6 +30,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._taken = 0
+        self._many = False  # and stays so when the process dies: what killed it is not read here
         self._beside: _Beside | None = None
 
     def __enter__(self) -> Self:
@@ -40,13 +41,19 @@ class Parser:
     ) -> None:
         self._end()
 
+    def expect(self, mails: int) -> None:
+        """So many are to come: where that is much, the process starts while the first are waited for."""
+        self._many = self._many or mails >= MANY
+        if self._many:
+            self._beside = self._beside or _Beside()
+
     def begin(self, mails: Sequence[Mail]) -> Callable[[], list[Taken | None]]:
         """Have them taken apart; what is returned waits for it. None for a mail that kills its reader."""
         self._taken += len(mails)
         size = sum(len(header) + len(body) for header, body in mails)
-        if self._taken < MANY or size > MOST_BYTES:
+        self.expect(self._taken)
+        if self._beside is None or size > MOST_BYTES:
             return lambda: [process.take_apart(header, bytes(body)) for header, body in mails]
-        self._beside = self._beside or _Beside()
         self._beside.ask(mails)
         return lambda: self._answer(mails)
 

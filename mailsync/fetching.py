@@ -123,8 +123,9 @@ class BodyStream:
             self.ahead, self.then = self.run.reading.submit(self.then), None
 
     def _has_room(self, size: int) -> bool:
-        taken = sum(each for each, _batch in self.under_way)
-        return not self.under_way or (len(self.under_way) < UNDER_WAY and taken + size <= BYTES_UNDER_WAY)
+        taken = sum(each for each, _batch in self.under_way) + size
+        few = len(self.under_way) < UNDER_WAY or taken <= BATCH_BYTES  # or as many small ones as make up one
+        return not self.under_way or (few and taken <= BYTES_UNDER_WAY)
 
     def _read(self, *, ask: bool) -> None:
         self.under_way.append((self.left.popleft(), self.run.reading.submit(self._receive, ask=ask)))
@@ -146,7 +147,7 @@ class BodyStream:
         return batch, self.run.preparing.submit(self._prepare, folder, here)
 
     def _asks_more(self) -> bool:
-        """Two batches, and as many small ones as make up one: folders far away are many small batches."""
+        """Two batches, and as many small ones as make up one: many folders are many small batches."""
         return len(self.asked) < 2 or sum(batch.size for batch, *_sent in self.asked) < BATCH_BYTES
 
     def _ask(self, batch: Batch) -> None:

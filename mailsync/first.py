@@ -38,6 +38,11 @@ class _Look:
     listed: list[RemoteMessage]
     wanted: list[RemoteMessage]
 
+    @property
+    def begun(self) -> int:
+        """How many come before the rest of all folders: a screen, or all where little would be left."""
+        return FIRST_SLICE if len(self.wanted) > 3 * FIRST_SLICE else len(self.wanted)
+
 
 def pull_tops(run: Run, folders: list[Folder], statuses: Statuses) -> None:
     """The first screen of each folder that was never fetched, before anything else; no cursor moves.
@@ -45,6 +50,7 @@ def pull_tops(run: Run, folders: list[Folder], statuses: Statuses) -> None:
     Where there is little mail this is left to `pull_whole`, which begins with the same.
     """
     new = {f.pk: statuses[bytes(f.name)].messages for f in folders if _is_new(run, f, statuses)}
+    run.parser.expect(sum(new.values()))
     if sum(new.values()) <= LITTLE and not run.one_by_one:
         return
     large = [folder for folder in folders if new.get(folder.pk, 0) > FIRST_SLICE]
@@ -87,7 +93,7 @@ def pull_whole(run: Run, group: list[Folder], statuses: Statuses) -> set[int]:
     with suppress(FolderGone, CommandRefused), Intake(run) as intake:
         looks = {look.folder.pk: look for look in _look(run, firsts, intake, reflags=True)}
         for look in looks.values():
-            intake.add(look.folder, look.wanted[FIRST_SLICE:])
+            intake.add(look.folder, look.wanted[look.begun :])
         for folder in intake:
             if folder.pk not in begun:
                 begun.add(folder.pk)
@@ -136,11 +142,10 @@ def _look(run: Run, firsts: list[tuple[Folder, int]], intake: Intake, *, reflags
             if bytes(folder.name) in found:
                 opened, listed = found[bytes(folder.name)]
                 pulling.accept(run, folder, opened)
-                pulling.progress(run, folder, opened.exists)
                 wanted = pulling.place(run, folder, opened, listed, reflags=reflags, intake=intake)
                 if not _shares_mail(wanted, looks):
-                    intake.add(folder, wanted[:FIRST_SLICE])
                     looks.append(_Look(folder, opened, listed, wanted))
+                    intake.add(folder, wanted[: looks[-1].begun])
     return looks
 
 

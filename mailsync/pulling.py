@@ -13,7 +13,7 @@ from functools import partial
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import holding, importing, replica
+from mailsync import holding, importing, replica, storing
 from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
@@ -131,6 +131,7 @@ def accept(run: Run, folder: Folder, opened: Opened) -> None:
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             replica.forget(locked, opened.uidvalidity)
+            Folder.objects.filter(pk=folder.pk).update(wanted=opened.exists)
             folder.refresh_from_db()
         if folder.errors_in_row > MOST_REBUILDS:
             raise FolderGone(
@@ -150,7 +151,7 @@ def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
     ahead: Future[list[RemoteMessage]] | None = None
     for first, last in _slices(opened.exists):
         run.check_time()
-        progress(run, folder, opened.exists, fetched=opened.exists - last)
+        _progress(run, folder, opened.exists, opened.exists - last)
         listed = replica.awaited(run.lease, ahead) if ahead else _list(run, first, last)
         then = partial(_list, run, max(1, first - SLICE), first - 1) if first > 1 else None
         ahead = _take(run, folder, opened, listed, reflags=True, then=then)
@@ -239,10 +240,11 @@ def place(
         arrivals = plan_arrivals(remote, local)
         replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
         wanted = [action.remote for action in arrivals if isinstance(action, Import)]
+        deadly = storing.deadly_uids(locked) if wanted else set()
         flags = plan_flags(remote, local)
         replica.reflag(flags)
     run.changed += len(flags) + len(arrivals) - len(wanted)
-    return wanted
+    return [message for message in wanted if message.uid not in deadly]
 
 
 def _identified(
@@ -291,7 +293,7 @@ def vanish(
     """
     asked: set[int] = set()
     while True:
-        with replica.writing(run.lease, folder.pk) as locked:
+        with replica.writing(run.lease, folder.pk, safely=False) as locked:
             assert locked is not None
             local = replica.load_absent(locked, window_start=run.window_start, present=present)
             remote = RemoteFolder(opened.uidvalidity, opened.uidnext, present=present)
@@ -326,7 +328,7 @@ def advance(
 ) -> None:
     """The cursor: what SELECT said before we read, so that whatever came later differs from it. `highest` is the
     largest UID listed; `rebuilds`: for the how manieth time in a row it had another UIDVALIDITY."""
-    with replica.writing(run.lease, folder.pk) as locked:
+    with replica.writing(run.lease, folder.pk, safely=False) as locked:
         assert locked is not None
         moved_in = folder.server_uidnext and not locked.server_uidnext  # a move was settled meanwhile
         # What was listed counts, and not UIDNEXT: that may be wrong (C09), and so may the number of messages by
@@ -349,9 +351,7 @@ def advance(
     run.changed += len(never_came)
 
 
-def progress(run: Run, folder: Folder, wanted: int, fetched: int | None = None) -> None:
-    """How much there is of a folder that was never fetched, and how much of it was looked at."""
+def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:
     if folder.full_at is None:
-        told = {"wanted": wanted} if fetched is None else {"wanted": wanted, "fetched": fetched}
         with replica.writing(run.lease, safely=False):
-            Folder.objects.filter(pk=folder.pk).update(**told)
+            Folder.objects.filter(pk=folder.pk).update(wanted=wanted, fetched=looked)

@@ -68,8 +68,8 @@ UNPLACED_GRACE = timedelta(hours=1)
 def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) -> Iterator[Folder | None]:
     """One transaction of the engine: tenant, lease renewed, folder locked (before its placements, as actions do).
 
-    Without `safely` its commit does not wait for the disk: for what comes again from the server while the folder's
-    cursor stands. The cursor's own commit waits, and with it all before it is on the disk.
+    Without `safely` its commit does not wait for the disk: for what a pull reads, and the cursor over it, which a crash
+    of the database's machine takes back together. The commit at a run's end waits, and with it all before it is there.
 
     Raises schedule.LeaseLost, and then nothing of the block is kept.
     """

@@ -60,7 +60,7 @@ class Intake:
 
     def add(self, folder: Folder, wanted: list[RemoteMessage]) -> None:
         """Ask for these, behind what was added before; from now on the server is the intake's: see `server_at`."""
-        messages = _without_noted(self.run, folder, wanted)
+        messages = _without_giants(self.run, folder, wanted)
         batches = batches_of(folder, messages)
         self._parts.append(_Part(folder, messages, len(batches)))
         self.stream.add(batches)
@@ -112,7 +112,7 @@ def stay_in(run: Run, folder: Folder) -> None:
 
 def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
     """One by one: the note that stands when a worker dies, or is out of memory, says of which message."""
-    for message in _without_noted(run, folder, wanted):
+    for message in _without_giants(run, folder, wanted):
         _skip(run, folder, message.uid, DEADLY, deadly=True)
         try:
             with deaths.limited_cpu(message.size):
@@ -126,17 +126,17 @@ def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> N
         run.check_time()
 
 
-def _without_noted(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
-    """Without giants, which are noted now, and without those of which a worker died."""
-    if not wanted:
-        return wanted
-    giants = {message.uid for message in wanted if message.size > run.max_message_bytes}
-    for uid in giants:
-        _skip(run, folder, uid, f"It is larger than {run.max_message_bytes // 2**20} MB.")
-    with replica.writing(run.lease, safely=False):
-        noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, deadly=True)
-        deadly = set(noted.values_list("uid", flat=True))
-    return [message for message in wanted if message.uid not in giants | deadly]
+def _without_giants(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[RemoteMessage]:
+    for message in wanted:
+        if message.size > run.max_message_bytes:
+            _skip(run, folder, message.uid, f"It is larger than {run.max_message_bytes // 2**20} MB.")
+    return [message for message in wanted if message.size <= run.max_message_bytes]
+
+
+def deadly_uids(folder: Folder) -> set[int]:
+    """Those of which a worker died: they are not to be fetched."""
+    noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, deadly=True)
+    return set(noted.values_list("uid", flat=True))
 
 
 def _forget_note(run: Run, folder: Folder, uid: int) -> None:
@@ -157,8 +157,7 @@ def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
 def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
     """One transaction; the locks that a click needs too are taken last, when the heavy part is written.
 
-    Its commit does not wait for the disk: should the database's machine fall now, rows and cursor are both gone and
-    the server still has the mail. The commit of the cursor waits, and with it everything before it is on the disk.
+    Its commit does not wait for the disk: should the database's machine fall now, the server still has the mail.
     """
     with tenancy.acting_for(run.lease.account_id):
         replica.commit_without_waiting()
