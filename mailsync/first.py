@@ -40,8 +40,8 @@ class _Look:
 
     @property
     def begun(self) -> int:
-        """How many come before the rest of all folders: a screen, or all where little would be left."""
-        return FIRST_SLICE if len(self.wanted) > 3 * FIRST_SLICE else len(self.wanted)
+        """How many come before the rest of all folders: a screen, or all where no more than another would be left."""
+        return FIRST_SLICE if len(self.wanted) > 2 * FIRST_SLICE else len(self.wanted)
 
 
 def pull_tops(run: Run, folders: list[Folder], statuses: Statuses) -> None:
@@ -110,7 +110,15 @@ def _is_equal(run: Run, look: _Look, intake: Intake, asked_at: datetime) -> bool
     if not pulling.vanish(run, look.folder, look.opened, UidRanges.of(uids), intake=intake):
         return False
     highest = max(uids, default=0)
-    pulling.advance(run, look.folder, look.opened, highest, whole=True, asked_at=asked_at)
+    pulling.advance(
+        run,
+        look.folder,
+        look.opened,
+        highest,
+        whole=True,
+        asked_at=asked_at,
+        rebuilds=look.folder.errors_in_row,  # none before this look
+    )
     return True
 
 
@@ -137,19 +145,17 @@ def _look(run: Run, firsts: list[tuple[Folder, int]], intake: Intake, *, reflags
     asked = [(bytes(folder.name), first) for folder, first in firsts]
     found = replica.awaited(run.lease, run.reading.submit(run.server.look_into, asked))
     looks: list[_Look] = []
+    coming: set[tuple[datetime, int]] = set()
     for folder, _first in firsts:
         with suppress(FolderGone, CommandRefused, OtherMail):
             if bytes(folder.name) in found:
                 opened, listed = found[bytes(folder.name)]
                 pulling.accept(run, folder, opened)
                 wanted = pulling.place(run, folder, opened, listed, reflags=reflags, intake=intake)
-                if not _shares_mail(wanted, looks):
+                marks = {(message.received_at, message.size) for message in wanted}
+                # A copy of what is on its way already waits until that is here: then its body need not come twice.
+                if coming.isdisjoint(marks):
+                    coming |= marks
                     looks.append(_Look(folder, opened, listed, wanted))
                     intake.add(folder, wanted[: looks[-1].begun])
     return looks
-
-
-def _shares_mail(wanted: list[RemoteMessage], looks: list[_Look]) -> bool:
-    """Whether a copy of something is on its way already: when that is here, its body need not come twice."""
-    coming = {(message.received_at, message.size) for look in looks for message in look.wanted}
-    return any((message.received_at, message.size) in coming for message in wanted)
