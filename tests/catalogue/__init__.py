@@ -14,7 +14,6 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | E06, E12 | Celery's limits end a worker (280 s, 300 s); then E04 |
 | E09 | tests/imap/test_scripted.py |
 | E11 | tests/test_schedule.py, tests/retention/test_purge.py |
-| F08 | keywords are sent whatever PERMANENTFLAGS says; a server that does not keep them wins at the next look |
 | F13 | tests/sending/test_filing.py |
 | J02, J03, J06, J08 | tests/imap/test_gateway.py, tests/imap/test_scripted.py, tests/folders/test_folder_names.py |
 | J11, J12 | tests/folders/test_two_way.py |
