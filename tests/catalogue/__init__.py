@@ -11,7 +11,7 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | C13 | nothing is ENABLEd: the answer to SELECT decides |
 | D06, D07 | tests/engine/test_pull.py, tests/faults (X34): the brake holds them back until a person answers |
 | E05, X18, X26 | tests/engine/test_interruption.py |
-| E06, E12 | Celery's limits end a worker (280 s, 300 s); then E04 |
+| E06 | tests/faults/test_deaths.py: a deploy ends the workers |
 | E09 | tests/imap/test_scripted.py |
 | E11 | tests/test_schedule.py, tests/retention/test_purge.py |
 | F13 | tests/sending/test_filing.py |

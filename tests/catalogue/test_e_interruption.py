@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
-from mailsync import actions, pushing, schedule
+from mailsync import actions, fetching, importing, pushing, schedule
 from mailsync.imap import session
 from mailsync.models import Schedule
 from tests.catalogue.conftest import Case
@@ -81,6 +82,33 @@ def test_e03_a_command_that_was_done_and_whose_answer_was_lost(morning: Rehearsa
         case.line.lost = re.compile(command.encode())
         run(case)
         assert_as_if_nothing_had_happened(case)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_e12_a_limit_of_time_is_hit_in_the_middle_of_a_batch(case: Case, monkeypatch, times: int) -> None:
+    """Celery's soft limit comes as an exception, wherever the worker is; the hard one kills, and that is E04."""
+    monkeypatch.setattr(fetching, "BATCH_MESSAGES", 3)
+    for number in range(12):
+        case.deliver(f"Mail {number}")
+    real, written = importing.store_placements, []
+
+    def store_placements(*arguments):
+        stored = real(*arguments)
+        written.append(stored)
+        if len(written) == times:
+            raise SoftTimeLimitExceeded
+        return stored
+
+    monkeypatch.setattr(importing, "store_placements", store_placements)
+    with pytest.raises(SoftTimeLimitExceeded):
+        case.try_sync()
+    assert len(case.placements()) == 3 * (times - 1)
+    row = Schedule.objects.get(mailbox=case.mailbox)
+    assert (row.leased_until, row.deaths) == (None, 0)
+    assert row.due_at is not None
+    assert row.due_at - timezone.now() < timedelta(minutes=1)
+    case.until_quiet()
+    assert len(case.subjects()) == 12
 
 
 @pytest.mark.slow
