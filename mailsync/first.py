@@ -13,7 +13,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import pulling, replica
+from mailsync import pulling
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import AT_ONCE, SLICE, Opened, Status
 from mailsync.models import Folder
@@ -23,7 +23,6 @@ from mailsync.storing import Intake
 from mailsync.sync.ledger import UidRanges
 from mailsync.sync.state import RemoteMessage
 
-MOST_LISTED = 20_000  # messages of one go
 LITTLE = 3_000  # messages in all: listing them takes no longer than the first screens
 
 Statuses = Mapping[bytes, Status]
@@ -66,13 +65,13 @@ def pull_tops(run: Run, folders: list[Folder], statuses: Statuses) -> None:
 
 
 def groups(run: Run, folders: list[Folder], statuses: Statuses) -> Iterator[list[Folder]]:
-    """The folders in their order, those together that `pull_whole` takes together."""
+    """The folders in their order, those together that `pull_whole` takes together: a slice of messages in all."""
     group: list[Folder] = []
     size = 0
     for folder in folders:
         small = _is_small(run, folder, statuses)
         messages = statuses[bytes(folder.name)].messages if small else 0
-        if group and not (small and size + messages <= MOST_LISTED and len(group) < AT_ONCE):
+        if group and not (small and size + messages <= SLICE and len(group) < AT_ONCE):
             yield group
             group, size = [], 0
         if small:
@@ -143,7 +142,7 @@ def _look(run: Run, firsts: list[tuple[Folder, int]], intake: Intake, *, reflags
         return []
     run.check_time()
     asked = [(bytes(folder.name), first) for folder, first in firsts]
-    found = replica.awaited(run.lease, run.reading.submit(run.server.look_into, asked))
+    found = run.server.look_into(asked)
     looks: list[_Look] = []
     coming: set[tuple[datetime, int]] = set()
     for folder, _first in firsts:

@@ -317,6 +317,24 @@ def test_ann_works_by_keyboard_alone(world, ann: Page, inbox) -> None:
     expect(ann).to_have_url(re.compile(r"/$"))
 
 
+def test_z_takes_back_the_last_of_several_acts_and_then_the_one_before(world, ann: Page, inbox) -> None:
+    """Each act's toast stays for a while; the key means what was done last."""
+    for name in ("Three", "Two", "One"):
+        world.message(inbox, subject=name)
+    ann.goto("/")
+    ann.keyboard.press("j")
+    ann.keyboard.press("e")
+    expect(row(ann, "One")).to_have_count(0)
+    ann.keyboard.press("e")
+    expect(row(ann, "Two")).to_have_count(0)
+    expect(ann.get_by_role("button", name="Undo")).to_have_count(2)
+    ann.keyboard.press("z")
+    expect(row(ann, "Two")).to_be_visible()
+    expect(row(ann, "One")).to_have_count(0)
+    ann.keyboard.press("z")
+    expect(row(ann, "One")).to_be_visible()
+
+
 def test_unread_by_key_goes_back_to_the_list(world, ann: Page, inbox) -> None:
     placement = world.message(inbox, subject="Later")
     ann.goto("/")

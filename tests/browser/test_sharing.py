@@ -71,7 +71,8 @@ def test_ann_gives_bob_a_message_with_a_note_and_sees_him_answer(
         expect(his.locator(".note-text")).to_have_text("@Bob Brown please call her first.")
         team.get_by_role("button", name="Delete this note").click()
         expect(team.locator(".notes")).to_have_count(0)
-        ann.get_by_role("button", name="Undo").last.click()
+        deleted = ann.locator("[data-toast]").filter(has_text="The note is deleted")
+        deleted.get_by_role("button", name="Undo").click()
         expect(team.get_by_text("please call her first.")).to_be_visible()
 
         bob.locator("#message h2").click()

@@ -101,7 +101,7 @@ def test_large_folders_are_read_apart_and_in_their_order(box: Box, monkeypatch: 
 
 
 def test_no_more_is_listed_at_once_than_memory_is_to_hold(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first, "MOST_LISTED", 10)
+    monkeypatch.setattr(first, "SLICE", 10)
     furnish(box, FOLDERS[:4], 4)
     taken = taken_together(monkeypatch)
     box.sync()

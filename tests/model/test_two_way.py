@@ -23,8 +23,6 @@ import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 from django.db import transaction
@@ -33,12 +31,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from mailsync import actions
-from mailsync.imap.session import Session
 from mailsync.models import Act, Operation, OperationState, Schedule
 from mailsync.schedule import LeaseLost
 from tests.catalogue.conftest import Case, make
 from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.consistency import assert_consistent
+from tests.model.machine import before_command
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer, SignedInServer
 from tests.rigs.proxy import FULL, NOCOND, Proxy, Way, line_to
@@ -262,18 +260,12 @@ class TwoWay(RuleBasedStateMachine):
     @rule(number=st.integers(1, 25))
     def sync_is_overtaken(self, number: int) -> None:
         """Before its n-th command a worker falls asleep until its lease is over; another does all, then it goes on."""
-        real, commands = Session.send, 0
 
-        def send(session: Session, *words: Any) -> Any:
-            nonlocal commands
-            commands += 1
-            if commands == number:
-                with patch.object(Session, "send", real):
-                    Schedule.objects.filter(mailbox=self.case.mailbox).update(leased_until=None)
-                    self.case.sync(thorough=False)
-            return real(session, *words)
+        def what() -> None:
+            Schedule.objects.filter(mailbox=self.case.mailbox).update(leased_until=None)
+            self.case.sync(thorough=False)
 
-        with patch.object(Session, "send", send), suppress(LeaseLost):
+        with before_command(number, what), suppress(LeaseLost):
             run(self.case)
         for letter in self.letters:
             self.settle(letter)

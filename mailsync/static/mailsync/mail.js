@@ -379,7 +379,7 @@
     n: () => document.getElementById("note")?.focus(),
     s: () => star(chosen()), u: () => markUnread(chosen()),
     x: () => { const box = row(here)?.querySelector("input"); if (box) { box.checked = !box.checked; anchor = box.value; tally(); } },
-    z: () => document.querySelector("#toasts :is(.undo, [data-opens]) button")?.click(),
+    z: () => [...document.querySelectorAll("#toasts :is(.undo, [data-opens]) button")].at(-1)?.click(),
     o: () => row(here) && open(row(here).querySelector(".line").getAttribute("href")),
     "?": () => document.getElementById("keys").showModal(),
     Escape: () => { if (picked().length) drop(); else if (openId()) close(); },
