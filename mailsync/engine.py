@@ -108,7 +108,6 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             return Outcome(PARKED)
         if mailbox.first_sync_started_at is None:
             Mailbox.objects.filter(pk=mailbox.pk).update(first_sync_started_at=timezone.now())
-        failed_before = schedule.failures_of(lease) > 0
     with (
         Parser() as parser,
         ThreadPoolExecutor(1, "prepare") as preparing,
@@ -127,7 +126,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             preparing=preparing,
             parser=parser,
             careful=lease.deaths > 0,
-            one_by_one=failed_before,
+            one_by_one=lease.failures > 0,
         )
         again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)

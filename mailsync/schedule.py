@@ -44,12 +44,14 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a mailbox while `epoch` is the current one. `deaths`: workers in a row that died of it."""
+    """The right to work on a mailbox while `epoch` is the current one. `deaths`: workers in a row that died of it;
+    `failures`: runs in a row that had failed when it was claimed."""
 
     mailbox_id: int
     account_id: int
     epoch: int
     deaths: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
     row = Schedule.objects.get(mailbox_id=lane.mailbox_id)
     if row.deaths:
         logger.warning("%s workers in a row died with mailbox %s in hand", row.deaths, row.mailbox_id)
-    return Lease(row.mailbox_id, row.account_id, row.epoch, row.deaths)
+    return Lease(row.mailbox_id, row.account_id, row.epoch, row.deaths, row.failures)
 
 
 def _set_aside(mailbox_id: int, left: datetime) -> None:
