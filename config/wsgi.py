@@ -1,5 +1,6 @@
 """WSGI entry point for gunicorn."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -10,3 +11,6 @@ os.environ.setdefault("DATABASE_LOCK_SECONDS", "4")
 # So the database knows who makes pages: long work gives way to them (mailsync.giving_way).
 os.environ.setdefault("PGAPPNAME", "mailbound-pages")
 application = get_wsgi_application()
+# What is loaded stays until the end: each full collection looked through all of it, while somebody waits for a page.
+gc.collect()
+gc.freeze()

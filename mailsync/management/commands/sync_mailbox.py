@@ -1,5 +1,6 @@
 """manage.py sync_mailbox ADDRESS: one whole synchronisation in this process."""
 
+import gc
 import json
 import time
 from argparse import ArgumentParser
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         began = time.perf_counter()
+        gc.freeze()  # as workers do
         try:
             mailbox = find_mailbox(options["address"], account=options["account"])
         except NotOneMailbox as error:
