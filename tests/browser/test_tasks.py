@@ -155,6 +155,8 @@ def test_a_task_is_worked_on_deleted_and_taken_back(world, ann: Page, letters) -
     ann.get_by_label("Title of a new task").fill("Water the plants")
     ann.keyboard.press("Enter")
     expect(ann.get_by_role("link", name="Water the plants")).to_be_visible()
+    # The strip comes after the page and moves what is below it: not between the button going down and up.
+    expect(ann.locator("#notices")).to_contain_text("You wanted to be reminded")
     ann.get_by_role("button", name="Done: Water the plants").click()
     expect(ann.locator("#said")).to_contain_text("is now: Done.")
     look(ann, "task-list")
