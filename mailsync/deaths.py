@@ -5,7 +5,7 @@ by a worker that was killed: by the kernel for its memory, by a fault in a libra
 behind is a suspect until a run of theirs ends by itself, and suspects are tried one at a time: then what kills is alone
 when it kills, and who was only there at the same time is cleared, however many there were.
 
-A suspect's messages are fetched one by one, each noted beforehand (pulling): of whichever the worker dies, that one is
+A suspect's messages are fetched one by one, each noted beforehand (storing): of whichever the worker dies, that one is
 left out, and the folder goes on. A mailbox of which three workers in a row have died all the same is set aside.
 """
 

@@ -115,7 +115,7 @@ def _empty(run: Run, name: bytes, uidvalidity: int | None) -> None:
     if trash is None:
         raise CommandRefused("There are messages in it, and no Trash to move them to.", final=True)
     uids = _left(run, opened.exists)
-    run.server.move(uids, bytes(trash.name))
+    run.server.move(uids, bytes(trash.name), trash.uidvalidity)
     opened = run.server.open(name)
     if _left(run, opened.exists):
         raise CommandRefused("More messages keep arriving in it.", final=False)

@@ -250,22 +250,22 @@ def _store(run: Run, group: Group, opened: Opened) -> None:
 
 def _move(run: Run, group: Group) -> dict[int, int]:
     assert group.target is not None
-    target = bytes(group.target.name)
+    target, uidvalidity = bytes(group.target.name), group.target.uidvalidity
     if run.server.session.can("MOVE"):
         try:
-            return run.server.move(group.uids, target)
+            return run.server.move(group.uids, target, uidvalidity)
         except NotUnderstood:
             run.server.session.forgo("MOVE")  # G08
     # Marked as deleted already: a copy may have been made of it that our rows know nothing of (C15).
     flags = run.server.flags_of(min(group.uids), max(group.uids))
     repeated = [op for op in group.operations if op.tries or "\\Deleted" in flags.get(op.uid or 0, ())]
     if not repeated:
-        return run.server.move(group.uids, target)
+        return run.server.move(group.uids, target, uidvalidity)
     there = _copied_before(run, group.target, repeated)
     run.server.open(bytes(group.folder.name))
     run.server.delete_copied([uid for uid in group.uids if uid in there])
     rest = [uid for uid in group.uids if uid not in there]
-    return {**there, **(run.server.move(rest, target) if rest else {})}
+    return {**there, **(run.server.move(rest, target, uidvalidity) if rest else {})}
 
 
 def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[int, int]:

@@ -339,9 +339,10 @@ def _void_uids(folder: Folder) -> None:
     Operation.objects.filter(
         folder=folder, state__in=OPEN, kind__in=[OperationKind.MOVE, OperationKind.EXPUNGE]
     ).update(state=OperationState.FAILED, error=reason, finished_at=now)
-    Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG).update(
-        uid=None, uidvalidity=None, state=OperationState.PENDING
-    )
+    flags = Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG)
+    # Nothing will bring a UID to what is no longer shown here.
+    flags.filter(placement=None).update(state=OperationState.VOID, finished_at=now)
+    flags.update(uid=None, uidvalidity=None, state=OperationState.PENDING)
     events.renumbered(folder)
     Placement.objects.filter(folder=folder).update(uid=None)
 

@@ -373,8 +373,8 @@ class ImapServer:
                     )
         self._settle(sent)
 
-    def move(self, uids: Sequence[int], target: bytes) -> dict[int, int]:
-        """Move to another folder; the new UIDs where the server tells them (COPYUID).
+    def move(self, uids: Sequence[int], target: bytes, uidvalidity: int | None) -> dict[int, int]:
+        """Move to another folder, known by `uidvalidity` if it was ever read; the new UIDs where COPYUID tells them.
 
         MOVE, else COPY + \\Deleted + UID EXPUNGE, else \\Deleted only: never a folder-wide EXPUNGE, which would
         remove what other programs marked (D13).
@@ -382,9 +382,9 @@ class ImapServer:
         new: dict[int, int] = {}
         for chunk in uid_chunks(uids):
             if self.session.can("MOVE"):
-                new |= self._copying(b"MOVE", chunk, target)
+                new |= self._copying(b"MOVE", chunk, target, uidvalidity)
             else:
-                new |= self._copying(b"COPY", chunk, target)
+                new |= self._copying(b"COPY", chunk, target, uidvalidity)
                 self._delete(chunk)
         return new
 
@@ -428,10 +428,10 @@ class ImapServer:
             sent.append(self.session.send("UID", b"EXPUNGE", chunk))
         self._settle(sent)
 
-    def _copying(self, verb: bytes, chunk: bytes, target: bytes) -> dict[int, int]:
+    def _copying(self, verb: bytes, chunk: bytes, target: bytes, uidvalidity: int | None) -> dict[int, int]:
         self.session.imap.untagged_responses.pop("COPYUID", None)
         self.session.receive(self.session.send("UID", verb, chunk, quoted(target)))
-        return copied_uids(self.session.imap.untagged_responses.pop("COPYUID", None))
+        return copied_uids(self.session.imap.untagged_responses.pop("COPYUID", None), uidvalidity)
 
     def _settle(self, sent: Iterable[Sent]) -> None:
         """Read every answer, then raise the first refusal."""

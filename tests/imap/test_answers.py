@@ -319,23 +319,24 @@ def test_number(values, found) -> None:
     ],
 )
 def test_copyuid(code: bytes, pairs: dict[int, int]) -> None:
-    assert copied_uids([code]) == pairs
+    assert copied_uids([code], 99) == copied_uids([code], None) == pairs
+    assert copied_uids([code], 98) == {}
 
 
 def test_copyuid_absent() -> None:
-    assert copied_uids(None) == copied_uids([]) == copied_uids([None]) == {}
+    assert copied_uids(None, 1) == copied_uids([], 1) == copied_uids([None], 1) == {}
 
 
 def test_a_set_that_lies_about_its_size_costs_no_memory() -> None:
     """G05: 4 billion UIDs in 12 bytes."""
     assert sum(1 for _ in expand(b"1:4294967295", limit=1000)) == 1000
     assert sum(1 for _ in expand(b",".join([b"1:4294967295"] * 50), limit=1000)) == 1000
-    assert copied_uids([b"99 1:4294967295 7"]) == {}
+    assert copied_uids([b"99 1:4294967295 7"], 99) == {}
 
 
 def test_half_a_pair_of_huge_sets_is_not_trusted() -> None:
     """Both are cut at the same length: what is left still pairs up, wrongly or not, so it must not be used."""
-    assert copied_uids([b"99 1:4294967295 1:4294967294"]) == {}
+    assert copied_uids([b"99 1:4294967295 1:4294967294"], 99) == {}
 
 
 @pytest.mark.parametrize("said", [b"*", b"1:*", b"a:b", b"1:2:3", b"-1", b"", b"1,,2", b"0x1"])

@@ -121,7 +121,7 @@ SINKS: dict[str, Callable[[ImapServer, bytes], object]] = {
     "subscribe": lambda imap, text: imap.subscribe(add=[text]),
     "unsubscribe": lambda imap, text: imap.subscribe(remove=[text]),
     "open since": lambda imap, text: imap.open_since(text, after=0, known=0, changed_since=None),
-    "move target": lambda imap, text: imap.move([1], text),
+    "move target": lambda imap, text: imap.move([1], text, None),
     "flag to add": lambda imap, text: imap.store([1], add=[text.decode("latin-1")], remove=[]),
     "flag to remove": lambda imap, text: imap.store([1], add=[], remove=[text.decode("latin-1")]),
     "flag after a good one": lambda imap, text: imap.store([1], add=["\\Seen", text.decode("latin-1")], remove=[]),
@@ -148,7 +148,7 @@ def test_a_copy_without_move_is_as_careful(imap, wire, dovecot, ann) -> None:
 
     for attack in ATTACKS:
         with pytest.raises(ForbiddenText):
-            imap.move([1], attack)
+            imap.move([1], attack, None)
 
     nothing_passed(wire, dovecot, ann)
 
@@ -358,7 +358,7 @@ def test_a_folder_of_every_name_is_listed_opened_asked_and_moved_to(imap, doveco
     assert imap.statuses([name])[name].messages == 0
     assert imap.open(name).exists == 0
     imap.open(b"INBOX")
-    new = imap.move([1], name)
+    new = imap.move([1], name, None)
     assert new == {1: 1}
     assert imap.open(name).exists == 1
     assert [message.uid for message in imap.list_messages(1, 1)] == [1]

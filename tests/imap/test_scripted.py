@@ -560,7 +560,7 @@ def test_a_move_whose_copyuid_lies_is_a_move_without() -> None:
     moved = b"* OK [COPYUID 5 1:3 7:8] half\r\n{tag} OK done\r\n"
     with signed_in({"CAPABILITY": listed, "UID MOVE": moved}) as (imap, _):
         imap.open(b"INBOX")
-        assert imap.move([1, 2, 3], b"Archive") == {}
+        assert imap.move([1, 2, 3], b"Archive", 5) == {}
 
 
 @pytest.mark.parametrize("capabilities", [b"UIDPLUS", b""])
@@ -578,7 +578,7 @@ def test_a_move_without_move_never_expunges_the_folder(capabilities: bytes) -> N
     }
     with signed_in({"CAPABILITY": listed, **replies}) as (imap, server):
         imap.open(b"INBOX")
-        assert imap.move([1, 2], b"Archive") == {1: 7, 2: 8}
+        assert imap.move([1, 2], b"Archive", 5) == {1: 7, 2: 8}
     heard = b"".join(server.heard)
     assert b"EXPUNGE" not in heard.replace(b"UID EXPUNGE 1:2", b"")
     assert b"CLOSE" not in heard

@@ -108,3 +108,33 @@ def test_mail_that_we_moved_and_a_phone_moved_on_before_we_looked_is_where_the_p
     run(full)
     full.until_quiet()
     assert (full.subjects("Archive"), full.subjects("Sent")) == ([], ["Mail"])
+
+
+def test_mail_moved_into_a_folder_that_was_rebuilt_can_be_moved_on_once_that_is_known(full: Case) -> None:
+    """COPYUID told its new UIDVALIDITY: noted under the old one, what Ann asks for next would be taken back."""
+    full.deliver("Mail")
+    full.sync()
+    full.dovecot.doveadm("mailbox", "update", "-u", full.login, "--uid-validity", "2000000001", "Archive")
+    archive(full)
+    full.line.lost = re.compile(b"^LIST")
+    run(full)
+    full.line.settle()
+    full.line.heal()
+    assert full.one("Mail", "Archive").uid is None
+    full.until_quiet()
+    assert full.one("Mail", "Archive").uid == 1
+
+
+def test_a_star_on_mail_that_is_removed_for_good_from_a_folder_that_was_rebuilt_waits_no_longer(
+    full: Case,
+) -> None:
+    """It stands for a UID that is void, of mail that is shown no more: nothing would ever have sent or ended it."""
+    full.deliver("Mail", folder="Trash")
+    full.sync()
+    flag(full, on=True, path="Trash")
+    full.dovecot.doveadm("mailbox", "update", "-u", full.login, "--uid-validity", "2000000001", "Trash")
+    with full.acting():
+        actions.expunge(full.chosen("Mail", path="Trash"), by=full.world.ann)
+    full.until_quiet()
+    assert {each.state for each in full.operations()} <= {"done", "void", "failed"}
+    assert full.subjects("Trash") == ["Mail"]

@@ -65,6 +65,8 @@ class World:
     def perhaps(self) -> Iterator["World"]:
         """After a run of which nobody knows how far it came."""
         yield self
+        if self.wish_place == GONE:
+            yield replace(self, flags=self.flags | {"\\Deleted"})  # before the EXPUNGE
         if self.elsewhere:
             yield self.settled()
             return
