@@ -99,7 +99,7 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///mailboun
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Whoever waits for a lock longer (a migration has the table) gives up: workers well before their lease is over.
-LOCK_SECONDS = env.int("DATABASE_LOCK_SECONDS", default=60)
+LOCK_SECONDS = env.int("DATABASE_LOCK_SECONDS", default=25)
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["options"] = f"-c lock_timeout={LOCK_SECONDS}s {_options.get('options', '')}".strip()
 # Not behind a pooler that gives each transaction another connection.
@@ -217,7 +217,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # Mail
 MAIL_POLL_SECONDS = env.int("MAIL_POLL_SECONDS", default=60)
-MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=120)
+# A worker that was killed is noticed so long after it last renewed its lease, which it does four times as often.
+MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=50)
 # How long one letter may take on its way to the outgoing server: a worker that died is noticed after that.
 MAIL_SEND_LEASE_SECONDS = env.int("MAIL_SEND_LEASE_SECONDS", default=600)
 # Letters a minute from one mailbox: providers close mailboxes that send like machines.

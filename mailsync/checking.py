@@ -107,7 +107,7 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
         _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
         return True, False
     window = window_of(mailbox, limits, now=timezone.now())
-    with signed_in(mailbox) as server:
+    with signed_in(mailbox, meanwhile=replica.keeping(turn.lease)) as server:
         run = Check(turn, mailbox, server, window, time.monotonic() + seconds)
         return _compare_folders(run), run.wake
 

@@ -111,7 +111,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
     with (
         Parser() as parser,
         ThreadPoolExecutor(1, "prepare") as preparing,
-        signed_in(mailbox) as server,
+        signed_in(mailbox, meanwhile=replica.keeping(lease)) as server,
         ThreadPoolExecutor(1, "read") as reading,
     ):
         run = Run(

@@ -114,7 +114,7 @@ class BodyStream:
 
     def _wait(self) -> None:
         for _size, each in self.under_way:
-            each.exception()
+            replica.wait_for(self.run.lease, each)
 
     def _read_on(self) -> None:
         while self.left and self._has_room(self.left[0]):

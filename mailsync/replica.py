@@ -4,12 +4,14 @@ Every function runs inside the caller's transaction, which holds the folder's ro
 """
 
 import json
+import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import get_ident
 from typing import TypeVar
 
 from django.conf import settings
@@ -73,6 +75,7 @@ def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) 
 
     Raises schedule.LeaseLost, and then nothing of the block is kept.
     """
+    began = time.monotonic()
     with tenancy.acting_for(lease.account_id):
         if not safely:
             commit_without_waiting()
@@ -80,18 +83,51 @@ def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) 
         yield _locked(folder_id) if folder_id else None
         if folder_id:
             live.tell(lease.mailbox_id)
+        if time.monotonic() - began > _often():
+            schedule.renew(lease)
+
+
+def keeping(lease: Lease) -> Callable[[], None]:
+    """What the run's own thread does while it waits for the server: now and then it renews the lease, or an answer that
+    takes its time would be taken for the end of the worker. Other threads' calls do nothing: see `awaited`.
+
+    To be called outside of transactions. Raises schedule.LeaseLost.
+    """
+    owner, renewed = get_ident(), time.monotonic()
+
+    def keep() -> None:
+        nonlocal renewed
+        if get_ident() == owner and time.monotonic() - renewed > _often():
+            _renew(lease)
+            renewed = time.monotonic()
+
+    return keep
 
 
 def awaited(lease: Lease, reading: Future[T]) -> T:
-    """What comes from the server, however long it takes: the lease is renewed meanwhile, or a large mail on a thin line
-    would be taken for the end of its worker. That it comes at a bearable pace is the session's matter.
-
-    Raises what the reading raises, and schedule.LeaseLost.
-    """
-    while not wait([reading], timeout=settings.MAIL_LEASE_SECONDS / 4).done:
-        with writing(lease, safely=False):
-            pass
+    """What another thread reads from the server. Raises what the reading raises, and schedule.LeaseLost."""
+    wait_for(lease, reading)
     return reading.result()
+
+
+def wait_for(lease: Lease, reading: Future[T]) -> None:
+    """Until another thread's reading is over, however long it takes: the lease is renewed meanwhile. That it comes at a
+    bearable pace is the session's matter.
+
+    Raises schedule.LeaseLost, and nothing of the reading's.
+    """
+    while not wait([reading], timeout=_often()).done:
+        _renew(lease)
+
+
+def _often() -> float:
+    """Seconds after which a lease is renewed: early enough to miss it twice."""
+    return float(settings.MAIL_LEASE_SECONDS) / 4
+
+
+def _renew(lease: Lease) -> None:
+    with writing(lease, safely=False):
+        pass
 
 
 def _locked(folder_id: int) -> Folder:

@@ -8,18 +8,18 @@ from django.conf import settings
 from mailsync import consents, oauth, secrets
 from mailsync.imap.errors import Refused
 from mailsync.imap.server import ImapServer
-from mailsync.imap.session import Credentials, Session, connect, tls_context
+from mailsync.imap.session import Credentials, Meanwhile, Session, connect, tls_context
 from mailsync.models import Mailbox
 from mailsync.smtp import SmtpCredentials
 
 
 @contextmanager
-def signed_in(mailbox: Mailbox) -> Iterator[ImapServer]:
-    """A connection for the length of the block; `mailbox` has its consent selected.
+def signed_in(mailbox: Mailbox, *, meanwhile: Meanwhile) -> Iterator[ImapServer]:
+    """A connection for the length of the block; `mailbox` has its consent selected. `meanwhile`: see session.connect.
 
     Raises what session.connect raises, Withdrawn, and secrets.WrongKeyError. Outside of every transaction.
     """
-    session = _connected(mailbox)
+    session = _connected(mailbox, meanwhile)
     try:
         yield ImapServer(session)
     finally:
@@ -51,16 +51,18 @@ def smtp_credentials(mailbox: Mailbox, *, refused: str = "") -> SmtpCredentials:
     )
 
 
-def _connected(mailbox: Mailbox) -> Session:
+def _connected(mailbox: Mailbox, meanwhile: Meanwhile) -> Session:
     if mailbox.consent is None:
-        return connect(_credentials(mailbox, _password(mailbox)))
+        return connect(_credentials(mailbox, _password(mailbox)), meanwhile=meanwhile)
     token = consents.access_token(mailbox.consent)
+    meanwhile()
     try:
-        return connect(_credentials(mailbox, token))
+        return connect(_credentials(mailbox, token), meanwhile=meanwhile)
     except Refused:
         # A token may end before its time (a changed password does that): the provider says whether the consent has.
         newer = consents.access_token(mailbox.consent, refused=token.reveal())
-        return connect(_credentials(mailbox, newer))
+        meanwhile()
+        return connect(_credentials(mailbox, newer), meanwhile=meanwhile)
 
 
 def _password(mailbox: Mailbox) -> secrets.Secret:

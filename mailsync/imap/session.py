@@ -9,10 +9,11 @@ import contextlib
 import imaplib
 import io
 import re
+import select
 import socket
 import ssl
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -27,14 +28,17 @@ from mailsync.sasl import Mechanism, choose
 
 READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
 CONNECT_TIMEOUT = 20.0
+PULSE = 5.0  # seconds after which whoever waits for a server does what is to be done meanwhile
 PATIENCE = 180.0  # seconds for one answer, after which it must have come at a bearable pace (E09)
 SLOWEST = 500  # bytes a second
 MOST_SAID = 64 << 20  # bytes of lines in one answer, literals apart: the flags of a million messages (K14)
+PIECE = 1 << 16  # bytes sent at once: the socket's timeout counts for each
 RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is stored
 # An answer about one message: they come by the thousand.
 _FETCHED = re.compile(rb"\* (\d+) FETCH (.*)", re.DOTALL)
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 
+Meanwhile = Callable[[], None]
 Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
 
 
@@ -53,12 +57,18 @@ class Credentials:
     max_literal: int = 64 * 1024 * 1024
 
 
-def connect(credentials: Credentials) -> "Session":
+def nothing() -> None:
+    """What is to be done meanwhile, where there is nothing."""
+
+
+def connect(credentials: Credentials, *, meanwhile: Meanwhile = nothing) -> "Session":
     """Connect, protect and sign in.
 
-    Raises Unreachable (name, connect, tls), Refused (login), Busy, or Broken; each says at which step.
+    `meanwhile` is called again and again while anything is sent or waited for, then and for as long as the session
+    lasts, by whatever thread waits; what it raises ends the waiting. Raises Unreachable (name, connect, tls), Refused
+    (login), Busy, or Broken; each says at which step.
     """
-    session = Session(open_client(credentials), credentials.host)
+    session = Session(open_client(credentials, meanwhile), credentials.host)
     try:
         session.sign_in(credentials)
     except BaseException:
@@ -67,14 +77,15 @@ def connect(credentials: Credentials) -> "Session":
     return session
 
 
-def open_client(credentials: Credentials) -> "_Client":
+def open_client(credentials: Credentials, meanwhile: Meanwhile = nothing) -> "_Client":
     """The connection before the login: checked address, TLS as asked. STARTTLS is never skipped."""
     sock = _reach(credentials)
     client: _Client | None = None
     try:
+        meanwhile()
         if credentials.security == "tls":
             sock = _wrap(sock, tls_context(credentials.ca_file), credentials.host)
-        client = _Client(sock, credentials)
+        client = _Client(sock, credentials, meanwhile)
         if credentials.security == "starttls":
             _start_tls(client, tls_context(credentials.ca_file), credentials.host)
     except BaseException:
@@ -323,8 +334,11 @@ def _greeted() -> Iterator[None]:
 class _Paced(io.RawIOBase):
     """What a socket hands over, as long as it keeps a bearable pace: a byte a second is no answer (E09)."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, meanwhile: Meanwhile) -> None:
         self._sock = sock
+        self._news = select.poll()
+        self._news.register(sock, select.POLLIN)
+        self.meanwhile = meanwhile
         self.begin()
 
     def begin(self) -> None:
@@ -335,6 +349,7 @@ class _Paced(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        self._wait()
         got = self._sock.recv_into(buffer)
         self._bytes += got
         waited = time.monotonic() - self._since
@@ -342,12 +357,25 @@ class _Paced(io.RawIOBase):
             raise TimeoutError
         return got
 
+    def _wait(self) -> None:
+        """Until something comes, or nothing for as long as the socket would wait."""
+        self.meanwhile()
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return
+        timeout = self._sock.gettimeout()
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self._news.poll(1000 * (PULSE if timeout is None else min(PULSE, timeout))):
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError
+            self.meanwhile()
+
 
 class _Connection(imaplib.IMAP4):
     """imaplib over a socket that netguard has opened, with limits on what a server may make us read (I07, K14)."""
 
-    def __init__(self, sock: socket.socket, max_literal: int) -> None:
+    def __init__(self, sock: socket.socket, max_literal: int, meanwhile: Meanwhile) -> None:
         self._given = sock
+        self._meanwhile = meanwhile
         self._max_literal = max_literal
         self._given_back: bytes | None = None
         super().__init__()
@@ -358,7 +386,7 @@ class _Connection(imaplib.IMAP4):
 
     def hear(self, sock: socket.socket) -> None:
         """From now on the server speaks on this socket; what another one had read ahead is dropped."""
-        self.sock, self._paced = sock, _Paced(sock)
+        self.sock, self._paced = sock, _Paced(sock, self._meanwhile)
         self.file: Any = io.BufferedReader(self._paced, 1 << 18)
         self._said = 0
 
@@ -366,6 +394,13 @@ class _Connection(imaplib.IMAP4):
         """Another answer is waited for."""
         self._paced.begin()
         self._said = 0
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]  # imaplib has nothing else
+        """In pieces: a large letter takes a thin line longer than the socket waits, and than a lease lasts."""
+        view = memoryview(data)
+        for start in range(0, len(data), PIECE):
+            self.sock.sendall(view[start : start + PIECE])
+            self._meanwhile()
 
     def readline(self) -> bytes:
         line: bytes = super().readline()
@@ -422,8 +457,9 @@ class _Connection(imaplib.IMAP4):
 class _Client(IMAPClient):  # type: ignore[misc]
     """IMAPClient on our connection: bytes for names, aware dates, no debug copy of the traffic."""
 
-    def __init__(self, sock: socket.socket, credentials: Credentials) -> None:
+    def __init__(self, sock: socket.socket, credentials: Credentials, meanwhile: Meanwhile) -> None:
         self._sock_given = sock
+        self._meanwhile = meanwhile
         self._max_literal = credentials.max_literal
         with translated("connect"), _greeted():
             super().__init__(credentials.host, credentials.port, ssl=False, timeout=READ_TIMEOUT)
@@ -432,7 +468,7 @@ class _Client(IMAPClient):  # type: ignore[misc]
         self.normalise_times = False
 
     def _create_IMAP4(self) -> _Connection:  # noqa: N802 (IMAPClient's name)
-        return _Connection(self._sock_given, self._max_literal)
+        return _Connection(self._sock_given, self._max_literal, self._meanwhile)
 
 
 def _reach(credentials: Credentials) -> socket.socket:

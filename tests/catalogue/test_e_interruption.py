@@ -139,14 +139,16 @@ def test_e08_x28_a_server_that_falls_silent_in_a_literal_is_left_and_the_mailbox
     assert case.subjects() == ["Long"]
 
 
-def test_e10_the_mailbox_of_a_machine_that_died_is_free_when_its_lease_is_over(full: Case, settings) -> None:
+def test_e10_the_mailbox_of_a_machine_that_died_is_free_when_its_lease_is_over(full: Case) -> None:
     full.deliver("Mail")
     with full.acting():
         lease = schedule.claim(full.mailbox.pk, timezone.now(), even_if_not_due=True)
     assert lease
     row = Schedule.objects.get(mailbox=full.mailbox)
     assert row.leased_until
-    assert (row.leased_until - timezone.now()).total_seconds() <= 120
+    assert (
+        row.leased_until - timezone.now()
+    ).total_seconds() <= 55  # X01: a minute, and the tick comes every 5 s
     with full.acting():
         assert schedule.claim(full.mailbox.pk, row.leased_until + timedelta(seconds=1))
     Schedule.objects.filter(mailbox=full.mailbox).update(leased_until=None)

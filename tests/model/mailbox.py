@@ -211,7 +211,8 @@ class ModelBox:
     def _update(self, place: str, *words: str) -> None:
         with self.server.imap(self.case.login) as client:
             name = self.name_of(place, client)
-        self.server.doveadm("mailbox", "update", "-u", self.case.login, *words, name)
+            self.server.doveadm("mailbox", "update", "-u", self.case.login, *words, name)
+            client.select(f'"{name}"', readonly=True)  # the first look after two of these may show too few
 
     def server_changes_its_abilities(self, _which: int, _to: int, on: bool) -> None:
         self.case.line.profile = FULL if on else NOCOND
