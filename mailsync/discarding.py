@@ -108,7 +108,7 @@ def drop(message_ids: Iterable[int]) -> int:
     Without a tombstone: for mail that no sync can bring back.
     """
     leaving = _lock_free(message_ids)
-    Message.objects.filter(pk__in=leaving).delete()
+    _delete(leaving)
     return len(leaving)
 
 

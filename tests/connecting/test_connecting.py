@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import connecting, discarding, progress, secrets, settling
+from mailsync import actions, connecting, discarding, progress, secrets, settling
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import (
     ConnectionTest,
@@ -18,6 +18,8 @@ from mailsync.models import (
     MailboxGrant,
     MailboxState,
     Message,
+    Operation,
+    OperationState,
     Placement,
     Schedule,
     Security,
@@ -259,6 +261,18 @@ def test_a_disconnected_mailbox_forgets_the_password_and_the_copies_and_keeps_it
         assert not Message.objects.filter(mailbox=world.team_box).exists()
         assert MailboxGrant.objects.filter(mailbox=world.team_box, employee=world.bob).exists()
         assert world.team_box.folders.count() == 6
+
+
+def test_a_star_that_waits_for_a_uid_ends_with_the_copies(world):
+    """Found by the model (tests/model): after her return it waited for ever."""
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        Placement.objects.filter(pk=placement.pk).update(uid=None)
+        actions.set_flags([placement.pk], add=["\\Flagged"], by=world.ann)
+        settling.disconnect(world.ann_box, by=world.ann)
+    discarding.discard_let_go(world.acme.pk, world.ann_box.pk)
+    with world.acting():
+        assert [op.state for op in Operation.objects.all()] == [OperationState.VOID]
 
 
 def test_ann_may_return_and_nobody_else_may_take_the_address(world):
