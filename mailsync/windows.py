@@ -36,7 +36,8 @@ def keep_away(mailbox_id: int, newest: datetime) -> None:
     or mail to come would stay away, too.
     """
     later = Mailbox.objects.filter(pk=mailbox_id).exclude(purged_until__gte=newest)
-    later.update(purged_until=newest)
+    if later.update(purged_until=newest):
+        schedule.interrupt([mailbox_id])  # a run that is under way goes by the window as it was
 
 
 def reach_of(limits: Limits) -> datetime:

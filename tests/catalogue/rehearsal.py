@@ -33,6 +33,7 @@ from mailsync.imap.session import Session
 from mailsync.models import Folder, Mailbox, Message, Schedule
 from tests.catalogue.conftest import Case
 from tests.catalogue.states import State, States
+from tests.engine.conftest import Box
 from tests.rigs.proxy import Way
 
 MOST = 20_000
@@ -178,7 +179,7 @@ def a_busy_morning(case: Case) -> None:
     case.removed("Thrown away")
 
 
-def run(case: Case) -> engine.Outcome:
+def run(case: Box) -> engine.Outcome:
     """One run, which may be killed."""
     with case.acting():
         lease = schedule.claim(case.mailbox.pk, timezone.now(), even_if_not_due=True)

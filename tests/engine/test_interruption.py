@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,9 @@ def test_x01_kill_9_of_the_worker_in_mid_sync(box: Box) -> None:
         wait_for_messages(box, already)
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
+        left = Schedule.objects.get(mailbox=box.mailbox)
+        assert left.leased_until
+        assert left.leased_until - timezone.now() < timedelta(seconds=55), "it is due again too late"
         abandon_lease(box)
     there = len(box.placements())
     assert 1_000 <= there < 4_000, "the worker was not killed in the middle"

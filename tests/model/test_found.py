@@ -1,18 +1,23 @@
 """What the model has found, each history made as short as it goes."""
 
 import re
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from mailsync import actions
 from mailsync.models import Schedule
 from mailsync.schedule import LeaseLost
+from retention.purge import purge
 from tests.catalogue.conftest import Case, full
 from tests.catalogue.rehearsal import run
+from tests.engine.conftest import Box, box
 from tests.model.machine import before_command
 from tests.rigs.proxy import Way
 
-__all__ = ["full"]  # fixture
+__all__ = ["box", "full"]  # fixtures
 
 
 def flag(case: Case, on: bool, path: str = "Archive") -> None:
@@ -138,3 +143,21 @@ def test_a_star_on_mail_that_is_removed_for_good_from_a_folder_that_was_rebuilt_
     full.until_quiet()
     assert {each.state for each in full.operations()} <= {"done", "void", "failed"}
     assert full.subjects("Trash") == ["Mail"]
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_copy_made_elsewhere_while_a_purge_takes_the_mail_stays_away_with_it(box: Box, number: int) -> None:
+    """The run knew the mail when it asked for news, and the window as it was before the purge when it had them."""
+    box.deliver("Old", days_ago=60)
+    box.deliver("Young")
+    box.sync()
+    box.on_server("COPY", "1", "Archive")
+
+    def by_night() -> None:
+        purge(box.world.acme.pk, timezone.now() + timedelta(days=31))
+
+    with before_command(number, by_night) as happened, suppress(LeaseLost):
+        run(box)
+    assert happened
+    box.sync()
+    assert (box.subjects(), box.subjects("Archive")) == (["Young"], [])
