@@ -57,12 +57,21 @@ FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
 WHERE p.id = ANY(%(ids)s) ORDER BY p.id
 """
 # On screen and for the server in one statement. Sorted as Python sorts, whatever the collation of the database.
+# What was asked for while the UID was not known goes to the server after this, and must not overrule it.
 _FLAG = """
 WITH shown AS (
     UPDATE mailsync_placement SET flags = ARRAY(
         SELECT flag FROM (SELECT unnest(flags) EXCEPT SELECT unnest(%(remove)s::text[])
                           UNION SELECT unnest(%(add)s::text[])) AS wanted(flag) ORDER BY flag COLLATE "C")
-    WHERE id = ANY(%(ids)s))
+    WHERE id = ANY(%(ids)s)),
+overruled AS (
+    UPDATE mailsync_operation SET
+        add = ARRAY(SELECT unnest(add) EXCEPT SELECT unnest(%(remove)s::text[])),
+        remove = ARRAY(SELECT unnest(remove) EXCEPT SELECT unnest(%(add)s::text[])),
+        state = CASE WHEN add <@ %(remove)s::text[] AND remove <@ %(add)s::text[] THEN 'void' ELSE state END,
+        finished_at = CASE WHEN add <@ %(remove)s::text[] AND remove <@ %(add)s::text[] THEN now() END
+    WHERE kind = 'flag' AND state = 'pending' AND uid IS NULL
+      AND placement_id IN (SELECT id FROM mailsync_placement WHERE id = ANY(%(ids)s) AND uid IS NOT NULL))
 INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
                                 placement_id, by_id, tries, error, created_at)
 SELECT f.account_id, f.mailbox_id, 'flag', 'pending', f.id, f.uidvalidity, p.uid, %(add)s, %(remove)s,

@@ -277,6 +277,8 @@ class ModelBox:
             return
         act, letter, undoing = self.last
         self.last = None
+        if any(letter in mail.letters and len(mail.letters) > 1 for mail in self.mails):
+            return  # a move that came too late may have been taken for a copy's
         try:
             with self.case.acting():
                 count = actions.undo(act, by=self.case.world.ann).count

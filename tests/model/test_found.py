@@ -48,6 +48,21 @@ def test_a_star_taken_back_between_a_move_and_the_next_run_stays_away(full: Case
     assert full.one("Mail", "Archive").flags == []
 
 
+def test_a_star_taken_back_before_the_mail_is_moved_on_stays_away(full: Case) -> None:
+    """It waited for a UID that was known by then, and waited on for that of the next place."""
+    full.deliver("Mail")
+    full.sync()
+    archive(full)
+    with before_command(2, lambda: flag(full, on=True)):
+        run(full)
+    assert full.one("Mail", "Archive").uid is not None
+    flag(full, on=False)
+    with full.acting():
+        actions.not_spam(full.chosen("Mail", path="Archive"), by=full.world.ann)
+    full.until_quiet()
+    assert full.one("Mail").flags == []
+
+
 def test_a_star_on_mail_whose_move_may_have_been_heard_arrives(full: Case) -> None:
     full.deliver("Mail")
     full.sync()
