@@ -44,6 +44,8 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
     """
     ask = _ask(run, folder, status)
     if ask.nothing:
+        if folder.errors_in_row and not folder.error:
+            _end_of_rebuilds(run, folder)
         return False
     try:
         if ask.flags is FlagsAsked.ALL or folder.full_at is None:
@@ -54,6 +56,12 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
             assert locked is not None
             replica.forget(locked, locked.uidvalidity or 0)
         return True
+
+
+def _end_of_rebuilds(run: Run, folder: Folder) -> None:
+    """It was rebuilt and has kept its UIDVALIDITY since: the next time is not one more in a row."""
+    with replica.writing(run.lease, safely=False):
+        Folder.objects.filter(pk=folder.pk).update(errors_in_row=0)
 
 
 def _read_all(run: Run, folder: Folder) -> bool:

@@ -176,3 +176,16 @@ def test_a_copy_made_elsewhere_while_a_purge_takes_the_mail_stays_away_with_it(b
     assert happened
     box.sync()
     assert (box.subjects(), box.subjects("Archive")) == (["Young"], [])
+
+
+def test_a_folder_that_is_rebuilt_now_and_then_is_read_each_time(full: Case) -> None:
+    """What C07 parks is rebuilt at each look; here it was the same for a while in between."""
+    full.deliver("Mail", folder="Archive")
+    full.sync()
+    for number in range(4):
+        validity = str(2_000_000_001 + number)
+        full.dovecot.doveadm("mailbox", "update", "-u", full.login, "--uid-validity", validity, "Archive")
+        full.sync(thorough=False)
+        full.sync(thorough=False)
+        assert full.folder("Archive").error == ""
+        assert full.one("Mail", "Archive").uid == 1
