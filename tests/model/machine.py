@@ -28,7 +28,8 @@ MOST_ROUNDS = 4
 _Box = ModelBox
 PHONE = [
     *3 * [_Box.deliver], *4 * [_Box.phone_flags], *4 * [_Box.phone_moves], *2 * [_Box.phone_removes], _Box.phone_copies,
-    _Box.phone_renames, _Box.server_rebuilds, _Box.server_skips_uids, _Box.server_changes_its_abilities,
+    _Box.phone_renames, _Box.phone_deletes_folder, _Box.server_rebuilds, _Box.server_skips_uids,
+    _Box.server_changes_its_abilities,
 ]  # fmt: skip
 ANN = [
     *6 * [_Box.ann_flags], *6 * [_Box.ann_moves], *2 * [_Box.ann_undoes], *2 * [_Box.ann_removes_for_good],

@@ -196,6 +196,14 @@ class ModelBox:
         self.names, self.is_stale = {name}, True
         self.all_meet(worlds.renamed(PLANS))
 
+    def phone_deletes_folder(self, _choice: int, _to: int, _on: bool) -> None:
+        name = f"Phone's {self.number()}"
+        with self.server.imap(self.case.login) as client:
+            for kind, said in (client.delete(f'"{self.name_of(PLANS, client)}"'), client.create(f'"{name}"')):
+                assert kind == "OK", said
+        self.names, self.is_stale = {name}, True
+        self.all_meet(worlds.folder_deleted(PLANS))
+
     def server_rebuilds(self, which: int, _to: int, _on: bool) -> None:
         place = FOLDERS[which % len(FOLDERS)]
         self._update(place, "--uid-validity", str(2_000_000_000 + self.number()))
@@ -227,8 +235,8 @@ class ModelBox:
         rows = Placement.objects.select_related("folder")
         with self.case.acting():
             shown = list(rows.filter(folder__mailbox=self.case.mailbox, message__subject=mail.subject))
-        if len(mail.there) > 1:
-            if not all(each.is_certain() for each in mail.there):
+        if len(mail.letters) > 1:
+            if not all(each.is_certain() for each in mail.letters):
                 return None
             shown = [each for each in shown if self.place_of(each.folder.path) in letter.shown()]
         return (letter, shown[0]) if len(shown) == 1 else None

@@ -14,7 +14,8 @@ What must stand when both sides changed the same thing (docs/conflicts.md):
 | moved or removed      | UIDVALIDITY changed               | taken back                              |
 | a flag                | UIDVALIDITY changed               | ours                                    |
 | anything              | its folder renamed                | the server's                            |
-| moved                 | the target renamed                | taken back                              |
+| moved                 | the target renamed or deleted     | taken back                              |
+| anything              | its folder deleted                | removed                                 |
 
 A worker that was killed, cut off or overtaken has told the server a part of what was wished, or all, or nothing: then
 there is a world for each, until somebody looks. So what was wished must have been done in the end, and done once.
@@ -108,6 +109,16 @@ def renamed(place: str) -> Event:
 
     def event(world: World) -> Iterable[World]:
         here = replace(world, elsewhere=True) if world.place == place else world
+        return [replace(here, wish_place="") if here.wish_place == place else here]
+
+    return event
+
+
+def folder_deleted(place: str) -> Event:
+    """Another program deleted the folder with all that is in it, and made an empty one of another name."""
+
+    def event(world: World) -> Iterable[World]:
+        here = replace(world, place=GONE, elsewhere=True) if world.place == place else world
         return [replace(here, wish_place="") if here.wish_place == place else here]
 
     return event
