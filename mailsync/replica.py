@@ -187,12 +187,14 @@ def _local(
             "id", "message_id", "uid", "flags", "received_at"
         )
     )
+    known, resembling = _known(folder, arrivals, [each.message_id for each in placements if _waits(each)])
     return LocalFolder(
         uidvalidity=folder.uidvalidity,
         uid_seen=folder.uid_seen,
         window_start=window_start,
         placements=placements,
-        known=_known(folder, arrivals, [each.message_id for each in placements if _waits(each)]),
+        known=known,
+        resembling=resembling,
         tombstones=_tombstones(folder, {each.identity for each in arrivals if each.identity}),
         leaving=leaving,
     )
@@ -466,8 +468,11 @@ def _waits(placement: LocalPlacement) -> bool:
     return placement.uid is None and not placement.moving
 
 
-def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]) -> dict[int, int]:
-    """By UID, the messages that arrivals whose header was read can only be; `waiting` are messages without a UID here.
+def _known(
+    folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]
+) -> tuple[dict[int, int], set[int]]:
+    """By UID, the messages that arrivals whose header was read can only be, and the UIDs of those that may be one of
+    ours, or not; `waiting` are messages without a UID here.
 
     By the server's own name for them, where it has one. Else by header and size; where several messages share those,
     by the date of receipt as well. A header that nobody has may have been rewritten by the server (mail stores keep
@@ -480,17 +485,21 @@ def _known(folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]
     by_message_id = _held_by_message_id(folder, rewritten, Counter(waiting))
     claims: dict[int, list[int]] = defaultdict(list)
     places: dict[int, int] = {}
+    resembling: set[int] = set()
     for uid, pk in _held_by_server_id(folder, arrivals).items():
         claims[pk].append(uid)
         places[pk] = 1
     for message in read:
         held = by_header[message.identity or b""] or by_message_id[_traits(message)]
+        if held:
+            resembling.add(message.uid)
         if len(held) > 1:
             held = [each for each in held if each.received_at == message.received_at]
         if len(held) == 1:
             claims[held[0].id].append(message.uid)
             places[held[0].id] = held[0].places
-    return {uid: pk for pk, uids in claims.items() if len(uids) <= places[pk] for uid in uids}
+    known = {uid: pk for pk, uids in claims.items() if len(uids) <= places[pk] for uid in uids}
+    return known, resembling - known.keys()
 
 
 def _held_by_server_id(folder: Folder, arrivals: Sequence[RemoteMessage]) -> dict[int, int]:

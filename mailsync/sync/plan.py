@@ -53,7 +53,9 @@ def _plan_arrival(
         return None
     known = local.known.get(message.uid)
     if known is None:
-        return Import(message) if message.received_at >= local.window_start else None
+        # What may be here already is as old as it may be: moved away and back, it would leave its folder here for good.
+        wanted = message.received_at >= local.window_start or message.uid in local.resembling
+        return Import(message) if wanted else None
     candidates = waiting.get(known)
     if not candidates:
         return Place(message.uid, known, message.flags)

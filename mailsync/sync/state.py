@@ -61,7 +61,8 @@ class LocalPlacement:
 class LocalFolder:
     """Our side of a folder: cursor, placements, and what of the mailbox must stay away.
 
-    `known`: of the arrivals, by UID, the messages that they can only be.
+    `known`: of the arrivals, by UID, the messages that they can only be. `resembling`: UIDs of those that have the
+    header of a message we hold, and only their bodies tell whether they are it.
     """
 
     uidvalidity: int | None
@@ -69,6 +70,7 @@ class LocalFolder:
     window_start: datetime
     placements: tuple[LocalPlacement, ...] = ()
     known: Mapping[int, int] = field(default_factory=dict)
+    resembling: AbstractSet[int] = frozenset()
     tombstones: AbstractSet[bytes] = frozenset()
     leaving: AbstractSet[int] = frozenset()
 

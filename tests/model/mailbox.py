@@ -1,7 +1,7 @@
 """The mailbox of the model: its mails, and the two who change it, Ann here and a phone there."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from imaplib import IMAP4
@@ -59,7 +59,7 @@ class ModelBox:
     mails: list[Mail] = field(default_factory=list)
     names: set[str] = field(default_factory=lambda: {PLANS})  # of the folder that is renamed, as it may be
     is_stale: bool = False  # another program has renamed it since the last whole run
-    last: tuple[Act, Letter, worlds.Event] | None = None  # what Ann did, and what its undoing is
+    last: tuple[Act, Letter, Callable[[], worlds.Event]] | None = None  # what Ann did; its undoing, as of now
     count: int = 0
     nights: int = 0
 
@@ -254,7 +254,7 @@ class ModelBox:
                 )
             if act.count:
                 letter.meets(worlds.wishes_flag(flag, on))
-                self.last = act, letter, worlds.wishes_flag(flag, not on)
+                self.last = act, letter, lambda: worlds.wishes_flag(flag, not on)
 
     def ann_moves(self, choice: int, to: int, _on: bool) -> None:
         chosen, target = self.ann_letter(choice), self.our_folder(FOLDERS[to % len(FOLDERS)])
@@ -267,11 +267,11 @@ class ModelBox:
         except actions.CannotMove:
             return
         if act.count:
-            letter.meets(self._wishes(target))
-            self.last = act, letter, self._wishes(placement.folder)
+            letter.meets(self._wishes(self.place_of(target.path)))
+            back = self.place_of(placement.folder.path)
+            self.last = act, letter, lambda: self._wishes(back)
 
-    def _wishes(self, target: Folder) -> worlds.Event:
-        place = self.place_of(target.path)
+    def _wishes(self, place: str) -> worlds.Event:
         return worlds.wishes_place(place, certain=not (self.is_stale and place == PLANS))
 
     def our_folder(self, place: str) -> Folder | None:
@@ -293,7 +293,7 @@ class ModelBox:
         except actions.CannotMove:
             return
         if count:
-            letter.meets(undoing)
+            letter.meets(undoing())
 
     def ann_removes_for_good(self, choice: int, _to: int, _on: bool) -> None:
         chosen = self.ann_letter(choice)

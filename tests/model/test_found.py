@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone
 
 from mailsync import actions
-from mailsync.models import Schedule
+from mailsync.models import Message, Schedule
 from mailsync.schedule import LeaseLost
 from retention.purge import purge
+from tasks import actions as tasks
 from tests.catalogue.conftest import Case, full
 from tests.catalogue.rehearsal import run
 from tests.engine.conftest import Box, box
@@ -189,3 +190,19 @@ def test_a_folder_that_is_rebuilt_now_and_then_is_read_each_time(full: Case) -> 
         full.sync(thorough=False)
         assert full.folder("Archive").error == ""
         assert full.one("Mail", "Archive").uid == 1
+
+
+def test_old_mail_of_a_task_that_a_phone_moves_away_and_back_stays_in_its_folder(box: Box) -> None:
+    """Older than what is fetched, and already there under another UID when it arrives: only its body tells that it is
+    no other mail."""
+    box.deliver("Kept", days_ago=60)
+    box.deliver("Purged", days_ago=60)
+    box.sync()
+    with box.acting():
+        tasks.create_from([Message.objects.get(subject="Kept")], by=box.world.ann)
+    purge(box.world.acme.pk, timezone.now() + timedelta(days=31))
+    assert box.subjects() == ["Kept"]
+    box.on_server("MOVE", "1", "Archive")
+    box.on_server("MOVE", "1", "INBOX", folder="Archive")
+    box.sync(thorough=False)
+    assert [(each.message.subject, each.uid) for each in box.placements()] == [("Kept", 3)]
