@@ -19,12 +19,15 @@ from accounts import audit, tenancy
 from accounts.models import Account, Employee
 from mailsync import roles, schedule, unread
 from mailsync.models import (
+    FOLDER_KINDS,
     ConnectionTest,
     Consent,
     Folder,
     Mailbox,
     MailboxGrant,
     MailboxState,
+    Operation,
+    OperationState,
     Schedule,
     Security,
 )
@@ -400,6 +403,7 @@ def lock_account(account_id: int) -> Account:
 
 def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choice) -> None:
     role_of = {name: role for role, name in _all_roles(found, choice.roles).items()}
+    _end_changes(mailbox)
     # One folder a role is a constraint: give all back before they are dealt anew.
     mailbox.folders.update(special_use="")
     for folder in found:
@@ -420,6 +424,14 @@ def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choic
                 "wanted": folder.messages or 0,
             },
         )
+
+
+def _end_changes(mailbox: Mailbox) -> None:
+    """What was wished of its folders before it was let go is over: how they are on the server stands. A renaming that a
+    worker had told without hearing of it would meet the folder under its new name."""
+    changes = Operation.objects.filter(mailbox=mailbox, kind__in=FOLDER_KINDS, finished_at=None)
+    changes.update(state=OperationState.VOID, finished_at=timezone.now())
+    mailbox.folders.filter(deleting=True).update(deleting=False)
 
 
 def _all_roles(found: Sequence[FoundFolder], chosen: Mapping[str, bytes]) -> dict[str, bytes]:

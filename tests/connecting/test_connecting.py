@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import actions, connecting, discarding, progress, secrets, settling
+from mailsync import actions, connecting, discarding, folders, progress, secrets, settling
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import (
     ConnectionTest,
@@ -273,6 +273,24 @@ def test_a_star_that_waits_for_a_uid_ends_with_the_copies(world):
     discarding.discard_let_go(world.acme.pk, world.ann_box.pk)
     with world.acting():
         assert [op.state for op in Operation.objects.all()] == [OperationState.VOID]
+
+
+def test_what_was_wished_of_folders_before_is_over_when_ann_returns(world):
+    """Found by the model: the server had the new name already, and the run that wrote it down met it twice."""
+    with world.acting():
+        plans, ideas = (
+            Folder.objects.create(
+                account=world.acme, mailbox=world.ann_box, name=name.encode(), path=name, delimiter="/"
+            )
+            for name in ("Plans", "Ideas")
+        )
+        folders.rename_folder(plans, "Papierkorb", by=world.ann)  # as FOUND has it
+        folders.delete_folder(ideas, by=world.ann)
+        settling.disconnect(world.ann_box, by=world.ann)
+        back = connect(world.ann, "ann@acme.example")
+        assert {change.state for change in Operation.objects.all()} == {OperationState.VOID}
+        assert not back.folders.filter(deleting=True).exists()
+        assert back.folders.filter(path="Papierkorb", name=b"Papierkorb").exists()
 
 
 def test_ann_may_return_and_nobody_else_may_take_the_address(world):
