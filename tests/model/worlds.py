@@ -13,6 +13,7 @@ What must stand when both sides changed the same thing (docs/conflicts.md):
 | removed for good      | moved out of the Trash            | the server's move                       |
 | moved or removed      | UIDVALIDITY changed               | taken back                              |
 | a flag                | UIDVALIDITY changed               | ours                                    |
+| a flag, then removed  | UIDVALIDITY changed               | both taken back                         |
 | anything              | its folder renamed                | the server's                            |
 | moved                 | the target renamed or deleted     | taken back                              |
 | anything              | its folder deleted                | removed                                 |
@@ -61,7 +62,12 @@ class World:
         """A whole run is over: the server was told everything, and we know how it is there."""
         if self.elsewhere:
             return World(self.place, self.flags)
-        return replace(self, wish_place="", rebuilt=False).heard() if self.rebuilt else self.heard()
+        return self.renumbered().heard() if self.rebuilt else self.heard()
+
+    def renumbered(self) -> "World":
+        """We know of the new UIDVALIDITY: a move is taken back; a removal too, with the flags set before it."""
+        flags = frozenset() if self.wish_place == GONE else self.wish_flags
+        return replace(self, wish_place="", wish_flags=flags, rebuilt=False)
 
     def perhaps(self) -> Iterator["World"]:
         """After a run of which nobody knows how far it came."""
@@ -71,7 +77,7 @@ class World:
         if self.elsewhere:
             yield self.settled()
             return
-        known = replace(self, wish_place="", rebuilt=False) if self.rebuilt else self
+        known = self.renumbered() if self.rebuilt else self
         for told in _parts(self.wish_flags):
             yield self.heard(told, move=False)
             yield known.heard(told)
