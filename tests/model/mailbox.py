@@ -236,7 +236,10 @@ class ModelBox:
         with self.case.acting():
             shown = list(rows.filter(folder__mailbox=self.case.mailbox, message__subject=mail.subject))
         if len(mail.letters) > 1:
-            if not all(each.is_certain() for each in mail.letters):
+            others = [each for each in mail.letters if each is not letter]
+            if not all(each.is_certain() for each in mail.letters) or any(
+                letter.shown() & each.shown() for each in others
+            ):
                 return None
             shown = [each for each in shown if self.place_of(each.folder.path) in letter.shown()]
         return (letter, shown[0]) if len(shown) == 1 else None
