@@ -35,16 +35,23 @@ def morning(case: Case, monkeypatch, request) -> Iterator[Rehearsal]:
     case.until_quiet()
 
 
+def share_of(morning: Rehearsal) -> int:
+    """Of the first morning of a mailbox the quick suite walks a part: what it does, it does many times."""
+    return 1 if morning.morning is BUSY else 6
+
+
 @pytest.mark.timeout(900)
 def test_e04_x03_workers_killed_one_after_the_other(morning: Rehearsal) -> None:
     """Each begins where the one before died, and comes a little further; the last lives, and everything is right."""
-    assert morning.walk(kill, every=STEPS, judged=JUDGED) >= 240
+    assert morning.walk(kill, every=STEPS * share_of(morning), judged=JUDGED) >= 240 / share_of(morning)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", Way)
 def test_e01_e02_x29_connections_cut_one_after_the_other(morning: Rehearsal, way: Way) -> None:
-    assert morning.walk(cut(way), every=BYTES[way], judged=JUDGED) >= 120
+    assert morning.walk(cut(way), every=BYTES[way] * share_of(morning), judged=JUDGED) >= 180 / share_of(
+        morning
+    )
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -13,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
+from demo.services import Postgres
 from mailsync.models import Message
 from plans.models import Subscription
 from plans.subscriptions import change_plan
@@ -49,7 +52,12 @@ def test_only_companies_with_old_mail_are_looked_at_and_each_by_its_own_plan(wor
     assert list(scan.due(now)) == [world.acme.pk, world.other.pk]  # without a subscription it is Free
 
 
-def test_a_night_asks_a_thousand_companies_at_once_and_reads_no_mail(world: World) -> None:
+def test_a_night_asks_a_thousand_companies_at_once_and_reads_no_mail(
+    world: World, postgres: Postgres
+) -> None:
+    with closing(psycopg2.connect(postgres.owner_url)) as owner:
+        owner.autocommit = True
+        owner.cursor().execute("VACUUM mailsync_message")  # what other tests left makes other plans cheaper
     mail(world, age=8 * DAY, at=timezone.now())
     few = statements_of(lambda: list(scan.due(timezone.now())))
     for number in range(30):
@@ -64,7 +72,7 @@ def test_a_night_asks_a_thousand_companies_at_once_and_reads_no_mail(world: Worl
         asked = asked.replace("INTO oldest ", "").replace("= account;", f"= {world.acme.pk};")
         cursor.execute(f"EXPLAIN {asked}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "Index Only Scan using message_by_age on mailsync_message" in plan
+    assert "Index Only Scan using message_by_age on mailsync_message" in plan, plan
     assert plan.count("mailsync_message") == 1
 
 
