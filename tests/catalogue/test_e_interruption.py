@@ -43,15 +43,15 @@ def share_of(morning: Rehearsal) -> int:
 @pytest.mark.timeout(900)
 def test_e04_x03_workers_killed_one_after_the_other(morning: Rehearsal) -> None:
     """Each begins where the one before died, and comes a little further; the last lives, and everything is right."""
-    assert morning.walk(kill, every=STEPS * share_of(morning), judged=JUDGED) >= 240 / share_of(morning)
+    share = share_of(morning)
+    assert morning.walk(kill, every=STEPS * share, judged=JUDGED) >= 240 // share
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", Way)
 def test_e01_e02_x29_connections_cut_one_after_the_other(morning: Rehearsal, way: Way) -> None:
-    assert morning.walk(cut(way), every=BYTES[way] * share_of(morning), judged=JUDGED) >= 180 / share_of(
-        morning
-    )
+    share = share_of(morning)
+    assert morning.walk(cut(way), every=BYTES[way] * share, judged=JUDGED) >= (180 if share == 1 else 20)
 
 
 @pytest.mark.slow
