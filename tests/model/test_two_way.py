@@ -17,7 +17,7 @@ from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import line_to
 from tests.world import World
 
-PARTS, EXAMPLES, STEPS = 8, 25, 30  # parts, so that several processes share the work
+PARTS, EXAMPLES, STEPS = 20, 10, 30  # parts, so that several processes share the work to its end
 
 
 def play(world: World, dovecot: MailServer, *, examples: int, steps: int, first: int) -> None:
