@@ -5,13 +5,13 @@ Then every index that begins with the mailbox looks as good as the right one, an
 
 from collections.abc import Callable, Iterator
 
-import psycopg2
 import pytest
 from django.db import connection
 
 from demo.services import Postgres
 from mailsync import actions
 from tests.engine.conftest import connect
+from tests.rigs.database import as_owner
 from tests.rigs.filling import fill
 from tests.rigs.mailserver import MailServer
 from tests.world import World
@@ -26,8 +26,10 @@ def _forgotten(postgres: Postgres) -> Iterator[None]:
     """No other test meets what PostgreSQL has counted here."""
     yield
     tables = f"'{{{','.join(TABLES)}}}'::regclass[]"
-    as_owner(postgres, f"DELETE FROM pg_statistic WHERE starelid = ANY({tables})")
-    as_owner(postgres, f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid = ANY({tables})")
+    as_owner(postgres.owner_url, f"DELETE FROM pg_statistic WHERE starelid = ANY({tables})")
+    as_owner(
+        postgres.owner_url, f"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid = ANY({tables})"
+    )
 
 
 def test_a_mailbox_that_came_since_the_rows_were_counted_is_read_a_few_times_and_not_once_for_each_message(
@@ -38,7 +40,7 @@ def test_a_mailbox_that_came_since_the_rows_were_counted_is_read_a_few_times_and
         fill(dovecot, box.login, MESSAGES, days=50)
         fill(dovecot, box.login, MESSAGES, days=40, path="Archive")
     counted.sync()
-    as_owner(postgres, f"ANALYZE {', '.join(TABLES)}")
+    as_owner(postgres.owner_url, f"ANALYZE {', '.join(TABLES)}")
 
     def rows_of(what: Callable[[], object]) -> int:
         before = rows_read(postgres)
@@ -69,17 +71,7 @@ def rows_read(postgres: Postgres) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_force_next_flush()")
     return as_owner(
-        postgres,
+        postgres.owner_url,
         """SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables
            WHERE relname IN ('mailsync_message', 'mailsync_placement')""",
     )
-
-
-def as_owner(postgres: Postgres, sql: str) -> int:
-    link = psycopg2.connect(postgres.owner_url)
-    link.autocommit = True
-    with link.cursor() as cursor:
-        cursor.execute(sql)
-        found = cursor.fetchone() if cursor.description else None
-    link.close()
-    return int(found[0]) if found else 0

@@ -22,6 +22,17 @@ DECIDING = ("*/migrations/*.py", "accounts/rls.py", "plans/catalogue.py", "deplo
             "requirements.lock")  # fmt: skip
 
 
+def as_owner(owner_url: str, sql: str) -> int:
+    """One statement outside of the test's transaction; the first number of its answer, if it has any."""
+    link = psycopg2.connect(owner_url)
+    link.autocommit = True
+    with link.cursor() as cursor:
+        cursor.execute(sql)
+        found = cursor.fetchone() if cursor.description else None
+    link.close()
+    return int(found[0]) if found else 0
+
+
 class Untouched:
     """What all tables hold now. `restore` brings that back in a tenth of the time of Django's flush.
 
