@@ -174,7 +174,11 @@ class ModelBox:
             mail, letter, place = chosen
             if (target := self._free_target(mail, to)) and len(mail.letters) < MOST_COPIES:
                 self.tell(mail, place, "COPY", to=target)
-                mail.letters.append(Letter({World(target, world.flags) for world in letter.worlds}))
+                # In a folder that was rebuilt the copy may be taken for the mail that was flagged there.
+                flags = {
+                    (world.flags, wish) for world in letter.worlds for wish in (frozenset(), world.wish_flags)
+                }
+                mail.letters.append(Letter([World(target, now, wish) for now, wish in flags]))
 
     def _free_target(self, mail: Mail, to: int) -> str:
         """A folder that has no copy of the mail."""
