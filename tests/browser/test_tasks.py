@@ -145,6 +145,27 @@ def test_cards_move_by_drag_and_by_keyboard_and_come_back_when_refused(world, an
     expect(column(ann, "Waiting").locator(".task-card")).to_contain_text("Calibrate")
 
 
+def test_the_last_move_of_a_card_stands_though_the_first_is_slow(world, ann: Page) -> None:
+    """Each move is a request of its own: sent side by side, the server would take them in any order."""
+    with world.acting():
+        task = actions.create("Calibrate", by=world.ann)
+    asked: list[Route] = []
+    ann.route(re.compile(r"/tasks/\d+/move/"), lambda route: route.continue_() if asked else asked.append(route))
+    ann.goto("/tasks/board/")
+    card(ann, "Calibrate").get_by_role("link").focus()
+    ann.keyboard.press("Shift+ArrowRight")
+    ann.keyboard.press("Shift+ArrowRight")
+    expect(column(ann, "Waiting").locator(".task-card")).to_contain_text("Calibrate")
+    ann.wait_for_timeout(500)
+    expect(ann.locator("#board-said")).to_be_empty()
+    with ann.expect_response(re.compile("/move/waiting/")):
+        asked[0].continue_()
+    expect(ann.locator("#board-said")).to_have_text("Calibrate is now in Waiting.")
+    with world.acting():
+        task.refresh_from_db()
+    assert task.status == Status.WAITING
+
+
 def test_a_task_is_worked_on_deleted_and_taken_back(world, ann: Page, letters) -> None:
     with world.acting():
         world.ann_box.smtp_host = "smtp.acme.example"

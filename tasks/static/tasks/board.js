@@ -9,31 +9,44 @@
   const add = (column, by) => { const total = column.querySelector("[data-total]"); total.textContent = Number(total.textContent) + by; };
   const nameOf = (column) => column.querySelector("h2 > span").textContent;
 
-  const put = (card, column, before = null) => {
+  const place = (card, column, before) => {
+    const focused = card.contains(document.activeElement);
     add(card.closest(".column"), -1);
     column.querySelector(".cards").insertBefore(card, before);
     add(column, 1);
-  };
-  const move = async (card, column) => {
-    const from = card.closest(".column");
-    const next = card.nextElementSibling;
-    if (from === column) return;
-    const focused = card.contains(document.activeElement);
-    put(card, column, column.querySelector(".task-card"));
     if (focused) card.querySelector(".title").focus();
+  };
+  // Moves go to the server one after another: of two of one card the later stands, and what is said comes in their order.
+  const moved = new Map(); // a card on its way -> where the server has it, and how many of its moves wait
+  let turn = Promise.resolve();
+  const ask = async (card, column) => {
+    const known = moved.get(card);
     let words = board.dataset.moved.replace("%title%", card.querySelector(".title").textContent).replace("%column%", nameOf(column));
     try {
       const response = await fetch(card.dataset.move.replace("STATUS", column.dataset.status), {
-        method: "POST", headers: { "X-CSRFToken": token, "X-Board": "1" }, redirect: "manual",
+        method: "POST", headers: { "X-CSRFToken": token, "X-Board": "1" }, redirect: "manual", keepalive: true,
       });
       if (response.status !== 204) throw new Error(response.status === 422 ? await response.text() : document.body.dataset.failed);
+      known.column = column;
     } catch (error) {
-      put(card, from, next?.isConnected ? next : null);
-      if (focused) card.querySelector(".title").focus();
       words = error instanceof TypeError ? document.body.dataset.offline : error.message;
       window.say(words, "bad");
     }
+    known.waiting -= 1;
+    if (!known.waiting) {
+      moved.delete(card);
+      if (card.closest(".column") !== known.column) place(card, known.column, known.column.contains(known.next) ? known.next : null);
+    }
     said.textContent = words;
+  };
+  const move = (card, column) => {
+    const from = card.closest(".column");
+    if (from === column) return;
+    const known = moved.get(card) ?? { column: from, next: card.nextElementSibling, waiting: 0 };
+    known.waiting += 1;
+    moved.set(card, known);
+    place(card, column, column.querySelector(".task-card"));
+    turn = turn.then(() => ask(card, column));
   };
 
   let held = null;
