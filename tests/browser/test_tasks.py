@@ -150,7 +150,9 @@ def test_the_last_move_of_a_card_stands_though_the_first_is_slow(world, ann: Pag
     with world.acting():
         task = actions.create("Calibrate", by=world.ann)
     asked: list[Route] = []
-    ann.route(re.compile(r"/tasks/\d+/move/"), lambda route: route.continue_() if asked else asked.append(route))
+    ann.route(
+        re.compile(r"/tasks/\d+/move/"), lambda route: route.continue_() if asked else asked.append(route)
+    )
     ann.goto("/tasks/board/")
     card(ann, "Calibrate").get_by_role("link").focus()
     ann.keyboard.press("Shift+ArrowRight")
