@@ -17,7 +17,7 @@
     if (from === cardsOf(column) && (before === card || before === after)) return;
     cardsOf(column).insertBefore(card, before);
     const values = { stage: column.dataset.stage, before: before ? before.id.slice(4) : "", mine: board.dataset.mine };
-    const back = () => { from.insertBefore(card, after?.isConnected ? after : null); };
+    const back = () => { from.insertBefore(card, after?.parentElement === from ? after : null); };
     const failed = (event) => { if (event.detail.elt === card) back(); };
     card.addEventListener("htmx:responseError", failed, { once: true });
     card.addEventListener("htmx:sendError", failed, { once: true });

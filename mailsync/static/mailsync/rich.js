@@ -8,13 +8,16 @@
   // Words that a button writes where the cursor was last: into the text, or into another field of the form. From the
   // beginning: the editor is still on its way when people are at work in the other fields.
   let last = null;
-  form.addEventListener("focusin", ({ target }) => { last = target.matches("input[type=text]") ? target : target.closest(".written") ? null : last; });
+  const remember = (target) => { last = target.matches("input[type=text]") ? target : target.closest(".written") ? null : last; };
+  remember(document.activeElement);
+  form.addEventListener("focusin", ({ target }) => remember(target));
   for (const button of form.querySelectorAll("[data-insert]")) {
     button.addEventListener("click", () => {
       if (!last) return editor?.chain().focus().insertContent(button.dataset.insert).run();
       last.setRangeText(button.dataset.insert, last.selectionStart, last.selectionEnd, "end");
       last.focus();
     });
+    button.disabled = false;
   }
 
   const kit = await import(form.dataset.editor);
