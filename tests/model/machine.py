@@ -33,7 +33,7 @@ PHONE = [
     _Box.server_changes_its_abilities,
 ]  # fmt: skip
 ANN = [
-    *6 * [_Box.ann_flags], *6 * [_Box.ann_moves], *2 * [_Box.ann_undoes], *2 * [_Box.ann_removes_for_good],
+    *6 * [_Box.ann_flags], *6 * [_Box.ann_moves], *2 * [_Box.ann_undoes], *3 * [_Box.ann_removes_for_good],
     _Box.ann_renames, _Box.ann_binds, _Box.a_month_passes, _Box.ann_connects_again,
 ]  # fmt: skip
 
@@ -104,6 +104,11 @@ class TwoWay(RuleBasedStateMachine):
     def the_phone_acts(self, acts: Acts) -> None:
         self.act(acts)
 
+    @rule(makes_one=st.booleans())
+    def the_operator_acts(self, makes_one: bool) -> None:
+        """Makes a backup of our database, or restores it."""
+        self.act([("backup_is_made" if makes_one else "backup_is_restored", 0, 0, False)])
+
     @rule(acts=ann_first)
     def sync(self, acts: Acts) -> None:
         self.act(acts)
@@ -153,6 +158,8 @@ class TwoWay(RuleBasedStateMachine):
 
         with before_command(number, what) as happened:
             whole = not _until_overtaken(self.box)
+        if happened:
+            self.box.all_meet(worlds.goes_on)
         self.a_run_is_over(whole=whole, undisturbed=not happened)
 
     def _overtaken(self, number: int, meanwhile: Acts, after: Acts) -> None:
@@ -188,6 +195,7 @@ class TwoWay(RuleBasedStateMachine):
             self.box.is_stale = False
         else:
             self.box.all_meet(worlds.settles_but_perhaps_unseen)
+        self.box.shows_what_waits()
         with unless_dovecot_hangs():
             self.box.look()
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from imaplib import IMAP4
 
+from django.db import transaction
 from django.utils import timezone
 
 from mailsync import actions, connecting, discarding, folders, settling
 from mailsync.connecting import Choice
-from mailsync.models import Act, Folder, Message, Operation, OperationState, Placement, SpecialUse
+from mailsync.models import Act, Folder, Message, Operation, OperationKind, Placement, SpecialUse
+from mailsync.replica import OPEN
 from mailsync.roles import CHOOSABLE, FoundFolder
 from retention.purge import purge
 from tasks import actions as tasks
@@ -51,6 +53,16 @@ class Mail:
 
 
 @dataclass
+class Backup:
+    """Of our database: a savepoint of it, and what the model knew then."""
+
+    savepoint: str
+    worlds: dict[Letter, set[World]]
+    mails: dict[str, tuple[Task | None, bool, bool]]  # by subject: task, taken, away
+    names: set[str]
+
+
+@dataclass
 class ModelBox:
     """Each act takes numbers that choose among what there is, and does nothing where there is nothing to choose."""
 
@@ -60,6 +72,7 @@ class ModelBox:
     names: set[str] = field(default_factory=lambda: {PLANS})  # of the folder that is renamed, as it may be
     is_stale: bool = False  # another program has renamed it since the last whole run
     last: tuple[Act, Letter, Callable[[], worlds.Event]] | None = None  # what Ann did; its undoing, as of now
+    backup: "Backup | None" = None
     count: int = 0
     nights: int = 0
 
@@ -303,12 +316,16 @@ class ModelBox:
             letter.meets(undoing())
 
     def ann_removes_for_good(self, choice: int, _to: int, _on: bool) -> None:
-        chosen = self.ann_letter(choice)
-        if chosen and chosen[1].folder.special_use == SpecialUse.TRASH:
-            with self.case.acting():
-                count = actions.expunge([chosen[1].pk], by=self.case.world.ann).count
-            if count:
-                chosen[0].meets(worlds.wishes_place(GONE))
+        """The next one that is in the Trash; where there is none, one goes there."""
+        for nth in range(choice, choice + MOST_LETTERS):
+            chosen = self.ann_letter(nth)
+            if chosen and chosen[1].folder.special_use == SpecialUse.TRASH:
+                with self.case.acting():
+                    count = actions.expunge([chosen[1].pk], by=self.case.world.ann).count
+                if count:
+                    chosen[0].meets(worlds.wishes_place(GONE))
+                return
+        self.ann_moves(choice, FOLDERS.index("Trash"), False)
 
     def ann_renames(self, _choice: int, _to: int, _on: bool) -> None:
         name, folder = f"Ann's {self.number()}", self.our_folder(PLANS)
@@ -370,13 +387,65 @@ class ModelBox:
         for mail in self.mails:
             mail.away = False
 
+    # The operator.
+
+    def backup_is_made(self, _choice: int, _to: int, _on: bool) -> None:
+        self.drop_backup()
+        self.backup = Backup(
+            transaction.savepoint(),
+            {letter: letter.worlds for mail in self.mails for letter in mail.letters},
+            {mail.subject: (mail.task, mail.taken, mail.away) for mail in self.mails},
+            set(self.names),
+        )
+
+    def drop_backup(self) -> None:
+        """Else savepoints lie in each other."""
+        if self.backup is not None:
+            transaction.savepoint_commit(self.backup.savepoint)
+            self.backup = None
+
+    def backup_is_restored(self, _choice: int, _to: int, _on: bool) -> None:
+        """The server has gone on since."""
+        if (backup := self.backup) is None:
+            return
+        transaction.savepoint_rollback(backup.savepoint)
+        self.drop_backup()
+        with self.server.imap(self.case.login) as client:
+            self.names = backup.names | {self._renamed(judge.folder_names(client))}
+        self.is_stale, self.last = True, None
+        for mail in self.mails:
+            mail.task, mail.taken, mail.away = backup.mails.get(mail.subject, (None, False, False))
+            for letter in mail.letters:
+                letter.meets(worlds.restored(backup.worlds.get(letter, set())))
+        self.case.reload()
+
     # What is judged.
 
     def waits(self) -> bool:
         """Whether there is anything that the server has not heard of."""
         with self.case.acting():
-            open_ones = [OperationState.PENDING, OperationState.SENDING]
-            return Operation.objects.filter(mailbox=self.case.mailbox, state__in=open_ones).exists()
+            return Operation.objects.filter(mailbox=self.case.mailbox, state__in=OPEN).exists()
+
+    def shows_what_waits(self) -> None:
+        """What Ann asked for is on her screen from then on, whatever a run reads before the server has heard of it."""
+        flags: dict[Placement, dict[str, bool]] = defaultdict(dict)
+        goes_to: dict[Placement, int | None] = {}
+        with self.case.acting():
+            open_now = Operation.objects.filter(
+                mailbox=self.case.mailbox, state__in=OPEN, placement__isnull=False
+            )
+            for operation in open_now.select_related("placement").order_by("pk"):
+                assert operation.placement
+                flags[operation.placement] |= dict.fromkeys(operation.remove, False)
+                flags[operation.placement] |= dict.fromkeys(operation.add, True)
+                if operation.kind == OperationKind.MOVE:
+                    goes_to[operation.placement] = operation.target_id
+        for placement, wanted in flags.items():
+            wrong = [flag for flag, on in wanted.items() if (flag in placement.flags) is not on]
+            assert not wrong, f"{placement.flags} are shown, and {wanted} was asked for"
+            assert placement.folder_id == goes_to.get(placement, placement.folder_id), (
+                "it is not shown where it goes"
+            )
 
     def compare(self) -> None:
         """Database = server = model."""

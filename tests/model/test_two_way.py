@@ -1,5 +1,6 @@
 """The model (SYNC_CASES 7.4): whatever Ann, her phone and mishaps do to a mailbox, before and during runs, with copies,
-renamed folders, tasks, purges and a mailbox that is let go and taken back, against a real Dovecot.
+renamed folders, tasks, purges, a backup that is restored and a mailbox that is let go and taken back, against a real
+Dovecot.
 
 See worlds.py for what must stand in the end. CI plays 200 histories of 30 steps, the same ones each time; at length
 MODEL_EXAMPLES, MODEL_STEPS and MODEL_SEED say how many, and which; with MODEL_SHRINK a history that failed is made

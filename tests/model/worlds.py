@@ -24,7 +24,7 @@ there is a world for each, until somebody looks. So what was wished must have be
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations, permutations
+from itertools import chain, combinations, permutations, product
 
 GONE = "gone"
 Flags = frozenset[str]
@@ -73,7 +73,9 @@ class World:
         """After a run of which nobody knows how far it came."""
         yield self
         if self.wish_place == GONE:
-            yield replace(self, flags=self.flags | {"\\Deleted"})  # before the EXPUNGE
+            for told in _parts(self.wish_flags):
+                before_expunge = self.heard(told, move=False)
+                yield replace(before_expunge, flags=before_expunge.flags | {"\\Deleted"})
         if self.elsewhere:
             yield self.settled()
             return
@@ -159,6 +161,19 @@ def forgets_flags(world: World) -> Iterable[World]:
 # Machinery.
 
 
+def restored(before: Collection[World]) -> Event:
+    """Our database is again as it was when these were the worlds: what waited then waits again, and the UID may have
+    changed since."""
+
+    def event(world: World) -> Iterable[World]:
+        for then in before or {World(world.place)}:
+            places = {then.wish_place} if then.wish_place in ("", GONE) else {then.wish_place, ""}
+            for place, elsewhere, rebuilt in product(places, (False, True), (False, True)):
+                yield World(world.place, world.flags, then.wish_flags, place, elsewhere, rebuilt)
+
+    return event
+
+
 def settles(world: World) -> Iterable[World]:
     return [world.settled()]
 
@@ -166,6 +181,14 @@ def settles(world: World) -> Iterable[World]:
 def settles_but_perhaps_unseen(world: World) -> Iterable[World]:
     """The server was told everything, and somebody changed things there while we looked."""
     return [world.settled(), replace(world.settled(), elsewhere=world.elsewhere, rebuilt=world.rebuilt)]
+
+
+def goes_on(world: World) -> Iterable[World]:
+    """What a run tells the server in a folder that it had opened before the folder was rebuilt."""
+    yield world
+    if world.rebuilt and not world.elsewhere:
+        for told in replace(world, rebuilt=False).perhaps():
+            yield from (told, replace(told, rebuilt=True))
 
 
 def says_again(asked: Collection[tuple[str, bool]]) -> Event:
