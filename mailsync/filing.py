@@ -1,7 +1,10 @@
 """Wishes for the copies of letters on the mail server: a draft's in Drafts, a sent letter's in Sent. Rows only; the
 push carries them out (mailsync.letterpush)."""
 
+from collections.abc import Iterable
+
 from mailsync import presets, schedule
+from mailsync.mime import draftmark, parse
 from mailsync.models import (
     Folder,
     Mailbox,
@@ -41,6 +44,25 @@ def ask(letter: Outgoing) -> None:
         )
     if letter.state != OutgoingState.DRAFT:
         schedule.wake(letter.mailbox_id)
+
+
+def recognize(folder: Folder, arrived: Iterable[tuple[int, bytes, bytes | memoryview]]) -> None:
+    """Look through UID, header and body of what is being stored, in that transaction: where a copy is ours that the
+    letter knows nothing of (the worker was killed, or overtaken, before it could say so), the push puts it right."""
+    if folder.special_use != SpecialUse.DRAFTS:
+        return
+    for uid, header, body in arrived:
+        if (revision := draftmark.revision(header)) is None or not draftmark.is_ours(header + bytes(body)):
+            continue
+        letters = Outgoing.objects.filter(
+            mailbox=folder.mailbox_id, message_id=parse.message_id(header)
+        ).select_related("mailbox")
+        for letter in letters.exclude(copy_uidvalidity=folder.uidvalidity, copy_uid=uid):
+            if letter.copy_uid is None:
+                letter.copy_uidvalidity, letter.copy_uid = folder.uidvalidity, uid
+                letter.copy_revision = revision
+                letter.save(update_fields=["copy_uidvalidity", "copy_uid", "copy_revision"])
+            ask(letter)
 
 
 def _has_work(letter: Outgoing) -> bool:

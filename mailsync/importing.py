@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from mailsync import assigning, blobs, bounces, events, signals, unread
+from mailsync import assigning, blobs, bounces, events, filing, signals, unread
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, header_size
 from mailsync.mime.process import COLUMNS, Taken, take_apart
@@ -236,6 +236,7 @@ def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[byte
     )
     events.placed(folder, [(message, uid) for message, uid in new if message in known])
     arrived = {stored[item.identity].id: item for item in batch}
+    filing.recognize(folder, ((item.uid, item.header, item.body) for item in batch))
     bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
     _tell_team(folder, arrived, known)
     signals.message_arrived.send(Folder, folder=folder, arrived=arrived)

@@ -5,13 +5,10 @@ from contextlib import suppress
 from datetime import datetime
 
 from mailsync import blobs
-from mailsync.mime import sanitize
+from mailsync.mime import draftmark, sanitize
 from mailsync.mime.build import File, Letter, Unfit, build, wire_address
 from mailsync.mime.headers import Address
 from mailsync.models import Origin, Outgoing, OutgoingAttachment
-
-# By which we know our own draft on the server, and how old it is, from one that another program has edited.
-REVISION_FIELD = "X-Mailbound-Revision"
 
 
 def letter_of(outgoing: Outgoing, at: datetime) -> Letter:
@@ -53,9 +50,9 @@ def draft(outgoing: Outgoing) -> bytes:
         text=letter.text,
         inline=letter.inline,
         attachments=letter.attachments,
-        more=[(REVISION_FIELD, str(outgoing.revision)), ("Bcc", ", ".join(filter(None, hidden)))],
+        more=[("Bcc", ", ".join(filter(None, hidden)))],
     )
-    return build(made)
+    return draftmark.mark(build(made), outgoing.revision)
 
 
 def sent(outgoing: Outgoing) -> bytes:

@@ -11,10 +11,10 @@ from datetime import timedelta
 from django.db.models import F, Q
 from django.utils import timezone
 
-from mailsync import filing, lettering, outbox, replica
+from mailsync import actions, filing, lettering, outbox, replica
 from mailsync.foldernames import path_of
 from mailsync.imap.errors import CommandRefused
-from mailsync.mime import parse
+from mailsync.mime import draftmark, parse
 from mailsync.mime.build import Unfit
 from mailsync.models import Folder, Operation, Outgoing, OutgoingState, Placement, SentCopies, SpecialUse
 from mailsync.run import Run
@@ -27,7 +27,7 @@ SENT = b"Sent"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy of a letter in a folder of the server. `revision` is None where another program has written it."""
+    """A letter's copy in Drafts. `revision` is None where another program has written it."""
 
     uid: int
     revision: int | None
@@ -45,14 +45,14 @@ def send(run: Run, operation: Operation) -> None:
     if letter.state == OutgoingState.SENT:
         _file_sent(run, letter, bytes(sent.name) if sent else None)
     if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
-        _remove_draft(run, letter, bytes(drafts.name))
+        _remove_draft(run, letter, drafts)
     if letter.state == OutgoingState.DRAFT and drafts is not None:
-        _file_draft(run, letter, bytes(drafts.name))
+        _file_draft(run, letter, drafts)
 
 
 def look(run: Run) -> list[tuple[Outgoing, Folder]]:
-    """After the pull, in the running transaction: settle letters that are unsure by what the server's folders tell;
-    returns drafts that seem not to be there, for `ask_about`."""
+    """After the pull, in the running transaction: settle letters that are unsure by what the server's folders tell, and
+    look after drafts whose folder was rebuilt; returns those that seem not to be there, for `ask_about`."""
     open_ones = Outgoing.objects.filter(
         Q(state=OutgoingState.UNSURE) | Q(state=OutgoingState.DRAFT, copy_uid__isnull=False),
         mailbox=run.mailbox_id,
@@ -67,8 +67,13 @@ def ask_about(run: Run, lost: list[tuple[Outgoing, Folder]]) -> None:
     """The server is asked before a draft is given up."""
     for letter, folder in lost:
         uidvalidity, copies = _copies(run, letter, bytes(folder.name))
-        if uidvalidity == letter.copy_uidvalidity and all(copy.revision is None for copy in copies):
-            _given_up_elsewhere(run, letter)
+        if uidvalidity != letter.copy_uidvalidity or letter.copy_uid in {copy.uid for copy in copies}:
+            continue
+        if all(copy.revision is None for copy in copies):
+            _given_up_elsewhere(run, letter, takes_name=bool(copies))
+        else:
+            with replica.writing(run.lease):
+                filing.ask(letter)
 
 
 def _file_sent(run: Run, letter: Outgoing, name: bytes | None) -> None:
@@ -78,13 +83,16 @@ def _file_sent(run: Run, letter: Outgoing, name: bytes | None) -> None:
         if filing.server_files(letter.mailbox):
             return
         name = _make_sent(run)
-    _uidvalidity, copies = _copies(run, letter, name)
-    if copies:
+    run.server.open(name)
+    # A draft that another program took there is not what left.
+    if any(draftmark.revision(header) is None for header in _named(run, letter).values()):
         return
     since = timezone.now() - (letter.sent_at or timezone.now())
     if filing.server_files(letter.mailbox) and since < FILED_WITHIN:
         raise CommandRefused("The provider has not put the letter into Sent yet.", final=False)
-    run.server.append(name, lettering.sent(letter), flags=["\\Seen"], at=letter.sent_at)
+    with replica.writing(run.lease):  # whoever was overtaken has looked too early
+        raw = lettering.sent(letter)
+    run.server.append(name, raw, flags=["\\Seen"], at=letter.sent_at)
 
 
 def _make_sent(run: Run) -> bytes:
@@ -123,23 +131,34 @@ def _made(run: Run, names: list[bytes]) -> bytes:
     )
 
 
-def _remove_draft(run: Run, letter: Outgoing, name: bytes) -> None:
+def _remove_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
     if letter.copy_revision is None:
         return
-    uidvalidity, copies = _copies(run, letter, name)
-    run.server.expunge([copy.uid for copy in copies if _is_ours(letter, copy, uidvalidity)])
+    uidvalidity, copies = _copies(run, letter, bytes(drafts.name))
+    _remove(run, drafts, uidvalidity, [copy.uid for copy in copies if _is_ours(letter, copy, uidvalidity)])
     _note(run, letter, copy_uidvalidity=None, copy_uid=None, copy_revision=None)
 
 
-def _file_draft(run: Run, letter: Outgoing, name: bytes) -> None:
+def _file_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
+    name = bytes(drafts.name)
     uidvalidity, copies = _copies(run, letter, name)
     ours = [copy for copy in copies if _is_ours(letter, copy, uidvalidity)]
-    if len(ours) < len(copies) and not _part_ways(run, letter):
+    is_alone = len(ours) == len(copies) and not _is_used_elsewhere(run, letter)
+    if not is_alone and not _part_ways(run, letter):
         return
-    current = [copy.uid for copy in ours if copy.revision == letter.revision and len(ours) == len(copies)]
+    current = [copy.uid for copy in ours if copy.revision == letter.revision and is_alone]
     uid = max(current) if current else _append_draft(run, letter, name)
-    run.server.expunge([copy.uid for copy in ours if copy.uid != uid])
+    _remove(run, drafts, uidvalidity, [copy.uid for copy in ours if copy.uid != uid])
     _note(run, letter, copy_uidvalidity=uidvalidity, copy_uid=uid, copy_revision=letter.revision)
+
+
+def _remove(run: Run, drafts: Folder, uidvalidity: int, uids: list[int]) -> None:
+    """There and here: a server without UIDPLUS keeps what is marked \\Deleted."""
+    run.server.expunge(uids)
+    with replica.writing(run.lease, drafts.pk) as folder:
+        if folder is not None and folder.uidvalidity == uidvalidity:
+            gone = Placement.objects.filter(folder=folder, uid__in=uids)
+            actions.remove_placements(list(gone.values_list("pk", flat=True)))
 
 
 def _append_draft(run: Run, letter: Outgoing, name: bytes) -> int | None:
@@ -150,8 +169,9 @@ def _append_draft(run: Run, letter: Outgoing, name: bytes) -> int | None:
     told = run.server.append(name, raw, flags=["\\Draft", "\\Seen"], at=letter.updated_at)
     if told is not None:
         return told
-    _uidvalidity, copies = _copies(run, letter, name)
-    return max((copy.uid for copy in copies if copy.revision == letter.revision), default=None)
+    run.server.open(name)
+    revisions = {uid: draftmark.revision(header) for uid, header in _named(run, letter).items()}
+    return max((uid for uid, revision in revisions.items() if revision == letter.revision), default=None)
 
 
 def _part_ways(run: Run, letter: Outgoing) -> bool:
@@ -162,21 +182,34 @@ def _part_ways(run: Run, letter: Outgoing) -> bool:
         return bool(mine.update(message_id=letter.message_id))
 
 
+def _is_used_elsewhere(run: Run, letter: Outgoing) -> bool:
+    """Another program has sent it, or put it away: two letters of one name are one to whoever receives them."""
+    with replica.writing(run.lease):
+        named = Placement.objects.filter(
+            message__mailbox=run.mailbox_id, message__message_id=letter.message_id
+        )
+        return named.exclude(folder__special_use=SpecialUse.DRAFTS).exists()
+
+
 def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:
-    """The folder's UIDVALIDITY, and what lies in it under the letter's Message-ID."""
-    opened = run.server.open(name)
-    headers = run.server.headers(run.server.with_message_id(letter.message_id))
-    found = [
-        Copy(uid, _revision(header))
-        for uid, header in sorted(headers.items())
-        if parse.message_id(header) == letter.message_id
-    ]
-    return opened.uidvalidity, found
+    """The folder's UIDVALIDITY, and what lies in it under the letter's Message-ID, or where we noted it."""
+    uidvalidity = run.server.open(name).uidvalidity
+    noted = letter.copy_uid if letter.copy_uidvalidity == uidvalidity else None
+    revisions = {uid: draftmark.revision(header) for uid, header in _named(run, letter, noted).items()}
+    unsure = [uid for uid, revision in revisions.items() if revision is not None and uid != noted]
+    theirs = {uid for uid, raw in run.server.whole(unsure).items() if not draftmark.is_ours(raw)}
+    found = [Copy(uid, None if uid in theirs else revision) for uid, revision in sorted(revisions.items())]
+    return uidvalidity, found
 
 
-def _revision(header: bytes) -> int | None:
-    said = dict(parse.header_fields(header)).get(lettering.REVISION_FIELD, "")
-    return int(said) if said.isdecimal() and len(said) < 10 else None
+def _named(run: Run, letter: Outgoing, noted: int | None = None) -> dict[int, bytes]:
+    """By UID the headers in the open folder that have the letter's Message-ID, and the one that was `noted`."""
+    headers = run.server.headers(run.server.with_message_id(letter.message_id, or_uid=noted))
+    return {
+        uid: header
+        for uid, header in headers.items()
+        if uid == noted or parse.message_id(header) == letter.message_id
+    }
 
 
 def _is_ours(letter: Outgoing, copy: Copy, uidvalidity: int) -> bool:
@@ -204,20 +237,21 @@ def _settle_unsure(run: Run) -> None:
 def _drafts_not_there(run: Run) -> list[tuple[Outgoing, Folder]]:
     """Drafts that the server had as they are now, whose place in the Drafts folder is gone from here."""
     folder = Folder.objects.filter(mailbox=run.mailbox_id, special_use=SpecialUse.DRAFTS).first()
-    if folder is None or folder.full_at is None:
+    if folder is None or folder.full_at is None or not folder.syncing:
         return []
-    filed = Outgoing.objects.filter(
-        mailbox=run.mailbox_id,
-        state=OutgoingState.DRAFT,
-        copy_uidvalidity=folder.uidvalidity,
-        copy_uid__lte=folder.uid_seen,
-        copy_revision=F("revision"),
+    filed = Outgoing.objects.select_related("mailbox").filter(
+        mailbox=run.mailbox_id, state=OutgoingState.DRAFT, copy_uid__isnull=False
     )
+    rebuilt = filed.exclude(copy_uidvalidity=folder.uidvalidity)
+    for letter in rebuilt[:MOST_LOOKED_FOR]:
+        Outgoing.objects.filter(pk=letter.pk).update(copy_uidvalidity=None, copy_uid=None)
+        filing.ask(letter)
     there = Placement.objects.filter(folder=folder).values("uid")
-    return [(letter, folder) for letter in filed.exclude(copy_uid__in=there)[:MOST_LOOKED_FOR]]
+    lost = filed.filter(copy_uidvalidity=folder.uidvalidity, copy_revision=F("revision"))
+    return [(letter, folder) for letter in lost.exclude(copy_uid__in=there)[:MOST_LOOKED_FOR]]
 
 
-def _given_up_elsewhere(run: Run, letter: Outgoing) -> None:
+def _given_up_elsewhere(run: Run, letter: Outgoing, *, takes_name: bool) -> None:
     """Deleted, sent or edited by another program, and not touched here since: here it can still be had back."""
     with replica.writing(run.lease):
         same = Outgoing.objects.filter(pk=letter.pk, state=OutgoingState.DRAFT, revision=letter.revision)
@@ -227,4 +261,5 @@ def _given_up_elsewhere(run: Run, letter: Outgoing) -> None:
             copy_uid=None,
             copy_revision=None,
             updated_at=timezone.now(),
+            **{"message_id": outbox.new_message_id(letter.from_address)} if takes_name else {},
         )

@@ -323,10 +323,16 @@ class ImapServer:
 
     def headers(self, uids: Iterable[int]) -> dict[int, bytes]:
         """The header of each UID that still exists, blank line included, as BODY[] would begin."""
+        return self._peek(uids, b"BODY.PEEK[HEADER]")
+
+    def whole(self, uids: Iterable[int]) -> dict[int, bytes]:
+        """All of each UID that still exists, read at once: for few and small ones."""
+        return self._peek(uids, b"BODY.PEEK[]")
+
+    def _peek(self, uids: Iterable[int], what: bytes) -> dict[int, bytes]:
         wanted = set(uids)
         sent = [
-            self.session.send("UID", b"FETCH", chunk, b"(UID BODY.PEEK[HEADER])")
-            for chunk in uid_chunks(wanted)
+            self.session.send("UID", b"FETCH", chunk, b"(UID " + what + b")") for chunk in uid_chunks(wanted)
         ]
         found: dict[int, bytes] = {}
         for tag in sent:
@@ -388,17 +394,11 @@ class ImapServer:
                 self._delete(chunk)
         return new
 
-    def with_message_id(self, message_id: str) -> list[int]:
-        """UIDs of the open folder that are not deleted and whose Message-ID contains this text."""
-        found = self.session.command(
-            "UID",
-            b"SEARCH",
-            b"UNDELETED",
-            b"HEADER",
-            b"Message-ID",
-            quoted(message_id.encode()),
-            answer="SEARCH",
-        )
+    def with_message_id(self, message_id: str, *, or_uid: int | None = None) -> list[int]:
+        """UIDs of the open folder that are not deleted and whose Message-ID contains this text; or this UID."""
+        named = [b"HEADER", b"Message-ID", quoted(message_id.encode())]
+        wanted = named if or_uid is None else [b"OR", b"UID", b"%d" % or_uid, *named]
+        found = self.session.command("UID", b"SEARCH", b"UNDELETED", *wanted, answer="SEARCH")
         return sorted(int(word) for line in found for word in (line or b"").split() if word.isdigit())
 
     def append(self, name: bytes, raw: bytes, *, flags: Iterable[str], at: datetime | None) -> int | None:

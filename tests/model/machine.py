@@ -1,28 +1,21 @@
 """Random histories of one mailbox: what Ann and her phone do to it, and what befalls the workers."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from threading import current_thread, main_thread
 from typing import Any
-from unittest.mock import patch
 
 from django.db import transaction
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from mailsync.imap.session import Session
 from mailsync.models import Operation, OperationState, Schedule
-from mailsync.schedule import LeaseLost
 from tests.catalogue.conftest import make
-from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.consistency import assert_consistent
-from tests.model import worlds
+from tests.model import mishaps, worlds
 from tests.model.mailbox import PLANS, ModelBox
+from tests.model.mishaps import before_command, unless_dovecot_hangs, until_overtaken
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer, SignedInServer
-from tests.rigs.proxy import FULL, Proxy, Way
+from tests.rigs.proxy import FULL, Proxy
 from tests.world import World
 
 MOST_ROUNDS = 4
@@ -126,30 +119,13 @@ class TwoWay(RuleBasedStateMachine):
         """Cut or killed at some step, disturbed by somebody before some command, or overtaken by another worker."""
         self.act(acts)
         if mishap == "cut":
-            self._cut(when)
+            self.a_run_is_over(whole=mishaps.cut(self.box.case, when))
         elif mishap == "killed":
-            self._killed(when)
+            self.a_run_is_over(whole=mishaps.killed(self.box.case, when))
         elif mishap == "disturbed":
             self._disturbed(when % 12 + 1, meanwhile)
         else:
             self._overtaken(when % 12 + 1, meanwhile, after)
-
-    def _cut(self, when: int) -> None:
-        line = self.box.case.line
-        line.forget()
-        way = Way.TO_US if when % 2 else Way.TO_SERVER
-        line.cut[way] = when * 30 if when % 2 else when * 8
-        outcome = run(self.box.case)
-        line.settle()
-        line.heal()
-        self.a_run_is_over(whole=not outcome.error)
-
-    def _killed(self, when: int) -> None:
-        fate = Fate(when)
-        with killed_at(self.box.case, fate):
-            run(self.box.case)
-        self.box.case.line.settle()
-        self.a_run_is_over(whole=not fate.is_met)
 
     def _disturbed(self, number: int, meanwhile: Acts) -> None:
         def what() -> None:
@@ -157,7 +133,7 @@ class TwoWay(RuleBasedStateMachine):
             self.act_meanwhile(meanwhile)
 
         with before_command(number, what) as happened:
-            whole = not _until_overtaken(self.box)
+            whole = not until_overtaken(self.box.case)
         if happened:
             self.box.all_meet(worlds.goes_on)
         self.a_run_is_over(whole=whole, undisturbed=not happened)
@@ -178,7 +154,7 @@ class TwoWay(RuleBasedStateMachine):
             self.act(after)
 
         with before_command(number, what) as happened:
-            lost = _until_overtaken(self.box)
+            lost = until_overtaken(self.box.case)
         if not happened:
             self.a_run_is_over(whole=not lost)
             return
@@ -218,41 +194,3 @@ class TwoWay(RuleBasedStateMachine):
         with case.acting():
             assert not Operation.objects.filter(state=OperationState.FAILED, error="").exists()
         self.since = 0
-
-
-@contextmanager
-def unless_dovecot_hangs() -> Iterator[None]:
-    """Once in some hundred histories a folder that was renamed or deleted keeps somebody's lock there for minutes."""
-    try:
-        yield
-    except TimeoutError:
-        reject()
-
-
-@contextmanager
-def before_command(number: int, what: Callable[[], None]) -> Iterator[list[bool]]:
-    """Something happens just before the worker itself, and none of its threads, sends its n-th command.
-
-    Yields a list that is not empty once it has happened.
-    """
-    real, sent = Session.send, 0
-    happened: list[bool] = []
-
-    def send(session: Session, name: str, *arguments: bytes) -> Any:
-        nonlocal sent
-        sent += current_thread() is main_thread()
-        if sent == number and not happened:
-            happened.append(True)
-            with patch.object(Session, "send", real):
-                what()
-        return real(session, name, *arguments)
-
-    with patch.object(Session, "send", send):
-        yield happened
-
-
-def _until_overtaken(box: ModelBox) -> bool:
-    """One run; whether it lost its lease, or ended in trouble."""
-    with suppress(LeaseLost):
-        return bool(run(box.case).error)
-    return True

@@ -15,7 +15,7 @@ from tasks import actions as tasks
 from tests.catalogue.conftest import Case, full
 from tests.catalogue.rehearsal import run
 from tests.engine.conftest import Box, box
-from tests.model.machine import before_command
+from tests.model.mishaps import before_command
 from tests.rigs.proxy import Way
 
 __all__ = ["box", "full"]  # fixtures

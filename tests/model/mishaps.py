@@ -1,0 +1,74 @@
+"""What befalls a run: its line is cut, it is killed, somebody acts in the middle, another worker overtakes it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import reject
+
+from mailsync.imap.session import Session
+from mailsync.schedule import LeaseLost
+from tests.catalogue.conftest import Case
+from tests.catalogue.rehearsal import Fate, killed_at, run
+from tests.rigs.proxy import Way
+
+
+@contextmanager
+def unless_dovecot_hangs() -> Iterator[None]:
+    """Once in some hundred histories a folder that was renamed or deleted keeps somebody's lock there for minutes."""
+    try:
+        yield
+    except TimeoutError:
+        reject()
+
+
+@contextmanager
+def before_command(number: int, what: Callable[[], None]) -> Iterator[list[str]]:
+    """Something happens just before the worker itself, and none of its threads, sends its n-th command.
+
+    Yields a list that has the name of the command once it has happened.
+    """
+    real, sent = Session.send, 0
+    happened: list[str] = []
+
+    def send(session: Session, name: str, *arguments: bytes) -> Any:
+        nonlocal sent
+        sent += current_thread() is main_thread()
+        if sent == number and not happened:
+            happened.append(name)
+            with patch.object(Session, "send", real):
+                what()
+        return real(session, name, *arguments)
+
+    with patch.object(Session, "send", send):
+        yield happened
+
+
+def until_overtaken(case: Case) -> bool:
+    """One run; whether it lost its lease, or ended in trouble."""
+    with suppress(LeaseLost):
+        return bool(run(case).error)
+    return True
+
+
+def cut(case: Case, when: int) -> bool:
+    """One run, whose line may be cut; whether it was whole."""
+    line = case.line
+    line.forget()
+    way = Way.TO_US if when % 2 else Way.TO_SERVER
+    line.cut[way] = when * 30 if when % 2 else when * 8
+    outcome = run(case)
+    line.settle()
+    line.heal()
+    return not outcome.error
+
+
+def killed(case: Case, when: int) -> bool:
+    """One run that is killed at this step, if it comes so far; whether it was whole."""
+    fate = Fate(when)
+    with killed_at(case, fate):
+        run(case)
+    case.line.settle()
+    return not fate.is_met

@@ -1,0 +1,177 @@
+"""Drafts on which another program works too, while workers die: what the model (tests/model/drafts.py) has found."""
+
+import re
+
+import pytest
+
+from mailsync import letterpush, outbox
+from mailsync.imap.server import ImapServer
+from mailsync.models import Outgoing, OutgoingState, Schedule
+from mailsync.schedule import LeaseLost
+from tests.engine.conftest import Box
+from tests.model.mishaps import before_command
+from tests.rigs.proxy import BARE, Proxy
+from tests.sending.test_filing import again, box, line, on_server, post, save, send, write
+
+__all__ = ["box", "line", "post"]  # fixtures
+
+
+def edited(box: Box, words: str, *, keeps_fields: bool) -> None:
+    """The phone replaces the only draft on the server."""
+    [draft] = on_server(box, "Drafts")
+    theirs = re.sub(rb"<p>[^<]*|^Ours[^\r]*", words.encode(), draft, flags=re.MULTILINE)
+    if not keeps_fields:
+        theirs = re.sub(rb"X-Mailbound-Revision: [^\r]+\r\n", b"", theirs)
+    removed(box)
+    box.dovecot.append(box.login, theirs, folder="Drafts", flags="\\Draft")
+
+
+def removed(box: Box) -> None:
+    box.on_server("STORE", "1:*", "+FLAGS", "(\\Deleted)", folder="Drafts")
+    box.on_server("EXPUNGE", "1:*", folder="Drafts")
+
+
+def words(box: Box, folder: str = "Drafts") -> list[str]:
+    found = [re.search(rb"(Ours|Theirs)[^<\r]*", raw) for raw in on_server(box, folder)]
+    return sorted(each[0].decode() for each in found if each)
+
+
+def killed_before_it_is_noted(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy is on the server, and nobody here knows of it."""
+
+    def dies(*_arguments: object, **_columns: object) -> None:
+        raise LeaseLost("as if the worker had died")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(letterpush, "_note", dies)
+        with pytest.raises(LeaseLost):
+            box.try_sync()
+    with box.acting():
+        Schedule.objects.filter(mailbox=box.mailbox).update(leased_until=None)
+
+
+def test_a_program_that_keeps_our_field_wrote_it_all_the_same(box: Box) -> None:
+    """By its field it was ours, an older one: the next save removed what the phone had written."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    edited(box, "Theirs", keeps_fields=True)
+    letter = save(box, again(box, letter), html="<p>Ours, later</p>")
+    box.sync()
+    box.sync()
+    assert words(box) == ["Ours, later", "Theirs"]
+
+
+def test_a_draft_that_was_edited_with_our_field_kept_is_theirs_now(box: Box) -> None:
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    edited(box, "Theirs", keeps_fields=True)
+    box.sync()
+    box.sync()
+    assert again(box, letter).state == OutgoingState.DISCARDED
+    with box.acting():
+        outbox.restore(again(box, letter))
+    box.sync()
+    box.sync()
+    assert words(box) == ["Ours", "Theirs"]
+
+
+@pytest.mark.parametrize("end", ["sent", "thrown away"])
+def test_a_copy_whose_worker_died_before_it_noted_it_does_not_stay_for_ever(
+    box: Box, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    letter = write(box, html="<p>Ours</p>")
+    killed_before_it_is_noted(box, monkeypatch)
+    assert words(box) == ["Ours"]
+    if end == "sent":
+        send(box, again(box, letter))
+    else:
+        with box.acting():
+            outbox.discard(again(box, letter))
+    box.sync()
+    box.sync()
+    assert words(box) == []
+
+
+def test_a_draft_that_is_removed_before_we_ever_saw_it_is_gone_here(box: Box) -> None:
+    """Its UID is above all that was read: it was never looked for, and Ann could send what the phone had sent."""
+    letter = write(box, html="<p>Ours</p>")
+    with before_command(4, lambda: removed(box)):
+        box.sync()
+    assert words(box) == []
+    box.sync()
+    assert again(box, letter).state == OutgoingState.DISCARDED
+
+
+def test_a_draft_is_looked_after_in_a_folder_that_was_rebuilt(box: Box) -> None:
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    box.dovecot.doveadm("mailbox", "update", "-u", box.login, "--uid-validity", "2000000007", "Drafts")
+    for _run in range(3):
+        box.sync()
+    assert words(box) == ["Ours"]
+    removed(box)
+    box.sync()
+    assert again(box, letter).state == OutgoingState.DISCARDED
+
+
+def test_what_ann_sends_is_in_sent_beside_what_the_phone_sent_of_it(box: Box) -> None:
+    """Some programs send a draft under the name it has: then ours goes on under another one."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    letter = save(box, again(box, letter), html="<p>Ours, later</p>")
+    box.on_server("MOVE", "1", "Sent", folder="Drafts")
+    send(box, letter)
+    box.sync()
+    assert words(box, "Sent") == ["Ours", "Ours, later"]
+
+    letter = write(box, html="<p>Ours, another</p>")
+    box.sync()
+    name = again(box, letter).message_id
+    box.on_server("MOVE", "1:*", "Sent", folder="Drafts")
+    save(box, again(box, letter), html="<p>Ours, still</p>")
+    box.sync()
+    box.sync()
+    box.sync()
+    save(box, again(box, letter), html="<p>Ours, at last</p>")
+    box.sync()
+    assert (words(box), again(box, letter).message_id == name) == (["Ours, at last"], False)
+
+
+def test_without_uidplus_older_versions_are_not_shown(box: Box, line: Proxy) -> None:
+    line.profile = BARE
+    letter = write(box, html="<p>Ours</p>", subject="First")
+    box.sync()
+    for number in range(3):
+        letter = save(box, again(box, letter), subject=f"Version {number}")
+        box.sync()
+        box.sync()
+    assert box.subjects("Drafts") == ["Version 2"]
+
+
+def test_an_overtaken_worker_does_not_file_a_second_copy_in_sent(box: Box) -> None:
+    """It fell asleep between its look and its APPEND, while another did all."""
+    letter: Outgoing = send(box, write(box, html="<p>Ours</p>"))
+    searched: list[bool] = []
+
+    def overtaken() -> None:
+        with box.acting():
+            Schedule.objects.filter(mailbox=box.mailbox).update(leased_until=None)
+        box.sync()
+
+    real = ImapServer.with_message_id
+
+    def looks(server: ImapServer, *arguments: object, **options: object) -> list[int]:
+        found = real(server, *arguments, **options)  # type: ignore[arg-type]
+        if not searched:
+            searched.append(True)
+            overtaken()
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ImapServer, "with_message_id", looks)
+        with pytest.raises(LeaseLost):
+            box.try_sync()
+    assert searched
+    box.sync()
+    assert words(box, "Sent") == ["Ours"]
+    assert again(box, letter).state == OutgoingState.SENT
