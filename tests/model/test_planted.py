@@ -1,4 +1,4 @@
-"""Could the model miss a fault? Each of these is planted into the product, and the model must find it (-m slow)."""
+"""Could the model miss a fault? Each of these is planted into the product, and what CI plays must find it (-m slow)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -20,8 +20,6 @@ from tests.model.play import play
 from tests.model.test_two_way import EXAMPLES, PARTS, STEPS, history
 
 __all__ = ["history"]  # a fixture
-
-MOST_PARTS = 2 * PARTS
 
 
 def _nothing(*_arguments: Any, **_options: Any) -> None:
@@ -100,7 +98,7 @@ def test_the_model_finds_a_planted_fault(history: Callable[[], TwoWay], fault: s
 
 
 def _failures(history: Callable[[], TwoWay]) -> Iterator[tuple[int, str]]:
-    for part in range(1, MOST_PARTS + 1):
+    for part in range(1, PARTS + 1):
         try:
             play(history, examples=EXAMPLES, steps=STEPS, first=part)
         except (AssertionError, DatabaseError) as error:
