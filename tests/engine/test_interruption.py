@@ -1,4 +1,7 @@
-"""Killed at any point it resumes by itself: after two quiet rounds rows = server, and nothing is doubled."""
+"""A process that is killed and connections that are cut in the middle of a run: the next one puts it right, once.
+
+At every step a worker dies in tests/catalogue/test_e_interruption.py.
+"""
 
 import os
 import signal
@@ -6,20 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import tenancy
 from demo.services import Postgres
-from mailsync import actions, engine, replica, schedule
+from mailsync import engine, schedule
 from mailsync.models import Placement, Schedule
 from tests.engine.conftest import Box
 from tests.rigs.filling import fill
@@ -27,88 +26,10 @@ from tests.rigs.filling import fill
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class Crash(BaseException):
-    """The worker is gone: nothing of its own code runs any more."""
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, *, after: bool) -> list[int]:
-    """The n-th transaction of the engine never begins (or commits, and then the worker dies)."""
-    count = [0]
-    real = replica.writing
-
-    @contextmanager
-    def writing(*arguments: Any, **options: Any) -> Iterator[object]:
-        count[0] += 1
-        if count[0] == step and not after:
-            raise Crash
-        with real(*arguments, **options) as value:
-            yield value
-        if count[0] == step and after:
-            raise Crash
-
-    monkeypatch.setattr(replica, "writing", writing)
-    return count
-
-
-def run(box: Box) -> None:
-    with tenancy.acting_for(box.mailbox.account_id):
-        lease = schedule.claim(box.mailbox.pk, timezone.now(), even_if_not_due=True)
-    assert lease
-    engine.synchronise(lease, seconds=60)
-
-
 def abandon_lease(box: Box) -> None:
     """Time passes until the dead worker's lease is over. The death is not counted: so many in a row would have the
     mailbox set aside (tests/faults/test_deaths.py)."""
     Schedule.objects.filter(mailbox=box.mailbox).update(leased_until=None)
-
-
-def a_busy_morning(box: Box) -> None:
-    """Everything at once: arrivals, flags, a move and a deletion there; flags, a move and a removal here."""
-    for number in range(6):
-        box.deliver(f"Mail {number}")
-    box.deliver("Thrown away", folder="Trash")
-    box.sync()
-    with box.acting():
-        actions.set_flags(box.chosen("Mail 0"), add=["\\Seen"], by=box.world.ann)
-        actions.archive(box.chosen("Mail 1"), by=box.world.ann)
-        actions.expunge(box.chosen(path="Trash"), by=box.world.ann)
-    box.on_server("MOVE", "4", "Sent")
-    box.on_server("STORE", "5", "+FLAGS", "(\\Deleted)")
-    box.on_server("EXPUNGE", "5")
-    box.on_server("STORE", "6", "+FLAGS", "(\\Flagged)")
-    for number in range(6, 9):
-        box.deliver(f"Mail {number}")
-
-
-def kill_points() -> list[object]:
-    """Every step, before and after its commit; in the quick suite the odd ones before and the even ones after."""
-    points = [(step, after) for step in range(1, 24) for after in (False, True)]
-    return [
-        pytest.param(step, after, marks=[] if step % 2 == (not after) else pytest.mark.slow)
-        for step, after in points
-    ]
-
-
-@pytest.mark.parametrize(("step", "after"), kill_points())
-def test_e04_a_worker_that_dies_at_any_step_leaves_nothing_wrong(
-    box: Box, monkeypatch: pytest.MonkeyPatch, step: int, after: bool
-) -> None:
-    a_busy_morning(box)
-    with monkeypatch.context() as patched:
-        count = crash_at(patched, step, after=after)
-        try:
-            run(box)
-        except Crash:
-            abandon_lease(box)
-        else:
-            assert count[0] < step or after
-    box.sync()
-    box.sync()
-    box.assert_equal()
-    assert sorted(box.subjects("Archive")) == ["Mail 1"]
-    assert sorted(box.subjects("Sent")) == ["Mail 3"]
-    assert sorted(box.subjects()) == ["Mail 0", "Mail 2", "Mail 5", "Mail 6", "Mail 7", "Mail 8"]
 
 
 def start_sync(box: Box) -> "subprocess.Popen[bytes]":

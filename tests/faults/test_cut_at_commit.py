@@ -4,9 +4,28 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from mailsync import actions
+from tests.catalogue.rehearsal import run
 from tests.engine.conftest import Box
-from tests.engine.test_interruption import a_busy_morning, abandon_lease, run
+from tests.engine.test_interruption import abandon_lease
 from tests.rigs.commits import line_to_database
+
+
+def a_busy_morning(box: Box) -> None:
+    """Everything at once: arrivals, flags, a move and a deletion there; flags, a move and a removal here."""
+    for number in range(6):
+        box.deliver(f"Mail {number}")
+    box.deliver("Thrown away", folder="Trash")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Mail 0"), add=["\\Seen"], by=box.world.ann)
+        actions.archive(box.chosen("Mail 1"), by=box.world.ann)
+        actions.expunge(box.chosen(path="Trash"), by=box.world.ann)
+    box.on_server("MOVE", "4", "Sent")
+    box.on_server("STORE", "5", "+FLAGS", "(\\Deleted)")
+    box.on_server("EXPUNGE", "5")
+    box.on_server("STORE", "6", "+FLAGS", "(\\Flagged)")
+    for number in range(6, 9):
+        box.deliver(f"Mail {number}")
 
 
 @pytest.mark.django_db(transaction=True)
