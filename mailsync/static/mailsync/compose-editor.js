@@ -59,7 +59,10 @@
     foot.addEventListener("click", ({ target }) => {
       const format = target.closest("[data-format]")?.dataset.format;
       if (format === "link") askForLink(editor);
-      else if (format) FORMATS[format](editor.chain().focus()).run();
+      else if (format) {
+        editor.view.focus(); // at once: by itself it waits for a frame, and what is typed meanwhile presses the button
+        FORMATS[format](editor.chain().focus()).run();
+      }
     });
     editor.on("transaction", () => {
       for (const button of foot.querySelectorAll("[data-format][aria-pressed]")) button.setAttribute("aria-pressed", editor.isActive(button.dataset.format));

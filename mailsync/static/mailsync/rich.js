@@ -13,7 +13,10 @@
   form.addEventListener("focusin", ({ target }) => remember(target));
   for (const button of form.querySelectorAll("[data-insert]")) {
     button.addEventListener("click", () => {
-      if (!last) return editor?.chain().focus().insertContent(button.dataset.insert).run();
+      if (!last) {
+        editor?.view.focus(); // at once: by itself it waits for a frame, and what is typed meanwhile presses the button
+        return editor?.chain().focus().insertContent(button.dataset.insert).run();
+      }
       last.setRangeText(button.dataset.insert, last.selectionStart, last.selectionEnd, "end");
       last.focus();
     });
