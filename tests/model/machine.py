@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from mailsync.models import Operation, OperationState, Schedule
 from tests.catalogue.conftest import make
 from tests.consistency import assert_consistent
+from tests.crm.conftest import Clients
 from tests.model import mishaps, worlds
 from tests.model.mailbox import PLANS, ModelBox
 from tests.model.mishaps import before_command, unless_dovecot_hangs, until_overtaken
@@ -27,7 +28,7 @@ PHONE = [
 ]  # fmt: skip
 ANN = [
     *6 * [_Box.ann_flags], *6 * [_Box.ann_moves], *2 * [_Box.ann_undoes], *3 * [_Box.ann_removes_for_good],
-    _Box.ann_renames, _Box.ann_binds, _Box.a_month_passes, _Box.ann_connects_again,
+    _Box.ann_renames, _Box.ann_binds, _Box.ann_unlinks, _Box.a_month_passes, _Box.ann_connects_again,
 ]  # fmt: skip
 
 
@@ -53,7 +54,10 @@ class TwoWay(RuleBasedStateMachine):
         line.profile = FULL
         self.beginning = transaction.savepoint()
         self.server = SignedInServer.of(dovecot)
-        self.box = ModelBox(make(world, self.server, line), self.server)
+        clients = Clients(world)
+        client = clients.contact("Zoe", "zoe@elsewhere.example")
+        self.box = ModelBox(make(world, self.server, line), self.server, client)
+        clients.feed(self.box.case.mailbox)
         self.since = 0  # steps since all was quiet
 
     def teardown(self) -> None:

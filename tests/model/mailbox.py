@@ -1,7 +1,7 @@
 """The mailbox of the model: its mails, and the two who change it, Ann here and a phone there."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from imaplib import IMAP4
@@ -9,6 +9,8 @@ from imaplib import IMAP4
 from django.db import transaction
 from django.utils import timezone
 
+from crm import activities, arrivals
+from crm.models import Activity, ActivityKind, Contact
 from mailsync import actions, connecting, discarding, folders, settling
 from mailsync.connecting import Choice
 from mailsync.models import Act, Folder, Message, Operation, OperationKind, Placement, SpecialUse
@@ -60,6 +62,8 @@ class Backup:
     worlds: dict[Letter, set[World]]
     mails: dict[str, tuple[Task | None, bool, bool]]  # by subject: task, taken, away
     names: set[str]
+    kept: set[str]
+    unlinked: set[str]
 
 
 @dataclass
@@ -68,11 +72,16 @@ class ModelBox:
 
     case: Case
     server: SignedInServer
+    client: Contact  # who writes all of it; INBOX feeds CRM
     mails: list[Mail] = field(default_factory=list)
     names: set[str] = field(default_factory=lambda: {PLANS})  # of the folder that is renamed, as it may be
     is_stale: bool = False  # another program has renamed it since the last whole run
     last: tuple[Act, Letter, Callable[[], worlds.Event]] | None = None  # what Ann did; its undoing, as of now
     backup: "Backup | None" = None
+    kept: set[str] = field(default_factory=set)  # subjects that are with the client
+    unlinked: set[str] = field(default_factory=set)  # Ann decided that they are not
+    stayed: set[str] = field(default_factory=set)  # came to INBOX, and nobody moved them
+    fed: set[str] = field(default_factory=set)  # may have been in INBOX
     count: int = 0
     nights: int = 0
 
@@ -91,6 +100,9 @@ class ModelBox:
         """A letter, with its mail."""
         there = [(mail, letter) for mail in self.mails for letter in mail.there]
         return there[choice % len(there)] if there else None
+
+    def mail_of(self, letter: Letter) -> Mail:
+        return next(mail for mail in self.mails if letter in mail.letters)
 
     def look(self) -> dict[bytes, FolderView]:
         """What the server has must be what it may have; from now on we know."""
@@ -146,6 +158,15 @@ class ModelBox:
             name = self.name_of(place, client)
         self.case.deliver(subject, folder=name, days_ago=OLD_DAYS if is_old else YOUNG_DAYS)
         self.mails.append(Mail(subject, self.case.shas[subject], is_old, [Letter([World(place)])]))
+        if place == "INBOX":
+            self.stayed.add(subject)
+            self.fed.add(subject)
+
+    def is_moved(self, mail: Mail, place: str) -> None:
+        """By whomever, or copied."""
+        self.stayed.discard(mail.subject)
+        if place == "INBOX":
+            self.fed.add(mail.subject)
 
     def phone_letter(self, choice: int) -> tuple[Mail, Letter, str] | None:
         """One that the phone can tell from its copies, with its place."""
@@ -181,6 +202,7 @@ class ModelBox:
             if (target := self._free_target(mail, to)) and target != place:
                 self.tell(mail, place, "MOVE", to=target)
                 letter.meets(worlds.moved(target))
+                self.is_moved(mail, target)
 
     def phone_copies(self, choice: int, to: int, _on: bool) -> None:
         if chosen := self.phone_letter(choice):
@@ -192,6 +214,7 @@ class ModelBox:
                     (world.flags, wish) for world in letter.worlds for wish in (frozenset(), world.wish_flags)
                 }
                 mail.letters.append(Letter([World(target, now, wish) for now, wish in flags]))
+                self.is_moved(mail, target)
 
     def _free_target(self, mail: Mail, to: int) -> str:
         """A folder that has no copy of the mail."""
@@ -288,6 +311,7 @@ class ModelBox:
             return
         if act.count:
             letter.meets(self._wishes(self.place_of(target.path)))
+            self.is_moved(self.mail_of(letter), self.place_of(target.path))
             back = self.place_of(placement.folder.path)
             self.last = act, letter, lambda: self._wishes(back)
 
@@ -352,6 +376,23 @@ class ModelBox:
                 mail.task = tasks.create_from([message], by=self.case.world.ann)
                 mail.taken = False
 
+    def ann_unlinks(self, choice: int, _which: int, _on: bool) -> None:
+        """A mail from her client's record, or links it again."""
+        with self.case.acting():
+            rows = Activity.objects.filter(subject__in=self.kept | self.unlinked).order_by("pk")
+            if not (found := list(rows)):
+                return
+            activity = found[choice % len(found)]
+            if activity.subject in self.kept:
+                activities.unbind(activity, None, by=self.case.world.ann, alone=True)
+                goes, comes = self.kept, self.unlinked
+            else:
+                to = activities.ref_of(self.client)
+                activities.bind(activity, to, by=self.case.world.ann, alone=True)
+                goes, comes = self.unlinked, self.kept
+        goes.discard(activity.subject)
+        comes.add(activity.subject)
+
     def a_month_passes(self, _choice: int, _to: int, _on: bool) -> None:
         """And the purge runs, which does not call the server."""
         self.nights += 1
@@ -396,6 +437,8 @@ class ModelBox:
             {letter: letter.worlds for mail in self.mails for letter in mail.letters},
             {mail.subject: (mail.task, mail.taken, mail.away) for mail in self.mails},
             set(self.names),
+            set(self.kept),
+            set(self.unlinked),
         )
 
     def drop_backup(self) -> None:
@@ -413,6 +456,7 @@ class ModelBox:
         with self.server.imap(self.case.login) as client:
             self.names = backup.names | {self._renamed(judge.folder_names(client))}
         self.is_stale, self.last = True, None
+        self.kept, self.unlinked = backup.kept, backup.unlinked
         for mail in self.mails:
             mail.task, mail.taken, mail.away = backup.mails.get(mail.subject, (None, False, False))
             for letter in mail.letters:
@@ -467,6 +511,21 @@ class ModelBox:
         differing = {name: (ours.get(name), expected.get(name)) for name in {*ours, *expected}}
         wrong = {name: sides for name, sides in differing.items() if sides[0] != sides[1]}
         assert not wrong, f"here and there: {wrong}"
+        self.compare_client(here)
         for mail in self.mails:
             mail.letters = mail.there
         self.mails = [mail for mail in self.mails if mail.letters or mail.task]
+
+    def compare_client(self, here: Collection[str]) -> None:
+        """What is with the client: each mail once, whatever became of it since; nothing that Ann took away."""
+        with self.case.acting():
+            mails = Activity.objects.filter(kind=ActivityKind.MAIL, bindings__contact=self.client)
+            subjects = list(mails.values_list("subject", flat=True))
+            inbox = Folder.objects.get(mailbox=self.case.mailbox, path="INBOX")
+            feeds = arrivals.feed_of(inbox) is not None
+        kept = set(subjects)
+        assert len(subjects) == len(kept), f"twice with the client: {subjects}"
+        came = {mail.subject for mail in self.mails if mail.sha in here} & self.stayed if feeds else set()
+        assert not (lost := (self.kept | came) - kept - self.unlinked), f"not with the client: {lost}"
+        assert not (wrong := kept & self.unlinked | kept - self.fed), f"with the client: {wrong}"
+        self.kept = kept

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 from django.db import DatabaseError
 
+from crm import arrivals
 from mailsync import folderpush, pulling, pushing, replica, schedule
 from mailsync.imap.server import ImapServer, uid_chunks
 from mailsync.imap.session import Sent, flag_list
@@ -84,6 +85,7 @@ FAULTS: dict[str, tuple[object, str, Any]] = {
     "an overtaken worker goes on": (schedule, "renew", _nothing),
     "a folder is not renamed": (folderpush, "send", _nothing),
     "what a purge took comes back": (purge, "keep_away", _nothing),
+    "a client's mail is not kept": (arrivals, "keep", lambda *_, **__: 0),
     "a task does not hold its mail": (MessageQuerySet, "free", lambda messages, **_: messages),
 }
 

@@ -1,6 +1,6 @@
 """The model (SYNC_CASES 7.4): whatever Ann, her phone and mishaps do to a mailbox, before and during runs, with copies,
-renamed folders, tasks, purges, a backup that is restored and a mailbox that is let go and taken back, against a real
-Dovecot.
+renamed folders, tasks, a client's record, purges, a backup that is restored and a mailbox that is let go and taken
+back, against a real Dovecot.
 
 See worlds.py for what must stand in the end. CI plays 200 histories of 30 steps, the same ones each time (play.py says
 how to play others). What it has found is in test_found.py.
