@@ -47,21 +47,18 @@ def ask(letter: Outgoing) -> None:
 
 
 def recognize(folder: Folder, arrived: Iterable[tuple[int, bytes, bytes | memoryview]]) -> None:
-    """Look through UID, header and body of what is being stored, in that transaction: where a copy is ours that the
-    letter knows nothing of (the worker was killed, or overtaken, before it could say so), the push puts it right."""
+    """Look through UID, header and body of what is being stored, in that transaction: where it is a draft as we made
+    it, and not the copy that we know (whoever put it there was killed or overtaken, or it was moved away and back), the
+    push sees to it that one is left. What was given up here meanwhile is left alone: somebody wants it there."""
     if folder.special_use != SpecialUse.DRAFTS:
         return
     for uid, header, body in arrived:
-        if (revision := draftmark.revision(header)) is None or not draftmark.is_ours(header + bytes(body)):
+        if draftmark.revision(header) is None or not draftmark.is_ours(header + bytes(body)):
             continue
-        letters = Outgoing.objects.filter(
-            mailbox=folder.mailbox_id, message_id=parse.message_id(header)
-        ).select_related("mailbox")
-        for letter in letters.exclude(copy_uidvalidity=folder.uidvalidity, copy_uid=uid):
-            if letter.copy_uid is None:
-                letter.copy_uidvalidity, letter.copy_uid = folder.uidvalidity, uid
-                letter.copy_revision = revision
-                letter.save(update_fields=["copy_uidvalidity", "copy_uid", "copy_revision"])
+        drafts = Outgoing.objects.select_related("mailbox").filter(
+            mailbox=folder.mailbox_id, message_id=parse.message_id(header), state=OutgoingState.DRAFT
+        )
+        for letter in drafts.exclude(copy_uidvalidity=folder.uidvalidity, copy_uid=uid):
             ask(letter)
 
 

@@ -23,6 +23,7 @@ from mailsync.run import Run
 FILED_WITHIN = timedelta(minutes=5)
 MOST_LOOKED_FOR = 10  # drafts a run
 SENT = b"Sent"
+PERHAPS = 0  # as copy_revision: a worker set out to make the first one
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ def _file_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
     is_alone = len(ours) == len(copies) and not _is_used_elsewhere(run, letter)
     if not is_alone and not _part_ways(run, letter):
         return
+    if letter.copy_revision is None:
+        _note(run, letter, copy_revision=PERHAPS)
     current = [copy.uid for copy in ours if copy.revision == letter.revision and is_alone]
     uid = max(current) if current else _append_draft(run, letter, name)
     _remove(run, drafts, uidvalidity, [copy.uid for copy in ours if copy.uid != uid])
@@ -188,7 +191,8 @@ def _is_used_elsewhere(run: Run, letter: Outgoing) -> bool:
         named = Placement.objects.filter(
             message__mailbox=run.mailbox_id, message__message_id=letter.message_id
         )
-        return named.exclude(folder__special_use=SpecialUse.DRAFTS).exists()
+        # Gmail shows each draft among all mail, too.
+        return named.exclude(folder__special_use__in=[SpecialUse.DRAFTS, SpecialUse.ALL]).exists()
 
 
 def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:

@@ -106,7 +106,8 @@ class Outgoing(models.Model):
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=12, blank=True)
 
-    # Our copy on the server, in Drafts or Sent: where it is and which revision it is; empty while there is none.
+    # Our copy in Drafts: where it is and which revision it is (0: there may be one, its worker had only set out to make
+    # it); empty while there is none.
     copy_uidvalidity = models.BigIntegerField(null=True)
     copy_uid = models.BigIntegerField(null=True)
     copy_revision = models.PositiveIntegerField(null=True)

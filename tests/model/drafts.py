@@ -363,7 +363,9 @@ class Drafts(RuleBasedStateMachine):
         expected = Counter([*self.theirs, *(letter.words for letter, _row in drafts)])
         found = Counter(copy.words for copy in there)
         assert not expected - found, f"not in Drafts: {expected - found}"
-        assert {*(found - expected)} <= self.perhaps, f"too many in Drafts: {found - expected}"
+        # A worker that was overtaken put it there after Ann had sent or thrown it away: as it comes, it is the phone's.
+        perhaps = self.perhaps | self.perhaps_twice
+        assert {*(found - expected)} <= perhaps, f"too many in Drafts: {found - expected}"
         names = {(copy.words, copy.message_id) for copy in there}
         assert {(letter.words, row.message_id) for letter, row in drafts} <= names
         in_sent = Counter(copy.words for copy in self.copies("Sent"))

@@ -1,12 +1,13 @@
 """Drafts on which another program works too, while workers die: what the model (tests/model/drafts.py) has found."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
 from mailsync import letterpush, outbox
 from mailsync.imap.server import ImapServer
-from mailsync.models import Outgoing, OutgoingState, Schedule
+from mailsync.models import Folder, Outgoing, OutgoingState, Schedule, SpecialUse
 from mailsync.schedule import LeaseLost
 from tests.engine.conftest import Box
 from tests.model.mishaps import before_command
@@ -39,8 +40,12 @@ def words(box: Box, folder: str = "Drafts") -> list[str]:
 def killed_before_it_is_noted(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy is on the server, and nobody here knows of it."""
 
-    def dies(*_arguments: object, **_columns: object) -> None:
-        raise LeaseLost("as if the worker had died")
+    def dies(run: object, letter: Outgoing, **columns: int | None) -> None:
+        if "copy_uid" in columns:
+            raise LeaseLost("as if the worker had died")
+        note(run, letter, **columns)
+
+    note: Callable[..., None] = letterpush._note
 
     with monkeypatch.context() as dying:
         dying.setattr(letterpush, "_note", dies)
@@ -135,6 +140,45 @@ def test_what_ann_sends_is_in_sent_beside_what_the_phone_sent_of_it(box: Box) ->
     save(box, again(box, letter), html="<p>Ours, at last</p>")
     box.sync()
     assert (words(box), again(box, letter).message_id == name) == (["Ours, at last"], False)
+
+
+def test_a_draft_that_the_phone_threw_away_and_took_back_stays_there(box: Box) -> None:
+    """Here it was given up meanwhile; it is the phone's now, and can be opened as such."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    box.on_server("MOVE", "1", "Trash", folder="Drafts")
+    box.sync()
+    assert again(box, letter).state == OutgoingState.DISCARDED
+    box.on_server("MOVE", "1", "Drafts", folder="Trash")
+    box.sync()
+    box.sync()
+    assert words(box) == ["Ours"]
+
+
+def test_a_draft_that_was_moved_away_and_back_between_two_looks_is_the_same(box: Box) -> None:
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    box.on_server("MOVE", "1", "Trash", folder="Drafts")
+    box.on_server("MOVE", "1", "Drafts", folder="Trash")
+    box.sync()
+    save(box, again(box, letter), html="<p>Ours, later</p>")
+    box.sync()
+    assert words(box) == ["Ours, later"]
+
+
+def test_a_draft_that_is_shown_among_all_mail_keeps_its_name(box: Box) -> None:
+    """As Gmail shows each: no other program has put it there."""
+    with box.acting():
+        Folder.objects.filter(pk=box.chosen_folder("All").pk).update(special_use=SpecialUse.ALL)
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    name = again(box, letter).message_id
+    box.on_server("COPY", "1", "All", folder="Drafts")
+    box.sync()
+    assert len(box.placements("All")) == 1
+    save(box, again(box, letter), html="<p>Ours, later</p>")
+    box.sync()
+    assert (words(box), again(box, letter).message_id) == (["Ours, later"], name)
 
 
 def test_without_uidplus_older_versions_are_not_shown(box: Box, line: Proxy) -> None:
