@@ -48,7 +48,7 @@ def ask(letter: Outgoing) -> None:
 
 def recognize(folder: Folder, arrived: Iterable[tuple[int, bytes, bytes | memoryview]]) -> None:
     """Look through UID, header and body of what is being stored, in that transaction: where it is a draft as we made
-    it, and not the copy that we know (whoever put it there was killed or overtaken, or it was moved away and back), the
+    it, and not the copy that we know (whoever put it there was overtaken, or it was moved away and back), the
     push sees to it that one is left. What was given up here meanwhile is left alone: somebody wants it there."""
     if folder.special_use != SpecialUse.DRAFTS:
         return

@@ -61,7 +61,7 @@ def look(run: Run) -> list[tuple[Outgoing, Folder]]:
     states = set(open_ones.values_list("state", flat=True))
     if OutgoingState.UNSURE in states:
         _settle_unsure(run)
-    return _drafts_not_there(run) if OutgoingState.DRAFT in states else []
+    return _look_after_drafts(run) if OutgoingState.DRAFT in states else []
 
 
 def ask_about(run: Run, lost: list[tuple[Outgoing, Folder]]) -> None:
@@ -157,6 +157,8 @@ def _file_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
 
 def _remove(run: Run, drafts: Folder, uidvalidity: int, uids: list[int]) -> None:
     """There and here: a server without UIDPLUS keeps what is marked \\Deleted."""
+    if not uids:
+        return
     run.server.expunge(uids)
     with replica.writing(run.lease, drafts.pk) as folder:
         if folder is not None and folder.uidvalidity == uidvalidity:
@@ -172,6 +174,7 @@ def _append_draft(run: Run, letter: Outgoing, name: bytes) -> int | None:
     told = run.server.append(name, raw, flags=["\\Draft", "\\Seen"], at=letter.updated_at)
     if told is not None:
         return told
+    # By the field alone: what the server has made of the rest does not matter in this moment.
     run.server.open(name)
     revisions = {uid: draftmark.revision(header) for uid, header in _named(run, letter).items()}
     return max((uid for uid, revision in revisions.items() if revision == letter.revision), default=None)
@@ -217,7 +220,7 @@ def _named(run: Run, letter: Outgoing, noted: int | None = None) -> dict[int, by
 
 
 def _is_ours(letter: Outgoing, copy: Copy, uidvalidity: int) -> bool:
-    """By our field, or as the one that was taken over from another program."""
+    """By our field, or by the place that we noted."""
     return copy.revision is not None or (letter.copy_uidvalidity, letter.copy_uid) == (uidvalidity, copy.uid)
 
 
@@ -238,16 +241,16 @@ def _settle_unsure(run: Run) -> None:
             outbox.it_arrived(letter, at=seen.received_at)
 
 
-def _drafts_not_there(run: Run) -> list[tuple[Outgoing, Folder]]:
-    """Drafts that the server had as they are now, whose place in the Drafts folder is gone from here."""
+def _look_after_drafts(run: Run) -> list[tuple[Outgoing, Folder]]:
+    """Wish anew for drafts whose folder was rebuilt; returns those that the server had as they are now, and whose place
+    in the Drafts folder is gone from here."""
     folder = Folder.objects.filter(mailbox=run.mailbox_id, special_use=SpecialUse.DRAFTS).first()
     if folder is None or folder.full_at is None or not folder.syncing:
         return []
     filed = Outgoing.objects.select_related("mailbox").filter(
         mailbox=run.mailbox_id, state=OutgoingState.DRAFT, copy_uid__isnull=False
     )
-    rebuilt = filed.exclude(copy_uidvalidity=folder.uidvalidity)
-    for letter in rebuilt[:MOST_LOOKED_FOR]:
+    for letter in filed.exclude(copy_uidvalidity=folder.uidvalidity)[:MOST_LOOKED_FOR]:
         Outgoing.objects.filter(pk=letter.pk).update(copy_uidvalidity=None, copy_uid=None)
         filing.ask(letter)
     there = Placement.objects.filter(folder=folder).values("uid")

@@ -101,10 +101,12 @@ class Drafts(RuleBasedStateMachine):
         self.written: list[Written] = []
         self.theirs: set[str] = set()  # what the phone wrote
         self.sent_by_phone: list[str] = []
-        self.perhaps: set[str] = set()  # a copy that Ann opened, of which nobody knows whether it could go
-        self.perhaps_twice: set[str] = (
+        self.opened: set[str] = (
             set()
-        )  # in Sent: said by a worker that was overtaken before this one command
+        )  # what Ann took over; its copy may have been kept from going to the Trash
+        # A worker was overtaken just before an APPEND: these may be there once more, and a draft so late that Ann has
+        # sent or thrown it away.
+        self.said_late: set[str] = set()
         self.count = self.minutes = 0
         self.since = 0  # steps since all was quiet
         self.case.sync(thorough=False)
@@ -206,7 +208,7 @@ class Drafts(RuleBasedStateMachine):
             with self.case.acting():
                 self.takes_its_time(begun.pk)
             self.theirs.discard(words)
-            self.perhaps.add(words)
+            self.opened.add(words)
 
     # The phone.
 
@@ -318,7 +320,7 @@ class Drafts(RuleBasedStateMachine):
         with before_command(number, what) as happened:
             until_overtaken(self.case)
         if overtaken and "APPEND" in happened:
-            self.perhaps_twice |= {letter.words for letter in self.written}
+            self.said_late |= {letter.words for letter in self.written}
         self.case.line.settle()
 
     @precondition(lambda self: self.since > 4)
@@ -354,31 +356,34 @@ class Drafts(RuleBasedStateMachine):
             assert not Operation.objects.filter(state=OperationState.FAILED, error="").exists()
             drafts, sent = self.letters(OutgoingState.DRAFT), self.letters(OutgoingState.SENT)
             refused = {row.message_id for _letter, row in self.letters(OutgoingState.REFUSED)}
-        # The draft of a letter that was refused lies there, as it was last, until she decides what becomes of it.
-        there = [
-            copy
-            for copy in self.copies("Drafts")
-            if copy.message_id not in refused or copy.words in self.theirs
-        ]
-        expected = Counter([*self.theirs, *(letter.words for letter, _row in drafts)])
-        found = Counter(copy.words for copy in there)
-        assert not expected - found, f"not in Drafts: {expected - found}"
-        # A worker that was overtaken put it there after Ann had sent or thrown it away: as it comes, it is the phone's.
-        perhaps = self.perhaps | self.perhaps_twice
-        assert {*(found - expected)} <= perhaps, f"too many in Drafts: {found - expected}"
-        names = {(copy.words, copy.message_id) for copy in there}
-        assert {(letter.words, row.message_id) for letter, row in drafts} <= names
-        in_sent = Counter(copy.words for copy in self.copies("Sent"))
-        expected = Counter([*self.sent_by_phone, *(letter.words for letter, _row in sent)])
-        assert not expected - in_sent, f"not in Sent: {expected - in_sent}"
-        assert {*(in_sent - expected)} <= self.perhaps_twice, f"too many in Sent: {in_sent - expected}"
-        arrived = Counter(_words(delivery.raw) for delivery in self.post.delivered)
-        assert arrived == Counter(letter.words for letter, _row in sent), f"{arrived} arrived"
+        self._drafts_are_there(drafts, refused)
+        self._sent_is_there([letter.words for letter, _row in sent])
         server = judge.server_view(self.server, self.case.login)
         for name, view in judge.our_view(self.case.mailbox).items():
             differing = {*view.rows.items()} ^ {*server[name].rows.items()}
             wrong = {(uid, row) for uid, row in differing if "\\Deleted" not in row.flags}
             assert not wrong, f"{name!r} here or there only: {wrong}"
+
+    def _drafts_are_there(self, drafts: list[tuple[Written, Outgoing]], refused: set[str]) -> None:
+        """What was `refused` lies there as it was last, until Ann decides what becomes of it."""
+        copies = self.copies("Drafts")
+        there = [copy for copy in copies if copy.message_id not in refused or copy.words in self.theirs]
+        expected = Counter([*self.theirs, *(letter.words for letter, _row in drafts)])
+        _compare("Drafts", Counter(copy.words for copy in there), expected, self.opened | self.said_late)
+        names = {(copy.words, copy.message_id) for copy in there}
+        assert {(letter.words, row.message_id) for letter, row in drafts} <= names
+
+    def _sent_is_there(self, words: list[str]) -> None:
+        there = Counter(copy.words for copy in self.copies("Sent"))
+        _compare("Sent", there, Counter([*self.sent_by_phone, *words]), self.said_late)
+        arrived = Counter(_words(delivery.raw) for delivery in self.post.delivered)
+        assert arrived == Counter(words), f"{arrived} arrived"
+
+
+def _compare(folder: str, there: Counter[str], expected: Counter[str], perhaps: set[str]) -> None:
+    """`perhaps` may be there once more."""
+    assert not expected - there, f"not in {folder}: {expected - there}"
+    assert {*(there - expected)} <= perhaps, f"too many in {folder}: {there - expected}"
 
 
 def _words(raw: bytes) -> str:

@@ -1,7 +1,11 @@
 """Drafts on which another program works too, while workers die: what the model (tests/model/drafts.py) has found."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -192,30 +196,47 @@ def test_without_uidplus_older_versions_are_not_shown(box: Box, line: Proxy) -> 
     assert box.subjects("Drafts") == ["Version 2"]
 
 
+@contextmanager
+def overtaken_at(box: Box, method: str, *, before: bool) -> Iterator[None]:
+    """A worker falls asleep before, or after, its first call of this, and wakes when another has done all."""
+    real, calls = getattr(ImapServer, method), count()
+
+    def sleeps(server: ImapServer, *arguments: Any, **options: Any) -> Any:
+        first = next(calls) == 0
+        if first and before:
+            _another_works(box)
+        answer = real(server, *arguments, **options)
+        if first and not before:
+            _another_works(box)
+        return answer
+
+    with patch.object(ImapServer, method, sleeps):
+        yield
+    assert next(calls) > 1
+
+
+def _another_works(box: Box) -> None:
+    with box.acting():
+        Schedule.objects.filter(mailbox=box.mailbox).update(leased_until=None)
+    box.sync()
+
+
 def test_an_overtaken_worker_does_not_file_a_second_copy_in_sent(box: Box) -> None:
     """It fell asleep between its look and its APPEND, while another did all."""
-    letter: Outgoing = send(box, write(box, html="<p>Ours</p>"))
-    searched: list[bool] = []
-
-    def overtaken() -> None:
-        with box.acting():
-            Schedule.objects.filter(mailbox=box.mailbox).update(leased_until=None)
-        box.sync()
-
-    real = ImapServer.with_message_id
-
-    def looks(server: ImapServer, *arguments: object, **options: object) -> list[int]:
-        found = real(server, *arguments, **options)  # type: ignore[arg-type]
-        if not searched:
-            searched.append(True)
-            overtaken()
-        return found
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ImapServer, "with_message_id", looks)
-        with pytest.raises(LeaseLost):
-            box.try_sync()
-    assert searched
+    letter = send(box, write(box, html="<p>Ours</p>"))
+    with overtaken_at(box, "with_message_id", before=False), pytest.raises(LeaseLost):
+        box.try_sync()
     box.sync()
     assert words(box, "Sent") == ["Ours"]
     assert again(box, letter).state == OutgoingState.SENT
+
+
+def test_a_draft_that_an_overtaken_worker_filed_late_is_there_once_again(box: Box) -> None:
+    """It fell asleep after the last look at its lease: what it says then is said twice, and put right."""
+    letter = write(box, html="<p>Ours</p>")
+    with overtaken_at(box, "append", before=True), pytest.raises(LeaseLost):
+        box.try_sync()
+    assert words(box) == ["Ours", "Ours"]
+    box.sync()
+    box.sync()
+    assert (words(box), again(box, letter).state) == (["Ours"], OutgoingState.DRAFT)
