@@ -31,6 +31,7 @@ from mailsync.models import (
     Schedule,
     Security,
 )
+from mailsync.models.folder import no_cursors
 from mailsync.oauth import Provider
 from mailsync.presets import Server
 from mailsync.roles import FoundFolder
@@ -416,9 +417,11 @@ def _write_folders(mailbox: Mailbox, found: Sequence[FoundFolder], choice: Choic
                 "delimiter": folder.delimiter,
                 "special_use": role_of.get(folder.name, ""),
                 "selectable": folder.selectable,
-                "syncing": folder.selectable and folder.name in choice.folders,
+                # One that opens one day is synchronised then.
+                "syncing": folder.name in choice.folders if folder.selectable else not folder.is_virtual,
                 "error": "",
                 "errors_in_row": 0,
+                "refused_since": None,
                 **no_cursors(),
                 # What the test counted, so that the progress knows its total from the first second.
                 "wanted": folder.messages or 0,
@@ -448,16 +451,3 @@ def why_not_roles(chosen: Mapping[str, Hashable], taken: Collection[Hashable]) -
     if len(set(picked)) != len(picked) or set(picked) & set(taken):
         return _("A folder can have one role only; the inbox keeps its own.")
     return ""
-
-
-def no_cursors() -> dict[str, object]:
-    """Columns of a folder that is read from the beginning. UIDVALIDITY stays: copies may still be leaving."""
-    return {
-        "uid_seen": 0,
-        "modseq": None,
-        "server_messages": 0,
-        "server_uidnext": 0,
-        "full_at": None,
-        "wanted": 0,
-        "fetched": 0,
-    }

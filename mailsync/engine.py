@@ -6,6 +6,7 @@ lost. Nothing here decides: sync.plan and sync.ladder do.
 
 import random
 import time
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ REFUSED_TRIES = 3  # then only a repair tries again, or an employee's act once a
 REFUSED_REST = timedelta(days=1)
 FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
 MOST_FOLDER_ERRORS = 3
+# How long a folder is refused before the mail that is in it here goes: a refusal need not say that it is only for now.
+REFUSED_GRACE = timedelta(hours=1)
 PLAN_OFF = "Your company's plan has no mail at present."
 # No states of the mailbox: they are asked anew each time.
 PARKED, ON_HOLD = "parked", "on hold"
@@ -168,46 +171,65 @@ def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             locked.error, locked.errors_in_row = error.sentence, locked.errors_in_row + 1
-            locked.save(update_fields=["error", "errors_in_row"])
+            locked.refused_since = locked.refused_since or timezone.now()
+            locked.save(update_fields=["error", "errors_in_row", "refused_since"])
         return False
 
 
 def refresh_folders(run: Run) -> list[Folder]:
     """Bring our folders in line with LIST and return those to synchronise, INBOX first.
 
-    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13). What an
-    employee wishes of folders and the server has not taken yet is left alone on both sides.
+    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13). One that is
+    listed, and neither SELECT nor STATUS knows it, is closed: so Dovecot lists a folder that was deleted or renamed
+    away while it had others inside. What an employee wishes of folders and the server has not taken yet is left alone
+    on both sides.
     """
     run.folders_listed = True
-    listed = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
-    names = {folder.name for folder in listed}
+    found = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
+    listed = {folder.name: folder for folder in found}
     with replica.writing(run.lease):
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
-    absent = [name for name in ours if listed and name not in names]
-    gone = set(absent) - set(run.server.statuses(absent)) if absent else set()
-    news = [f for f in listed if f.name not in ours or ours[f.name].selectable != f.selectable]
-    if gone or news:
-        _follow(run, ours, gone, news)
+    closed = {name for name, found in listed.items() if not found.selectable}
+    doubtful = [n for n in ours if listed and (n not in listed or _is_doubtful(ours[n])) and n not in closed]
+    closed |= run.server.missing(doubtful)
+    _follow(run, ours, listed, closed)
     due = [
         folder
         for name, folder in ours.items()
-        if folder.syncing and folder.selectable and name not in gone and _worth_trying(folder)
+        if folder.syncing and folder.selectable and name not in closed and _worth_trying(folder)
     ]
     return sorted(due, key=_order)
 
 
-def _follow(run: Run, ours: dict[bytes, Folder], gone: set[bytes], news: list[FoundFolder]) -> None:
+def _is_doubtful(folder: Folder) -> bool:
+    """Whether STATUS is to say if there is such a folder: it was found closed, or SELECT has refused it for long."""
+    since = folder.refused_since
+    patience = REFUSED_GRACE if folder.total else timedelta(0)
+    return not folder.selectable or (since is not None and since < timezone.now() - patience)
+
+
+def _follow(
+    run: Run, ours: dict[bytes, Folder], listed: Mapping[bytes, FoundFolder], closed: Collection[bytes]
+) -> None:
     """Let folders go and come as they did on the server; `ours` is what we have, before and after."""
+    leaving = [n for n, folder in ours.items() if n in closed and (folder.selectable or n not in listed)]
+    coming = [n for n in listed if n not in ours or not (n in closed or ours[n].selectable)]
+    if not (leaving or coming):
+        return
     with replica.writing(run.lease):
         wished = _wished_names(run)
-        for name in sorted(gone, key=lambda name: ours[name].pk):
+        for name in sorted(leaving, key=lambda name: ours[name].pk):
             if ours[name].deleting or (not _is_wished(name, wished) and holding.may_go(ours[name])):
-                replica.remove_folder(ours.pop(name))
-        for found in news:
-            if found.name in ours:
-                Folder.objects.filter(pk=ours[found.name].pk).update(selectable=found.selectable)
-            elif not _is_wished(found.name, wished):
-                ours[found.name] = _add_folder(run, found, {f.special_use for f in ours.values()})
+                if name in listed:
+                    replica.close_folder(ours[name])
+                else:
+                    replica.remove_folder(ours.pop(name))
+        for name in coming:
+            taken = {folder.special_use for folder in ours.values()}
+            if name in ours:
+                _reopen(ours[name], _role(listed[name], taken))
+            elif not _is_wished(name, wished):
+                ours[name] = _add_folder(run, listed[name], _role(listed[name], taken))
 
 
 def _wished_names(run: Run) -> list[tuple[bytes, str]]:
@@ -240,8 +262,17 @@ def _order(folder: Folder) -> tuple[int, str]:
     return rank, folder.path
 
 
-def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:
+def _role(found: FoundFolder, taken: Collection[str]) -> str:
     role = SpecialUse.INBOX if found.name.upper() == b"INBOX" else found.special_use
+    return role if role in SpecialUse.values and role not in taken else ""
+
+
+def _reopen(folder: Folder, role: str) -> None:
+    folder.selectable, folder.special_use = True, role
+    folder.save(update_fields=["selectable", "special_use"])
+
+
+def _add_folder(run: Run, found: FoundFolder, role: str) -> Folder:
     folder, _made = Folder.objects.get_or_create(  # an employee may have made it a moment ago
         mailbox_id=run.mailbox_id,
         name=found.name,
@@ -249,9 +280,9 @@ def _add_folder(run: Run, found: FoundFolder, taken: set[str]) -> Folder:
             "account_id": run.lease.account_id,
             "path": found.path,
             "delimiter": found.delimiter,
-            "special_use": role if role in SpecialUse.values and role not in taken else "",
+            "special_use": role,
             "selectable": found.selectable,
-            "syncing": found.worth_syncing,
+            "syncing": not found.is_virtual,
         },
     )
     return folder

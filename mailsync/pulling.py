@@ -114,7 +114,7 @@ def _passed_through(run: Run, folder: Folder, cursor: int, listed: list[RemoteMe
 
 
 def _ask(run: Run, folder: Folder, status: Status | None) -> Ask:
-    if status is None:
+    if status is None or (folder.error and not folder.held_back):  # that it opens is to be seen
         return EVERYTHING
     now_seen = Seen(status.uidvalidity, status.uidnext, status.messages, status.modseq)
     before = Seen(folder.uidvalidity, folder.server_uidnext, folder.server_messages, folder.modseq)
@@ -346,7 +346,7 @@ def advance(
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
         locked.server_uidnext = 0 if moved_in else opened.uidnext
-        locked.errors_in_row = rebuilds
+        locked.errors_in_row, locked.refused_since = rebuilds, None
         if not locked.held_back:
             locked.error = ""
         locked.wanted = locked.fetched = opened.exists

@@ -32,6 +32,7 @@ from mailsync.models import (
     Placement,
     Tombstone,
 )
+from mailsync.models.folder import no_cursors
 from mailsync.schedule import Lease
 from mailsync.sync.ledger import UidRanges
 from mailsync.sync.state import (
@@ -386,7 +387,21 @@ def _void_uids(folder: Folder) -> None:
 
 
 def remove_folder(folder: Folder, reason: str = "") -> None:
-    """The server has it no more: what was on its way there goes back, what was in it or leaving it is nowhere."""
+    """The server has it no more."""
+    _let_go(folder, reason)
+    folder.delete()
+
+
+def close_folder(folder: Folder) -> None:
+    """The server goes on listing its name, for the folders inside as a rule, and there is nothing in it."""
+    _let_go(folder)
+    closed = {"selectable": False, "deleting": False, "special_use": "", "error": "", "errors_in_row": 0}
+    Folder.objects.filter(pk=folder.pk).update(**closed, refused_since=None, **no_cursors())
+    folder.selectable, folder.special_use = False, ""
+
+
+def _let_go(folder: Folder, reason: str = "") -> None:
+    """What was on its way there goes back, what was in it or leaving it is nowhere."""
     now, reason = timezone.now(), reason or f"The folder “{folder.path}” was removed on the server."
     coming = Operation.objects.filter(target=folder, state__in=OPEN)
     events.refused(list(coming.values_list("pk", flat=True)), reason)
@@ -408,7 +423,6 @@ def remove_folder(folder: Folder, reason: str = "") -> None:
     left += folder.placements.values_list("pk", flat=True)
     events.gone(left)
     remove_placements(left)
-    folder.delete()
 
 
 def discard_unplaced(mailbox_id: int, now: datetime, limit: int = 500) -> int:

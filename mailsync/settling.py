@@ -17,13 +17,13 @@ from mailsync import roles, schedule, unread
 from mailsync.connecting import (
     CannotConnect,
     ServerSettings,
-    no_cursors,
     refuse_if,
     settings_of,
     use_up,
     why_not_roles,
 )
 from mailsync.models import ConnectionTest, Consent, Mailbox, MailboxState, Message, Schedule
+from mailsync.models.folder import no_cursors
 from mailsync.roles import FoundFolder
 from mailsync.sync.brake import Brake
 
@@ -135,7 +135,7 @@ def set_folders(
     wanted = {pk for pk in chosen if pk in folders and folders[pk].selectable}
     if not wanted:
         raise CannotConnect(_("Choose at least one folder."))
-    off = [pk for pk, folder in folders.items() if folder.syncing and pk not in wanted]
+    off = [pk for pk, folder in folders.items() if folder.syncing and folder.selectable and pk not in wanted]
     mailbox.folders.filter(pk__in=off).update(syncing=False, **no_cursors())
     mailbox.folders.filter(pk__in=wanted).update(syncing=True)
     mailbox.folders.filter(special_use__in=roles.CHOOSABLE).update(special_use="")

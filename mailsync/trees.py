@@ -40,7 +40,6 @@ class FolderLine:
     depth: int
     total: int
     unseen: int
-    selectable: bool
     error: str
     delimiter: str
     url: str
@@ -150,7 +149,7 @@ class Tree:
     def find(self, folder_id: int) -> tuple[MailboxLine, FolderLine] | None:
         for mailbox in self.mailboxes:
             for folder in mailbox.folders:
-                if folder.id == folder_id and folder.selectable:
+                if folder.id == folder_id:
                     return mailbox, folder
         return None
 
@@ -193,9 +192,9 @@ def _counted(line: FolderLine, own: unread.Counted) -> FolderLine:
 
 
 _FOLDERS = """
-SELECT id, mailbox_id, special_use, path, total, unseen, selectable, error, delimiter, held_back, brake
+SELECT id, mailbox_id, special_use, path, total, unseen, error, delimiter, held_back, brake
 FROM mailsync_folder
-WHERE mailbox_id = ANY(%s) AND syncing AND NOT deleting
+WHERE mailbox_id = ANY(%s) AND syncing AND selectable AND NOT deleting
 """
 
 
@@ -205,7 +204,7 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
     with connection.cursor() as cursor:
         cursor.execute(prepared.ready(_FOLDERS), [mailbox_ids])
         rows = cursor.fetchall()
-    for folder_id, mailbox_id, role, path, total, unseen, selectable, error, delimiter, held, brake in rows:
+    for folder_id, mailbox_id, role, path, total, unseen, error, delimiter, held, brake in rows:
         line = FolderLine(
             id=folder_id,
             mailbox_id=mailbox_id,
@@ -215,7 +214,6 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
             depth=0,
             total=total,
             unseen=unseen,
-            selectable=selectable,
             error=error,
             delimiter=delimiter,
             url=f"{root}mail/{folder_id}/",
@@ -229,7 +227,7 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
 def lines_of(folders: Sequence[FolderLine]) -> list[FolderLine]:
     """Folders with a role first, in the order of a day's work; then the others as an indented tree."""
     with_role = sorted((f for f in folders if f.role), key=lambda f: _ROLES.index(SpecialUse(f.role)))
-    others = foldertree.tree([f for f in folders if not f.role and f.selectable], _parts)
+    others = foldertree.tree([f for f in folders if not f.role], _parts)
     return [
         *(replace(folder, name=str(SpecialUse(folder.role).label)) for folder in with_role),
         *(replace(line.folder, name=line.label, depth=line.depth) for line in others),

@@ -18,7 +18,7 @@ from mailsync.imap.answers import (
     status_answers,
     status_items,
 )
-from mailsync.imap.errors import CommandRefused, FolderGone
+from mailsync.imap.errors import CommandRefused, FolderGone, NotUnderstood
 from mailsync.imap.session import Sent, Session, flag_list, quoted, uid_set
 from mailsync.sync.state import Flags, RemoteMessage
 
@@ -84,7 +84,7 @@ class ImapServer:
         self.session = session
         self.opened_name: bytes | None = None
         self._open_now: Opened | None = None
-        self._told: dict[bytes, Status] = {}  # what LIST said of the folders, until somebody asks
+        self._told: dict[bytes, Status] = {}  # what was said of the folders, until somebody asks
 
     @property
     def condstore(self) -> bool:
@@ -168,15 +168,24 @@ class ImapServer:
 
     def statuses(self, names: Sequence[bytes]) -> dict[bytes, Status]:
         """STATUS of many folders, pipelined, as far as LIST did not say it; a folder that refuses is left out."""
-        found = {name: self._told.pop(name) for name in names if name in self._told}
-        asked = [name for name in names if name not in found]
+        self.missing(names)
+        return {name: self._told.pop(name) for name in names if name in self._told}
+
+    def missing(self, names: Sequence[bytes]) -> set[bytes]:
+        """Those that STATUS does not know, asked like `statuses`; not what is refused only for now (RFC 5530)."""
+        asked = [name for name in names if name not in self._told]
         sent = [(name, self.session.send("STATUS", quoted(name), self._status_items)) for name in asked]
+        missing = set()
         for name, tag in sent:
-            with suppress(CommandRefused):
+            try:
                 status = _status(status_items(self.session.receive(tag, "STATUS")))
-                if status:
-                    found[name] = status
-        return found
+            except CommandRefused as refusal:
+                if refusal.final and not isinstance(refusal, NotUnderstood):
+                    missing.add(name)
+                continue
+            if status:
+                self._told[name] = status
+        return missing
 
     def open(self, name: bytes) -> Opened:
         """SELECT. Raises FolderGone when it does not open."""

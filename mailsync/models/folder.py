@@ -34,7 +34,8 @@ class Folder(models.Model):
     path = models.TextField()
     delimiter = models.CharField(max_length=4, blank=True)
     special_use = models.CharField(max_length=10, choices=SpecialUse, blank=True)
-    # False for \Noselect parents: shown in the tree, never opened.
+    # False for \Noselect parents, and for names that are listed although there is no such folder: shown in the tree if
+    # there are folders inside, never opened.
     selectable = models.BooleanField(default=True)
     syncing = models.BooleanField(default=True)
     # An employee deleted it: hidden until the server has done so or refused.
@@ -42,6 +43,7 @@ class Folder(models.Model):
     # Why the folder is left alone for now, as a sentence; "" when nothing is wrong.
     error = models.TextField(blank=True)
     errors_in_row = models.PositiveIntegerField(default=0)
+    refused_since = models.DateTimeField(null=True)  # it does not open
 
     uidvalidity = models.BigIntegerField(null=True)
     # Every UID at or below was planned for: present here, discarded, or outside the window.
@@ -75,3 +77,16 @@ class Folder(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+def no_cursors() -> dict[str, object]:
+    """Columns of a folder that is read from the beginning. UIDVALIDITY stays: copies may still be leaving."""
+    return {
+        "uid_seen": 0,
+        "modseq": None,
+        "server_messages": 0,
+        "server_uidnext": 0,
+        "full_at": None,
+        "wanted": 0,
+        "fetched": 0,
+    }

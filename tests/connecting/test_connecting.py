@@ -1,7 +1,9 @@
 """Ann connects, repairs, shares and lets go; the plan and the rules hold, also for two tabs at once."""
 
+import importlib
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -80,7 +82,7 @@ def test_ann_connects_and_the_mailbox_is_due_with_its_folders_and_roles(world):
         due = Schedule.objects.get(mailbox=mailbox).due_at
         entry = AuditEntry.objects.get(verb="mailbox.connected")
     assert roles == {"INBOX": "inbox", "Sent": "sent", "Papierkorb": "trash", "Old": "", "All": "all"}
-    assert syncing == {"INBOX", "Sent", "Papierkorb"}
+    assert syncing == {"INBOX", "Sent", "Papierkorb", "Old"}, "Old is, as soon as it opens"
     assert due is not None
     assert due <= timezone.now()
     assert mailbox.state == MailboxState.NEW
@@ -215,6 +217,26 @@ def test_a_repair_that_was_not_tested_or_is_of_another_mailbox_is_refused(world)
 
 
 # Folders
+
+
+def test_a_folder_that_does_not_open_is_not_switched_off_with_those_that_were_not_chosen(world):
+    """It was no choice of the form."""
+    with world.acting():
+        mailbox = connect(world.ann)
+        inbox = mailbox.folders.get(special_use="inbox")
+        settling.set_folders(mailbox, {inbox.pk}, {}, by=world.ann)
+        assert set(mailbox.folders.filter(syncing=True).values_list("path", flat=True)) == {"INBOX", "Old"}
+
+
+def test_what_was_taken_for_switched_off_as_it_did_not_open_is_synchronised_once_it_does(world):
+    """By the migration of that time, in every account."""
+    with world.acting():
+        mailbox = connect(world.ann)
+        mailbox.folders.exclude(special_use="inbox").update(syncing=False)
+    module = importlib.import_module("mailsync.migrations.0031_know_since_when_a_folder_is_refused")
+    module.switch_on(None, SimpleNamespace(connection=connection))
+    with world.acting():
+        assert set(mailbox.folders.filter(syncing=True).values_list("path", flat=True)) == {"INBOX", "Old"}
 
 
 def test_a_folder_switched_off_leaves_here_and_comes_back_from_the_beginning(world):

@@ -43,7 +43,8 @@ def server_view(dovecot: MailServer, login: str) -> dict[bytes, FolderView]:
 
 
 def folder_names(client: imaplib.IMAP4) -> list[bytes]:
-    """The folders that can hold messages, byte for byte."""
+    """The folders that can hold messages, byte for byte. Dovecot lists more than there are: of a folder that had others
+    inside it keeps the name."""
     names = []
     for item in client.list()[1]:
         line, literal = item if isinstance(item, tuple) else (item, None)
@@ -53,7 +54,7 @@ def folder_names(client: imaplib.IMAP4) -> list[bytes]:
             if literal is None and name.startswith(b'"'):
                 name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
             names.append(name)
-    return names
+    return [name for name in names if b"doesn't exist" not in client.status(quoted(name), "(UIDNEXT)")[1][0]]
 
 
 def quoted(name: bytes) -> str:
