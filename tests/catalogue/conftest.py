@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsync.models import Folder
+from mailsync.replica import OPEN
 from tests.engine.conftest import Box, connect
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer
@@ -97,6 +98,10 @@ class Case(Box):
             if not (outcome.imported or outcome.changed or outcome.again):
                 return
         raise AssertionError("it does not come to rest")
+
+    def waits(self) -> int:
+        """How much the server has not heard of."""
+        return sum(operation.state in OPEN for operation in self.operations())
 
     def bodies_asked(self) -> list[bytes]:
         """Commands since `line.forget()` that ask for whole messages."""

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from mailsync import actions, engine, folders, holding
 from mailsync.models import Folder, SpecialUse
-from mailsync.replica import OPEN
 from mailsync.sync.brake import Brake
 from tests.catalogue.conftest import Case
 
@@ -37,10 +36,6 @@ def an_hour_passes(case: Case) -> None:
         assert refused.update(refused_since=timezone.now() - engine.REFUSED_GRACE - timedelta(minutes=1))
 
 
-def waits(case: Case) -> int:
-    return sum(operation.state in OPEN for operation in case.operations())
-
-
 def test_j10_a_folder_renamed_away_while_another_was_made_in_it(case: Case) -> None:
     """Dovecot goes on listing it. What was asked of its mail would wait for ever, and its mail be shown twice."""
     for subject in ("Moved", "Marked", "Left"):
@@ -53,12 +48,12 @@ def test_j10_a_folder_renamed_away_while_another_was_made_in_it(case: Case) -> N
         actions.set_flags(case.chosen("Marked", path="Projects"), add=["\\Flagged"], by=case.world.ann)
     for _run in range(3):
         case.sync(thorough=False)
-    assert waits(case) == 2, "a refusal need not say that it is only for now"
+    assert case.waits() == 2, "a refusal need not say that it is only for now"
     assert case.subjects("Projects") == ["Marked", "Left"]
     assert case.folder("Projects").error
     an_hour_passes(case)
     case.sync(thorough=False)
-    assert waits(case) == 0
+    assert case.waits() == 0
     assert (case.folder("Projects").selectable, case.subjects("Projects")) == (False, [])
     assert sorted(case.subjects("Renamed")) == ["Left", "Marked", "Moved"]
     assert case.subjects("Archive") == []

@@ -5,7 +5,6 @@ saved last is on the server once until it is sent or removed; what was sent arri
 """
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from imaplib import IMAP4
 
-from django.db import transaction
 from django.utils import timezone
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import rule
 
 from mailsync import access, composing, outbox
 from mailsync.mime import draftmark
@@ -30,12 +28,11 @@ from mailsync.models import (
     Schedule,
 )
 from mailsync.replica import OPEN
-from tests.catalogue.conftest import make
-from tests.consistency import assert_consistent
 from tests.model import mishaps
+from tests.model.history import History
 from tests.model.mishaps import before_command, until_overtaken
 from tests.rigs import judge, smtp
-from tests.rigs.mailserver import MailServer, SignedInServer
+from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
 from tests.rigs.smtp import Fault
 from tests.sending.conftest import ZOE, due_now, work
@@ -85,19 +82,15 @@ def _acts(names: list[str], least: int, most: int) -> st.SearchStrategy[Acts]:
     return st.lists(act, min_size=least, max_size=most)
 
 
-class Drafts(RuleBasedStateMachine):
-    """One example = one login and one savepoint."""
+class Drafts(History):
+    """What Ann and her phone write, and what is sent."""
 
     def __init__(self, world: World, dovecot: MailServer, line: Proxy, post: smtp.Outgoing) -> None:
-        super().__init__()
-        line.heal()
-        line.profile = FULL
-        post.delivered.clear()
-        self.beginning = transaction.savepoint()
-        self.server, self.post = SignedInServer.of(dovecot), post
-        self.case = make(
-            world, self.server, line, smtp_host="127.0.0.1", smtp_port=post.port, smtp_security="none"
+        super().__init__(
+            world, dovecot, line, smtp_host="127.0.0.1", smtp_port=post.port, smtp_security="none"
         )
+        self.post = post
+        post.delivered.clear()
         self.written: list[Written] = []
         self.theirs: set[str] = set()  # what the phone wrote
         self.sent_by_phone: list[str] = []
@@ -108,19 +101,7 @@ class Drafts(RuleBasedStateMachine):
         # sent or thrown it away.
         self.said_late: set[str] = set()
         self.count = self.minutes = 0
-        self.since = 0  # steps since all was quiet
         self.case.sync(thorough=False)
-
-    def teardown(self) -> None:
-        try:
-            if sys.exc_info()[0] is None:
-                self.all_is_quiet()
-                with self.case.acting():
-                    assert_consistent(self.case.world.acme)
-        finally:
-            self.server.sign_out()
-            transaction.savepoint_rollback(self.beginning)
-            transaction.savepoint_commit(self.beginning)
 
     def act(self, acts: Acts) -> None:
         for name, choice, way in acts:
@@ -323,24 +304,12 @@ class Drafts(RuleBasedStateMachine):
             self.said_late |= {letter.words for letter in self.written}
         self.case.line.settle()
 
-    @precondition(lambda self: self.since > 4)
-    @rule()
-    def all_is_quiet(self) -> None:
-        """Some rounds at most, the last of which writes nothing; then each is where it must be, once."""
-        self.case.line.heal()
-        for _round in range(MOST_ROUNDS):
-            before = judge.snapshot(self.case.mailbox)
-            outcome = self.case.sync(thorough=False)
-            busy = outcome.imported or outcome.changed or outcome.again
-            if not busy and judge.snapshot(self.case.mailbox) == before:
-                break
-        else:
-            raise AssertionError("it does not come to rest")
+    # What is judged.
+
+    def assert_right(self) -> None:
+        """Each is where it must be, once."""
         self.nothing_is_lost()
         self.each_is_there_once()
-        self.since = 0
-
-    # What is judged.
 
     def nothing_is_lost(self) -> None:
         there = {copy.words for copy in self.copies("Drafts")}

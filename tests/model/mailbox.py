@@ -116,7 +116,7 @@ class ModelBox:
             assert not wrong, f"{mail.subject} {wrong}"
         assert not found, "mail of nobody"
         there = self._renamed(view)
-        if not self.waits():
+        if not self.case.waits():
             self.names = {there}
         return view
 
@@ -464,11 +464,6 @@ class ModelBox:
         self.case.reload()
 
     # What is judged.
-
-    def waits(self) -> bool:
-        """Whether there is anything that the server has not heard of."""
-        with self.case.acting():
-            return Operation.objects.filter(mailbox=self.case.mailbox, state__in=OPEN).exists()
 
     def shows_what_waits(self) -> None:
         """What Ann asked for is on her screen from then on, whatever a run reads before the server has heard of it."""
