@@ -7,11 +7,12 @@ another program did differently stands, and the employee is told.
 from django.db.models import Q
 from django.utils import timezone
 
-from mailsync import folders, replica
+from mailsync import folders, moving, replica
 from mailsync.foldernames import moved, within
 from mailsync.imap.answers import RemoteName
 from mailsync.imap.errors import CommandRefused
 from mailsync.imap.server import SLICE
+from mailsync.importing import header_hash
 from mailsync.models import (
     Folder,
     Operation,
@@ -41,7 +42,7 @@ def send(run: Run, change: Operation, folder: Folder) -> None:
     elif change.kind == OperationKind.RENAME:
         _rename(run, bytes(change.old_name or b""), bytes(change.new_name or b""), folder.delimiter)
     else:
-        _delete(run, bytes(change.old_name or b""), change.uidvalidity)
+        _delete(run, change, bytes(change.old_name or b""))
 
 
 def settle(change: Operation, folder: Folder) -> None:
@@ -94,19 +95,19 @@ def _rename(run: Run, old: bytes, new: bytes, delimiter: str) -> None:
     run.server.subscribe(add=[moved(name, old, new, delimiter) for name in left], remove=left)
 
 
-def _delete(run: Run, name: bytes, uidvalidity: int | None) -> None:
+def _delete(run: Run, change: Operation, name: bytes) -> None:
     listed = _listed(run)
     if name in listed or not listed:
         if not listed or not listed[name].attributes & _CLOSED:
-            _empty(run, name, uidvalidity)
+            _empty(run, change, name)
         run.server.delete(name)
     run.server.subscribe(remove=[name])
 
 
-def _empty(run: Run, name: bytes, uidvalidity: int | None) -> None:
+def _empty(run: Run, change: Operation, name: bytes) -> None:
     """Move to the Trash what is still there: what came meanwhile, and what we hold no copy of."""
     opened = run.server.open(name)
-    if uidvalidity and opened.uidvalidity != uidvalidity:
+    if change.uidvalidity and opened.uidvalidity != change.uidvalidity:
         raise CommandRefused("By now there is another folder of this name on the mail server.", final=True)
     if not opened.exists:
         return
@@ -114,20 +115,25 @@ def _empty(run: Run, name: bytes, uidvalidity: int | None) -> None:
         trash = Folder.objects.filter(mailbox=run.mailbox_id, special_use=SpecialUse.TRASH).first()
     if trash is None:
         raise CommandRefused("There are messages in it, and no Trash to move them to.", final=True)
-    uids = _left(run, opened.exists)
-    run.server.move(uids, bytes(trash.name), trash.uidvalidity)
+    left = _left(run, opened.exists)
+    if change.tries and not run.server.session.can("MOVE"):
+        headers = run.server.headers(left)
+        hashes = {uid: header_hash(header, left[uid]) for uid, header in headers.items()}
+        moving.resume(run, name, trash, hashes)
+    else:
+        run.server.move([*left], bytes(trash.name), trash.uidvalidity)
     opened = run.server.open(name)
     if _left(run, opened.exists):
         raise CommandRefused("More messages keep arriving in it.", final=False)
 
 
-def _left(run: Run, exists: int) -> list[int]:
-    """UIDs that must not be lost. Without UIDPLUS a message that was copied away stays behind with \\Deleted."""
+def _left(run: Run, exists: int) -> dict[int, int]:
+    """Size by UID of what must not be lost. Without UIDPLUS a message that was copied away stays behind, \\Deleted."""
     gone = set() if run.server.session.can("UIDPLUS") else {"\\Deleted"}
-    found = []
+    found: dict[int, int] = {}
     for first in range(1, exists + 1, SLICE):
         slice_ = run.server.list_messages(first, min(first + SLICE - 1, exists))
-        found += [message.uid for message in slice_ if not message.flags & gone]
+        found |= {message.uid: message.size for message in slice_ if not message.flags & gone}
     return found
 
 

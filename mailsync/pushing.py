@@ -13,11 +13,10 @@ from datetime import timedelta
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from mailsync import events, folderpush, folders, letterpush, replica, schedule
+from mailsync import events, folderpush, folders, letterpush, moving, replica, schedule
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone, NoRoom, NotUnderstood
 from mailsync.imap.server import Opened
-from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
     Folder,
@@ -261,29 +260,13 @@ def _move(run: Run, group: Group) -> dict[int, int]:
     repeated = [op for op in group.operations if op.tries or "\\Deleted" in flags.get(op.uid or 0, ())]
     if not repeated:
         return run.server.move(group.uids, target, uidvalidity)
-    there = _copied_before(run, group.target, repeated)
-    run.server.open(bytes(group.folder.name))
-    run.server.delete_copied([uid for uid in group.uids if uid in there])
-    rest = [uid for uid in group.uids if uid not in there]
-    return {**there, **(run.server.move(rest, target, uidvalidity) if rest else {})}
-
-
-def _copied_before(run: Run, target: Folder, repeated: list[Operation]) -> dict[int, int]:
-    """Source UIDs whose COPY has arrived although its answer was lost, with their UIDs in the target."""
     with replica.writing(run.lease):
         rows = Message.objects.filter(placements__operations__in=repeated)
-        wanted: dict[bytes, int] = {
-            bytes(key): uid or 0
-            for key, uid in rows.values_list("header_hash", "placements__operations__uid")
+        hashes = {
+            uid: bytes(key) for uid, key in rows.values_list("placements__operations__uid", "header_hash")
         }
-    opened = run.server.open(bytes(target.name))
-    newest = (
-        run.server.list_messages(max(1, opened.exists - GROUP + 1), opened.exists) if opened.exists else []
-    )
-    arrived = {message.uid: message.size for message in newest if message.uid > target.uid_seen}
-    headers = run.server.headers(arrived)
-    found = {header_hash(header, arrived[uid]): uid for uid, header in headers.items()}
-    return {wanted[key]: uid for key, uid in found.items() if key in wanted}
+    wanted = {uid: hashes.get(uid, moving.NEW) for uid in group.uids}
+    return moving.resume(run, bytes(group.folder.name), group.target, wanted)
 
 
 def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:

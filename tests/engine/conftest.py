@@ -4,9 +4,11 @@ import hashlib
 import imaplib
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.conf import settings
@@ -16,6 +18,7 @@ from accounts import tenancy
 from mailsync import engine, schedule, secrets
 from mailsync.blobs import body_of
 from mailsync.engine import Outcome
+from mailsync.imap.errors import Broken
 from mailsync.imap.session import Session
 from mailsync.models import Folder, Mailbox, Operation, Placement, Schedule
 from tests.consistency import assert_consistent
@@ -172,6 +175,20 @@ def connect(world: World, dovecot: MailServer, **fields: object) -> Box:
         )
         Schedule.objects.create(mailbox=mailbox, account=world.acme, due_at=timezone.now())
     return Box(world, dovecot, login, mailbox)
+
+
+@contextmanager
+def dying_before_store() -> Iterator[None]:
+    """Whoever moves by COPY ends when the copies are made and nothing is removed yet."""
+    real = Session.send
+
+    def send(session: Session, name: str, *arguments: bytes) -> Any:
+        if arguments[:1] == (b"STORE",):
+            raise Broken("The line is cut.")
+        return real(session, name, *arguments)
+
+    with patch.object(Session, "send", send):
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from mailsync import actions, tags
 from mailsync.imap.session import Session
 from mailsync.models import OperationState
-from tests.engine.conftest import Box
+from tests.engine.conftest import Box, dying_before_store
 from tests.rigs.filling import fill
 
 
@@ -164,6 +164,22 @@ def test_g07_without_move_a_message_is_copied_and_only_it_is_removed(
         else {1: set(), 2: {"\\Deleted"}, 3: {"\\Deleted"}}
     )
     assert box.dovecot.uids(box.login) == left
+
+
+def test_g07_equal_mail_that_a_worker_has_copied_is_not_copied_again(box: Box, monkeypatch) -> None:
+    real = Session.can
+    monkeypatch.setattr(Session, "can", lambda self, name: name != "MOVE" and real(self, name))
+    raw = box.deliver("Twice")
+    box.dovecot.append(box.login, raw)
+    box.sync()
+    with box.acting():
+        actions.archive(box.chosen("Twice"), by=box.world.ann)
+    with dying_before_store():
+        assert box.try_sync().error
+    assert len(box.dovecot.uids(box.login, "Archive")) == 2
+    box.sync()
+    assert (len(box.dovecot.uids(box.login)), len(box.dovecot.uids(box.login, "Archive"))) == (0, 2)
+    box.assert_equal()
 
 
 def test_f11_two_thousand_messages_are_marked_in_a_few_commands(box: Box) -> None:

@@ -7,6 +7,7 @@ from mailsync.folders import CannotChange
 from mailsync.imap.server import ImapServer
 from mailsync.imap.session import Session
 from mailsync.models import Folder, Message, Operation, OperationState
+from tests.engine.conftest import dying_before_store
 from tests.folders.conftest import Desk
 
 ODD = ['He said "hi"', "100%", "a*b", "Q & A", "back\\slash", "{5} (x)"]
@@ -147,6 +148,28 @@ def test_g07_a_deleted_folder_loses_nothing_on_a_server_that_only_copies(
     assert desk.there() == []
     assert sorted(desk.box.subjects("Trash")) == ["Came meanwhile", "Known"]
     assert len(desk.box.dovecot.uids(desk.box.login, "Trash")) == 2
+
+
+@pytest.mark.parametrize("hidden", [{"MOVE"}, {"MOVE", "UIDPLUS"}])
+def test_a_worker_that_ends_between_copying_and_removing_doubles_nothing(
+    desk: Desk, monkeypatch, hidden: set[str]
+) -> None:
+    """Found by the model of folders."""
+    real = Session.can
+    monkeypatch.setattr(Session, "can", lambda self, name: name not in hidden and real(self, name))
+    desk.create("Old")
+    desk.box.sync()
+    raw = desk.box.deliver("Came meanwhile", folder="Old")
+    desk.box.dovecot.append(desk.box.login, raw, folder="Old")
+    desk.delete("Old")
+    with dying_before_store():
+        assert desk.box.try_sync().error
+    assert len(desk.box.dovecot.uids(desk.box.login, "Trash")) == 2
+    desk.box.sync()
+    desk.box.sync()
+    assert desk.there() == []
+    assert len(desk.box.dovecot.uids(desk.box.login, "Trash")) == 2
+    assert desk.box.subjects("Trash") == ["Came meanwhile"] * 2
 
 
 def test_a_folder_made_and_deleted_before_the_server_heard_never_was(desk: Desk) -> None:

@@ -25,7 +25,6 @@ from mailsync.models import (
     Outgoing,
     OutgoingState,
     Placement,
-    Schedule,
 )
 from mailsync.replica import OPEN
 from tests.model import mishaps
@@ -295,8 +294,7 @@ class Drafts(History):
         def what() -> None:
             self.act(meanwhile)
             if overtaken:
-                Schedule.objects.filter(mailbox=self.case.mailbox).update(leased_until=None)
-                self.case.sync(thorough=False)
+                mishaps.overtake(self.case)
 
         with before_command(number, what) as happened:
             until_overtaken(self.case)

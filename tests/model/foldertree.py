@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from mailsync import actions, folders
-from mailsync.models import Act, Folder, Placement, Schedule
+from mailsync.models import Act, Folder, Placement
 from tests.model import mishaps
 from tests.model.history import History
 from tests.model.mishaps import before_command, unless_dovecot_hangs, until_overtaken
@@ -200,8 +200,7 @@ class FolderTree(History):
         def what() -> None:
             self.act(meanwhile)
             if overtaken:
-                Schedule.objects.filter(mailbox=self.case.mailbox).update(leased_until=None)
-                self.case.sync(thorough=False)
+                mishaps.overtake(self.case)
 
         with before_command(number, what):
             until_overtaken(self.case)

@@ -5,7 +5,6 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from mailsync.models import Schedule
 from tests.crm.conftest import Clients
 from tests.model import mishaps, worlds
 from tests.model.history import History
@@ -132,8 +131,7 @@ class TwoWay(History):
         def what() -> None:
             self.box.all_meet(worlds.World.perhaps)
             self.act_meanwhile(meanwhile)
-            Schedule.objects.filter(mailbox=self.case.mailbox).update(leased_until=None)
-            self.case.sync(thorough=False)
+            assert not mishaps.overtake(self.case).error
             self.a_run_is_over(undisturbed=False)
             self.act(after)
 

@@ -8,7 +8,9 @@ from unittest.mock import patch
 
 from hypothesis import reject
 
+from mailsync.engine import Outcome
 from mailsync.imap.session import Session
+from mailsync.models import Schedule
 from mailsync.schedule import LeaseLost
 from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import Fate, killed_at, run
@@ -51,6 +53,13 @@ def until_overtaken(case: Case) -> bool:
     with suppress(LeaseLost):
         return bool(run(case).error)
     return True
+
+
+def overtake(case: Case) -> Outcome:
+    """A worker's lease is over although it works, and another has the mailbox. One that the server turns away, as some
+    do with a second connection, has ended the lease as well."""
+    Schedule.objects.filter(mailbox=case.mailbox).update(leased_until=None)
+    return case.try_sync(thorough=False)
 
 
 def cut(case: Case, when: int) -> bool:
