@@ -202,8 +202,10 @@ class FolderTree(History):
             if overtaken:
                 mishaps.overtake(self.case)
 
-        with before_command(number, what):
+        with before_command(number, what) as happened:
             until_overtaken(self.case)
+        if overtaken and "CREATE" in happened:
+            self.alone = False  # it is said late: what Ann has renamed since is there once more, empty
         self.case.line.settle()
 
     def before_rest(self) -> None:
