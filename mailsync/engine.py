@@ -185,8 +185,9 @@ def refresh_folders(run: Run) -> list[Folder]:
     on both sides.
     """
     run.folders_listed = True
-    found = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
-    listed = {folder.name: folder for folder in found}
+    listed = {
+        remote.name: found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()
+    }
     with replica.writing(run.lease):
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
     closed = {name for name, found in listed.items() if not found.selectable}

@@ -126,7 +126,7 @@ class TwoWay(History):
 
         What it tells the server then may be said for the second time, and no row may be written any more.
         """
-        letters = [(letter, letter.wishes()) for mail in self.box.mails for letter in mail.letters]
+        letters = [(each, each.wishes(), each.moves()) for mail in self.box.mails for each in mail.letters]
 
         def what() -> None:
             self.box.all_meet(worlds.World.perhaps)
@@ -141,8 +141,8 @@ class TwoWay(History):
             self.a_run_is_over(whole=not lost)
             return
         assert lost, "a worker that was overtaken went on"
-        for letter, asked in letters:
-            letter.meets(worlds.says_again(asked))
+        for letter, asked, moves in letters:
+            letter.meets(worlds.says_again(asked, moves))
         self.case.line.settle()
 
     def a_run_is_over(self, *, whole: bool = True, undisturbed: bool = True) -> None:

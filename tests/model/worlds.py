@@ -41,6 +41,7 @@ class World:
     wish_place: str = ""
     elsewhere: bool = False  # its UID has changed there since we last looked: what waits comes too late
     rebuilt: bool = False  # its folder has another UIDVALIDITY since we last looked: moves come too late
+    home: str = ""  # where we looked, while it is elsewhere; "" if nobody knows
 
     @property
     def found(self) -> Found | None:
@@ -57,6 +58,10 @@ class World:
             place=self.wish_place or self.place if move else self.place,
             wish_place="" if move else self.wish_place,
         )
+
+    def leaves(self, place: str) -> "World":
+        """For another place; its UID has changed."""
+        return replace(self, place=place, elsewhere=True, home=self.home if self.elsewhere else self.place)
 
     def settled(self) -> "World":
         """A whole run is over: the server was told everything, and we know how it is there."""
@@ -96,8 +101,15 @@ def flagged(flag: str, on: bool) -> Event:
 
 
 def moved(place: str) -> Event:
-    """Moved, or with GONE removed, by another program."""
-    return lambda world: [replace(world, place=place, elsewhere=True)]
+    """Moved, or with GONE removed, by another program. Back in a folder that was rebuilt it may be taken for what was
+    there."""
+
+    def event(world: World) -> Iterable[World]:
+        away = world.leaves(place)
+        is_back = away.rebuilt and away.home in (place, "")
+        return [away, replace(away, elsewhere=False, home="")] if is_back else [away]
+
+    return event
 
 
 def rebuilt(place: str) -> Event:
@@ -105,8 +117,8 @@ def rebuilt(place: str) -> Event:
 
     def event(world: World) -> Iterable[World]:
         if world.place != place:
-            return [world]
-        seen = replace(world, elsewhere=False, rebuilt=True)
+            return [replace(world, rebuilt=True)] if world.elsewhere and world.home == place else [world]
+        seen = replace(world, elsewhere=False, rebuilt=True, home="")
         return [world, seen] if world.elsewhere else [seen]
 
     return event
@@ -116,7 +128,7 @@ def renamed(place: str) -> Event:
     """Another program renamed the folder: to us it is another one."""
 
     def event(world: World) -> Iterable[World]:
-        here = replace(world, elsewhere=True) if world.place == place else world
+        here = world.leaves(place) if world.place == place else world
         return [replace(here, wish_place="") if here.wish_place == place else here]
 
     return event
@@ -126,7 +138,7 @@ def folder_deleted(place: str) -> Event:
     """Another program deleted the folder with all that is in it, and made an empty one of another name."""
 
     def event(world: World) -> Iterable[World]:
-        here = replace(world, place=GONE, elsewhere=True) if world.place == place else world
+        here = world.leaves(GONE) if world.place == place else world
         return [replace(here, wish_place="") if here.wish_place == place else here]
 
     return event
@@ -180,7 +192,8 @@ def settles(world: World) -> Iterable[World]:
 
 def settles_but_perhaps_unseen(world: World) -> Iterable[World]:
     """The server was told everything, and somebody changed things there while we looked."""
-    return [world.settled(), replace(world.settled(), elsewhere=world.elsewhere, rebuilt=world.rebuilt)]
+    told = world.settled()
+    return [told, replace(told, elsewhere=world.elsewhere, rebuilt=world.rebuilt, home=world.home)]
 
 
 def goes_on(world: World) -> Iterable[World]:
@@ -191,11 +204,15 @@ def goes_on(world: World) -> Iterable[World]:
             yield from (told, replace(told, rebuilt=True))
 
 
-def says_again(asked: Collection[tuple[str, bool]]) -> Event:
-    """A worker that was overtaken told the server once more of flags that waited before, or of some of them."""
+def says_again(asked: Collection[tuple[str, bool]], moves: Collection[tuple[str, str]]) -> Event:
+    """A worker that was overtaken told the server once more of flags that waited before, or of some of them, or of a
+    move, which may have been taken back meanwhile."""
 
     def event(world: World) -> Iterable[World]:
-        return (replace(world.heard(told, move=False), wish_flags=world.wish_flags) for told in _parts(asked))
+        for told in _parts(asked):
+            late = replace(world.heard(told, move=False), wish_flags=world.wish_flags)
+            yield late
+            yield from (late.leaves(target) for source, target in moves if source == world.place)
 
     return event
 
@@ -227,6 +244,10 @@ class Letter:
     def wishes(self) -> set[tuple[str, bool]]:
         """The flags that may wait."""
         return {wish for world in self.worlds for wish in world.wish_flags}
+
+    def moves(self) -> set[tuple[str, str]]:
+        """Those that may wait: from where and to where."""
+        return {(world.place, world.wish_place) for world in self.worlds if world.wish_place}
 
     def is_certain(self) -> bool:
         """We know where it is, and so does the sync."""
