@@ -85,7 +85,7 @@ def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) 
         if folder_id:
             live.tell(lease.mailbox_id)
         if time.monotonic() - began > _often():
-            schedule.renew(lease)
+            schedule.prolong(lease)
 
 
 def keeping(lease: Lease) -> Callable[[], None]:

@@ -208,6 +208,12 @@ def renew(lease: Lease) -> None:
         raise LeaseLost(f"mailbox {lease.mailbox_id}: epoch {lease.epoch} is over")
 
 
+def prolong(lease: Lease) -> None:
+    """Once more in a transaction that has renewed it and has taken its time; what it has given back stays so."""
+    held = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch).exclude(leased_until=None)
+    held.update(leased_until=_lease_end(timezone.now()))
+
+
 def release(lease: Lease, *, due_at: datetime | None, failures: int, rest: Rest | None = None) -> None:
     """Give the mailbox back and say when it is due (None: not by itself); an earlier wake() wins."""
     ours = Schedule.objects.filter(mailbox_id=lease.mailbox_id, epoch=lease.epoch)

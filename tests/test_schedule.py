@@ -208,6 +208,23 @@ def test_renewing_prolongs_the_lease(world: World) -> None:
     assert after > before + timedelta(seconds=25)
 
 
+def test_a_transaction_that_took_its_time_prolongs_the_lease_and_keeps_none_that_it_gave_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next worker would take it for that of a dead one."""
+    monkeypatch.setattr(replica, "_often", lambda: -1.0)
+    make_due(world.ann_box)
+    lease = claimed(world.ann_box)
+    with replica.writing(lease):
+        Schedule.objects.filter(mailbox=world.ann_box).update(leased_until=timezone.now())
+    until = row(world.ann_box).leased_until
+    assert until
+    assert until > timezone.now() + timedelta(seconds=30)
+    with replica.writing(lease):
+        schedule.release(lease, due_at=None, failures=0)
+    assert row(world.ann_box).leased_until is None
+
+
 def test_the_release_of_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     make_due(world.ann_box)
     dead = claimed(world.ann_box)

@@ -396,11 +396,12 @@ class _Connection(imaplib.IMAP4):
         self._said = 0
 
     def send(self, data: bytes) -> None:  # type: ignore[override]  # imaplib has nothing else
-        """In pieces: a large letter takes a thin line longer than the socket waits, and than a lease lasts."""
+        """In pieces: a large letter takes a thin line longer than the socket waits, and than a lease lasts. Whoever was
+        asleep until the lease was over says no more."""
         view = memoryview(data)
         for start in range(0, len(data), PIECE):
-            self.sock.sendall(view[start : start + PIECE])
             self._meanwhile()
+            self.sock.sendall(view[start : start + PIECE])
 
     def readline(self) -> bytes:
         line: bytes = super().readline()

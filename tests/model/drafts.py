@@ -6,7 +6,7 @@ saved last is on the server once until it is sent or removed; what was sent arri
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,6 @@ from mailsync.models import (
 from mailsync.replica import OPEN
 from tests.model import mishaps
 from tests.model.history import History
-from tests.model.mishaps import before_command, until_overtaken
 from tests.rigs import judge, smtp
 from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
@@ -93,12 +92,8 @@ class Drafts(History):
         self.written: list[Written] = []
         self.theirs: set[str] = set()  # what the phone wrote
         self.sent_by_phone: list[str] = []
-        self.opened: set[str] = (
-            set()
-        )  # what Ann took over; its copy may have been kept from going to the Trash
-        # A worker was overtaken just before an APPEND: these may be there once more, and a draft so late that Ann has
-        # sent or thrown it away.
-        self.said_late: set[str] = set()
+        # What Ann took over; its copy may have been kept from going to the Trash.
+        self.opened: set[str] = set()
         self.count = self.minutes = 0
         self.case.sync(thorough=False)
 
@@ -287,20 +282,10 @@ class Drafts(History):
         elif mishap == "killed":
             mishaps.killed(self.case, when)
         else:
-            self._disturbed(when % 15 + 1, meanwhile, overtaken=mishap == "overtaken")
+            mishaps.disturbed(
+                self.case, when % 15 + 1, lambda: self.act(meanwhile), overtaken=mishap == "overtaken"
+            )
         self.nothing_is_lost()
-
-    def _disturbed(self, number: int, meanwhile: Acts, *, overtaken: bool) -> None:
-        def what() -> None:
-            self.act(meanwhile)
-            if overtaken:
-                mishaps.overtake(self.case)
-
-        with before_command(number, what) as happened:
-            until_overtaken(self.case)
-        if overtaken and "APPEND" in happened:
-            self.said_late |= {letter.words for letter in self.written}
-        self.case.line.settle()
 
     # What is judged.
 
@@ -336,21 +321,21 @@ class Drafts(History):
         copies = self.copies("Drafts")
         there = [copy for copy in copies if copy.message_id not in refused or copy.words in self.theirs]
         expected = Counter([*self.theirs, *(letter.words for letter, _row in drafts)])
-        _compare("Drafts", Counter(copy.words for copy in there), expected, self.opened | self.said_late)
+        _compare("Drafts", Counter(copy.words for copy in there), expected, self.opened)
         names = {(copy.words, copy.message_id) for copy in there}
         assert {(letter.words, row.message_id) for letter, row in drafts} <= names
 
     def _sent_is_there(self, words: list[str]) -> None:
         there = Counter(copy.words for copy in self.copies("Sent"))
-        _compare("Sent", there, Counter([*self.sent_by_phone, *words]), self.said_late)
+        _compare("Sent", there, Counter([*self.sent_by_phone, *words]))
         arrived = Counter(_words(delivery.raw) for delivery in self.post.delivered)
         assert arrived == Counter(words), f"{arrived} arrived"
 
 
-def _compare(folder: str, there: Counter[str], expected: Counter[str], perhaps: set[str]) -> None:
+def _compare(folder: str, there: Counter[str], expected: Counter[str], perhaps: Collection[str] = ()) -> None:
     """`perhaps` may be there once more."""
     assert not expected - there, f"not in {folder}: {expected - there}"
-    assert {*(there - expected)} <= perhaps, f"too many in {folder}: {there - expected}"
+    assert {*(there - expected)} <= {*perhaps}, f"too many in {folder}: {there - expected}"
 
 
 def _words(raw: bytes) -> str:

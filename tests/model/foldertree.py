@@ -13,7 +13,7 @@ from mailsync import actions, folders
 from mailsync.models import Act, Folder, Placement
 from tests.model import mishaps
 from tests.model.history import History
-from tests.model.mishaps import before_command, unless_dovecot_hangs, until_overtaken
+from tests.model.mishaps import unless_dovecot_hangs
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
@@ -193,20 +193,10 @@ class FolderTree(History):
         elif mishap == "killed":
             mishaps.killed(self.case, when)
         else:
-            self._disturbed(when % 15 + 1, meanwhile, overtaken=mishap == "overtaken")
+            mishaps.disturbed(
+                self.case, when % 15 + 1, lambda: self.act(meanwhile), overtaken=mishap == "overtaken"
+            )
         self.nothing_is_lost()
-
-    def _disturbed(self, number: int, meanwhile: Acts, *, overtaken: bool) -> None:
-        def what() -> None:
-            self.act(meanwhile)
-            if overtaken:
-                mishaps.overtake(self.case)
-
-        with before_command(number, what) as happened:
-            until_overtaken(self.case)
-        if overtaken and "CREATE" in happened:
-            self.alone = False  # it is said late: what Ann has renamed since is there once more, empty
-        self.case.line.settle()
 
     def before_rest(self) -> None:
         with self.case.acting():

@@ -122,11 +122,8 @@ class TwoWay(History):
         self.a_run_is_over(whole=whole, undisturbed=not happened)
 
     def _overtaken(self, number: int, meanwhile: Acts, after: Acts) -> None:
-        """Before its n-th command a worker falls asleep until its lease is over; another does all, then it goes on.
-
-        What it tells the server then may be said for the second time, and no row may be written any more.
-        """
-        letters = [(each, each.wishes(), each.moves()) for mail in self.box.mails for each in mail.letters]
+        """Before its n-th command a worker falls asleep until its lease is over; another does all, then it goes on: it
+        neither tells the server anything more nor writes a row."""
 
         def what() -> None:
             self.box.all_meet(worlds.World.perhaps)
@@ -141,8 +138,6 @@ class TwoWay(History):
             self.a_run_is_over(whole=not lost)
             return
         assert lost, "a worker that was overtaken went on"
-        for letter, asked, moves in letters:
-            letter.meets(worlds.says_again(asked, moves))
         self.case.line.settle()
 
     def a_run_is_over(self, *, whole: bool = True, undisturbed: bool = True) -> None:

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from hypothesis import reject
 
+from mailsync import replica
 from mailsync.engine import Outcome
 from mailsync.imap.session import Session
 from mailsync.models import Schedule
@@ -28,11 +29,13 @@ def unless_dovecot_hangs() -> Iterator[None]:
 
 @contextmanager
 def before_command(number: int, what: Callable[[], None]) -> Iterator[list[str]]:
-    """Something happens just before the worker itself, and none of its threads, sends its n-th command.
+    """Something happens just before the worker itself, and none of its threads, sends its n-th command. It takes its
+    time: from then on the worker looks at its lease before it says anything.
 
     Yields a list that has the name of the command once it has happened.
     """
     real, sent = Session.send, 0
+    often = replica._often
     happened: list[str] = []
 
     def send(session: Session, name: str, *arguments: bytes) -> Any:
@@ -44,7 +47,10 @@ def before_command(number: int, what: Callable[[], None]) -> Iterator[list[str]]
                 what()
         return real(session, name, *arguments)
 
-    with patch.object(Session, "send", send):
+    with (
+        patch.object(Session, "send", send),
+        patch.object(replica, "_often", lambda: -1.0 if happened else often()),
+    ):
         yield happened
 
 
@@ -53,6 +59,19 @@ def until_overtaken(case: Case) -> bool:
     with suppress(LeaseLost):
         return bool(run(case).error)
     return True
+
+
+def disturbed(case: Case, number: int, act: Callable[[], None], *, overtaken: bool) -> None:
+    """One run; somebody acts before its n-th command, and another worker may overtake it then."""
+
+    def what() -> None:
+        act()
+        if overtaken:
+            overtake(case)
+
+    with before_command(number, what):
+        until_overtaken(case)
+    case.line.settle()
 
 
 def overtake(case: Case) -> Outcome:

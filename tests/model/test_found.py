@@ -15,7 +15,7 @@ from tasks import actions as tasks
 from tests.catalogue.conftest import Case, full
 from tests.catalogue.rehearsal import run
 from tests.engine.conftest import Box, box
-from tests.model.mishaps import before_command
+from tests.model.mishaps import before_command, overtake, until_overtaken
 from tests.rigs.proxy import Way
 
 __all__ = ["box", "full"]  # fixtures
@@ -206,3 +206,23 @@ def test_old_mail_of_a_task_that_a_phone_moves_away_and_back_stays_in_its_folder
     box.on_server("MOVE", "1", "INBOX", folder="Archive")
     box.sync(thorough=False)
     assert [(each.message.subject, each.uid) for each in box.placements()] == [("Kept", 3)]
+
+
+def test_a_worker_that_was_overtaken_in_its_sleep_says_nothing_more(full: Case) -> None:
+    """What it was about to say, another has said or taken back."""
+    full.deliver("Mail", folder="Archive")
+    full.sync()
+    with full.acting():
+        actions.trash(full.chosen("Mail", path="Archive"), by=full.world.ann)
+
+    def what() -> None:
+        validity = ("--uid-validity", "2000000001")
+        full.dovecot.doveadm("mailbox", "update", "-u", full.login, *validity, "Archive")
+        assert not overtake(full).error
+
+    with before_command(2, what) as happened:
+        assert until_overtaken(full)
+    assert happened == ["UID"]
+    assert not full.line.asked("UID MOVE")
+    assert (full.subjects("Archive"), full.subjects("Trash")) == (["Mail"], [])
+    full.judge()

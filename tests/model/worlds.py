@@ -204,19 +204,6 @@ def goes_on(world: World) -> Iterable[World]:
             yield from (told, replace(told, rebuilt=True))
 
 
-def says_again(asked: Collection[tuple[str, bool]], moves: Collection[tuple[str, str]]) -> Event:
-    """A worker that was overtaken told the server once more of flags that waited before, or of some of them, or of a
-    move, which may have been taken back meanwhile."""
-
-    def event(world: World) -> Iterable[World]:
-        for told in _parts(asked):
-            late = replace(world.heard(told, move=False), wish_flags=world.wish_flags)
-            yield late
-            yield from (late.leaves(target) for source, target in moves if source == world.place)
-
-    return event
-
-
 def _parts(wishes: Collection[tuple[str, bool]]) -> Iterator[tuple[tuple[str, bool], ...]]:
     return chain.from_iterable(combinations(wishes, n) for n in range(len(wishes) + 1))
 
@@ -240,14 +227,6 @@ class Letter:
     def shown(self) -> set[str]:
         """Where it may be shown here, as far as wishes tell."""
         return {world.wish_place or world.place for world in self.worlds}
-
-    def wishes(self) -> set[tuple[str, bool]]:
-        """The flags that may wait."""
-        return {wish for world in self.worlds for wish in world.wish_flags}
-
-    def moves(self) -> set[tuple[str, str]]:
-        """Those that may wait: from where and to where."""
-        return {(world.place, world.wish_place) for world in self.worlds if world.wish_place}
 
     def is_certain(self) -> bool:
         """We know where it is, and so does the sync."""
