@@ -17,13 +17,16 @@ from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.rigs.proxy import Way
 
+HANGS: list[TimeoutError] = []
+
 
 @contextmanager
 def unless_dovecot_hangs() -> Iterator[None]:
     """Once in some hundred histories a folder that was renamed or deleted keeps somebody's lock there for minutes."""
     try:
         yield
-    except TimeoutError:
+    except TimeoutError as hang:
+        HANGS.append(hang)
         reject()
 
 
