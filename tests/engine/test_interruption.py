@@ -36,7 +36,7 @@ def start_sync(box: Box) -> "subprocess.Popen[bytes]":
     """A worker of its own: a process that synchronises this mailbox. It stands back behind the test, which is to catch
     it in the middle."""
     return subprocess.Popen(
-        ["nice", "-n", "15", sys.executable, "manage.py", "sync_mailbox", box.login],
+        ["nice", "-n", "5", sys.executable, "manage.py", "sync_mailbox", box.login],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
