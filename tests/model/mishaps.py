@@ -33,27 +33,30 @@ def unless_dovecot_hangs() -> Iterator[None]:
 @contextmanager
 def before_command(number: int, what: Callable[[], None]) -> Iterator[list[str]]:
     """Something happens just before the worker itself, and none of its threads, sends its n-th command. It takes its
-    time: from then on the worker looks at its lease before it says anything.
+    time: the worker looks at its lease before it says anything.
 
     Yields a list that has the name of the command once it has happened.
     """
     real, sent = Session.send, 0
-    often = replica._often
+    real_often, asleep = replica._often, False
     happened: list[str] = []
 
     def send(session: Session, name: str, *arguments: bytes) -> Any:
-        nonlocal sent
+        nonlocal sent, asleep
         sent += current_thread() is main_thread()
         if sent == number and not happened:
             happened.append(name)
             with patch.object(Session, "send", real):
                 what()
+            asleep = True
         return real(session, name, *arguments)
 
-    with (
-        patch.object(Session, "send", send),
-        patch.object(replica, "_often", lambda: -1.0 if happened else often()),
-    ):
+    def often() -> float:
+        nonlocal asleep
+        asleep, slept = False, asleep
+        return -1.0 if slept else real_often()
+
+    with patch.object(Session, "send", send), patch.object(replica, "_often", often):
         yield happened
 
 
