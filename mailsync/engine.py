@@ -6,7 +6,6 @@ lost. Nothing here decides: sync.plan and sync.ladder do.
 
 import random
 import time
-from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,16 +15,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import deaths, first, holding, letterpush, live, pulling, pushing, replica, schedule, secrets
+from mailsync import deaths, first, folderpull, letterpush, live, pulling, pushing, replica, schedule, secrets
 from mailsync.apart import Parser
-from mailsync.foldernames import within
-from mailsync.folders import open_changes
 from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
 from mailsync.imap.server import Status
-from mailsync.models import Folder, Mailbox, MailboxState, SpecialUse
+from mailsync.models import Folder, Mailbox, MailboxState
 from mailsync.parking import is_parked
-from mailsync.probing import found_folder
-from mailsync.roles import FoundFolder
 from mailsync.run import OutOfTime, Run
 from mailsync.schedule import Lease, LeaseLost
 from mailsync.signing_in import signed_in
@@ -39,10 +34,6 @@ MOST_BACK_OFF = timedelta(minutes=15)
 BUSY_BACK_OFF, MOST_BUSY_BACK_OFF = timedelta(minutes=5), timedelta(hours=1)
 REFUSED_TRIES = 3  # then only a repair tries again, or an employee's act once a day: providers lock accounts
 REFUSED_REST = timedelta(days=1)
-FIRST_FOLDERS = [SpecialUse.INBOX, SpecialUse.SENT, SpecialUse.DRAFTS, ""]
-MOST_FOLDER_ERRORS = 3
-# How long a folder is refused before the mail that is in it here goes: a refusal need not say that it is only for now.
-REFUSED_GRACE = timedelta(hours=1)
 PLAN_OFF = "Your company's plan has no mail at present."
 # No states of the mailbox: they are asked anew each time.
 PARKED, ON_HOLD = "parked", "on hold"
@@ -142,7 +133,7 @@ def _work(run: Run) -> bool:
     if has_work:
         pushing.revive(run)
         pushing.push(run)
-    folders = refresh_folders(run)
+    folders = folderpull.refresh(run)
     statuses = run.server.statuses([bytes(folder.name) for folder in folders])
     again = False
     try:
@@ -174,119 +165,6 @@ def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
             locked.refused_since = locked.refused_since or timezone.now()
             locked.save(update_fields=["error", "errors_in_row", "refused_since"])
         return False
-
-
-def refresh_folders(run: Run) -> list[Folder]:
-    """Bring our folders in line with LIST and return those to synchronise, INBOX first.
-
-    A folder that is listed no more goes only if STATUS refuses it too; an empty LIST changes nothing (J13). One that is
-    listed, and neither SELECT nor STATUS knows it, is closed: so Dovecot lists a folder that was deleted or renamed
-    away while it had others inside. What an employee wishes of folders and the server has not taken yet is left alone
-    on both sides.
-    """
-    run.folders_listed = True
-    listed = {
-        remote.name: found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()
-    }
-    with replica.writing(run.lease):
-        ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
-    closed = {name for name, found in listed.items() if not found.selectable}
-    doubtful = [n for n in ours if listed and (n not in listed or _is_doubtful(ours[n])) and n not in closed]
-    closed |= run.server.missing(doubtful)
-    _follow(run, ours, listed, closed)
-    due = [
-        folder
-        for name, folder in ours.items()
-        if folder.syncing and folder.selectable and name not in closed and _worth_trying(folder)
-    ]
-    return sorted(due, key=_order)
-
-
-def _is_doubtful(folder: Folder) -> bool:
-    """Whether STATUS is to say if there is such a folder: it was found closed, or SELECT has refused it for long."""
-    since = folder.refused_since
-    patience = REFUSED_GRACE if folder.total else timedelta(0)
-    return not folder.selectable or (since is not None and since < timezone.now() - patience)
-
-
-def _follow(
-    run: Run, ours: dict[bytes, Folder], listed: Mapping[bytes, FoundFolder], closed: Collection[bytes]
-) -> None:
-    """Let folders go and come as they did on the server; `ours` is what we have, before and after."""
-    leaving = [n for n, folder in ours.items() if n in closed and (folder.selectable or n not in listed)]
-    coming = [n for n in listed if n not in ours or not (n in closed or ours[n].selectable)]
-    if not (leaving or coming):
-        return
-    with replica.writing(run.lease):
-        wished = _wished_names(run)
-        for name in sorted(leaving, key=lambda name: ours[name].pk):
-            if ours[name].deleting or (not _is_wished(name, wished) and holding.may_go(ours[name])):
-                if name in listed:
-                    replica.close_folder(ours[name])
-                else:
-                    replica.remove_folder(ours.pop(name))
-        for name in coming:
-            taken = {folder.special_use for folder in ours.values()}
-            if name in ours:
-                _reopen(ours[name], _role(listed[name], taken))
-            elif not _is_wished(name, wished):
-                ours[name] = _add_folder(run, listed[name], _role(listed[name], taken))
-
-
-def _wished_names(run: Run) -> list[tuple[bytes, str]]:
-    """The names that open changes of folders are about, each with its delimiter."""
-    changes = open_changes(run.mailbox_id)
-    delimiters = dict(
-        Folder.objects.filter(pk__in=[c.folder_id for c in changes]).values_list("pk", "delimiter")
-    )
-    return [
-        (bytes(name), delimiters[change.folder_id])
-        for change in changes
-        for name in (change.old_name, change.new_name)
-        if name is not None and change.folder_id
-    ]
-
-
-def _is_wished(name: bytes, wished: list[tuple[bytes, str]]) -> bool:
-    return any(within(name, each, delimiter) for each, delimiter in wished)
-
-
-def _worth_trying(folder: Folder) -> bool:
-    """A folder that failed again and again is tried in one run of ten: a phantom must not be hammered (J10)."""
-    return folder.errors_in_row < MOST_FOLDER_ERRORS or random.random() < 0.1  # noqa: S311
-
-
-def _order(folder: Folder) -> tuple[int, str]:
-    rank = (
-        FIRST_FOLDERS.index(folder.special_use) if folder.special_use in FIRST_FOLDERS else len(FIRST_FOLDERS)
-    )
-    return rank, folder.path
-
-
-def _role(found: FoundFolder, taken: Collection[str]) -> str:
-    role = SpecialUse.INBOX if found.name.upper() == b"INBOX" else found.special_use
-    return role if role in SpecialUse.values and role not in taken else ""
-
-
-def _reopen(folder: Folder, role: str) -> None:
-    folder.selectable, folder.special_use = True, role
-    folder.save(update_fields=["selectable", "special_use"])
-
-
-def _add_folder(run: Run, found: FoundFolder, role: str) -> Folder:
-    folder, _made = Folder.objects.get_or_create(  # an employee may have made it a moment ago
-        mailbox_id=run.mailbox_id,
-        name=found.name,
-        defaults={
-            "account_id": run.lease.account_id,
-            "path": found.path,
-            "delimiter": found.delimiter,
-            "special_use": role,
-            "selectable": found.selectable,
-            "syncing": not found.is_virtual,
-        },
-    )
-    return folder
 
 
 def _give_back(lease: Lease, due_at: datetime) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from mailsync import actions, engine, folders, holding
+from mailsync import actions, folderpull, folders, holding
 from mailsync.models import Folder, SpecialUse
 from mailsync.sync.brake import Brake
 from tests.catalogue.conftest import Case
@@ -33,7 +33,7 @@ def on_phone(case: Case, command: str, *names: str) -> None:
 def an_hour_passes(case: Case) -> None:
     with case.acting():
         refused = Folder.objects.filter(mailbox=case.mailbox).exclude(refused_since=None)
-        assert refused.update(refused_since=timezone.now() - engine.REFUSED_GRACE - timedelta(minutes=1))
+        assert refused.update(refused_since=timezone.now() - folderpull.REFUSED_GRACE - timedelta(minutes=1))
 
 
 def test_j10_a_folder_renamed_away_while_another_was_made_in_it(case: Case) -> None:

@@ -20,23 +20,20 @@ from mailsync import access, composing, outbox
 from mailsync.mime import draftmark
 from mailsync.models import (
     GrantLevel,
-    Operation,
-    OperationState,
     Outgoing,
     OutgoingState,
     Placement,
 )
-from mailsync.replica import OPEN
 from tests.model import mishaps
 from tests.model.history import History
-from tests.rigs import judge, smtp
+from tests.rigs import smtp
 from tests.rigs.mailserver import MailServer
-from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
+from tests.rigs.proxy import Proxy
 from tests.rigs.smtp import Fault
 from tests.sending.conftest import ZOE, due_now, work
 from tests.world import World
 
-MOST_ROUNDS, MOST_DRAFTS = 4, 3
+MOST_DRAFTS = 3
 _WORDS = re.compile(rb"Words \d+\.+")
 _NAME = re.compile(rb"^Message-ID: <([^>]+)>", re.MULTILINE | re.IGNORECASE)
 _DATE = re.compile(rb"^Date: [^\r]*", re.MULTILINE)
@@ -245,9 +242,6 @@ class Drafts(History):
         with suppress(IMAP4.abort):  # Dovecot's first look after it: "session state is inconsistent"
             self.copies("Drafts")
 
-    def server_changes_its_abilities(self, choice: int, _way: bool) -> None:
-        self.case.line.profile = (FULL, NOCOND, NOPLUS, BARE)[choice % 4]
-
     # Steps.
 
     @rule(acts=_acts(ANN, 1, 3))
@@ -269,7 +263,7 @@ class Drafts(History):
 
     @rule(
         acts=_acts(ANN * 2 + PHONE, 0, 3),
-        mishap=st.sampled_from(["cut", "killed", "killed", "disturbed", "overtaken"]),
+        mishap=st.sampled_from(mishaps.NAMES),
         when=st.integers(1, 90),
         meanwhile=_acts(ANN + PHONE, 1, 2),
     )
@@ -277,14 +271,7 @@ class Drafts(History):
         """Cut or killed at some step, disturbed by somebody before some command, or overtaken by another worker."""
         self.since += 1
         self.act(acts)
-        if mishap == "cut":
-            mishaps.cut(self.case, when)
-        elif mishap == "killed":
-            mishaps.killed(self.case, when)
-        else:
-            mishaps.disturbed(
-                self.case, when % 15 + 1, lambda: self.act(meanwhile), overtaken=mishap == "overtaken"
-            )
+        mishaps.befall(self.case, mishap, when, lambda: self.act(meanwhile))
         self.nothing_is_lost()
 
     # What is judged.
@@ -304,17 +291,11 @@ class Drafts(History):
 
     def each_is_there_once(self) -> None:
         with self.case.acting():
-            assert not Operation.objects.filter(mailbox=self.case.mailbox, state__in=OPEN).exists()
-            assert not Operation.objects.filter(state=OperationState.FAILED, error="").exists()
             drafts, sent = self.letters(OutgoingState.DRAFT), self.letters(OutgoingState.SENT)
             refused = {row.message_id for _letter, row in self.letters(OutgoingState.REFUSED)}
         self._drafts_are_there(drafts, refused)
         self._sent_is_there([letter.words for letter, _row in sent])
-        server = judge.server_view(self.server, self.case.login)
-        for name, view in judge.our_view(self.case.mailbox).items():
-            differing = {*view.rows.items()} ^ {*server[name].rows.items()}
-            wrong = {(uid, row) for uid, row in differing if "\\Deleted" not in row.flags}
-            assert not wrong, f"{name!r} here or there only: {wrong}"
+        self.both_sides_are_equal()
 
     def _drafts_are_there(self, drafts: list[tuple[Written, Outgoing]], refused: set[str]) -> None:
         """What was `refused` lies there as it was last, until Ann decides what becomes of it."""

@@ -16,11 +16,11 @@ from tests.model.history import History
 from tests.model.mishaps import unless_dovecot_hangs
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer
-from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
+from tests.rigs.proxy import Proxy
 from tests.world import FOLDERS as ROLES
 from tests.world import World
 
-MOST_ROUNDS, MOST_FOLDERS, MOST_MAILS = 5, 6, 8
+MOST_FOLDERS, MOST_MAILS = 6, 8
 Acts = list[tuple[str, int, int]]
 ANN = [
     *2 * ["ann_makes"], *2 * ["ann_renames"], *2 * ["ann_moves_folder"], *2 * ["ann_deletes"], "ann_undoes",
@@ -156,9 +156,6 @@ class FolderTree(History):
         if kind != "OK":
             raise AssertionError(said)
 
-    def server_changes_its_abilities(self, choice: int, _other: int) -> None:
-        self.case.line.profile = (FULL, NOCOND, NOPLUS, BARE)[choice % 4]
-
     # Steps.
 
     @rule(acts=_acts(ANN, 1, 3))
@@ -180,7 +177,7 @@ class FolderTree(History):
 
     @rule(
         acts=_acts(ANN * 2 + PHONE, 0, 3),
-        mishap=st.sampled_from(["cut", "killed", "killed", "disturbed", "overtaken"]),
+        mishap=st.sampled_from(mishaps.NAMES),
         when=st.integers(1, 120),
         meanwhile=_acts(ANN + PHONE, 1, 2),
     )
@@ -188,14 +185,7 @@ class FolderTree(History):
         self.since += 1
         self.half_done = True
         self.act(acts)
-        if mishap == "cut":
-            mishaps.cut(self.case, when)
-        elif mishap == "killed":
-            mishaps.killed(self.case, when)
-        else:
-            mishaps.disturbed(
-                self.case, when % 15 + 1, lambda: self.act(meanwhile), overtaken=mishap == "overtaken"
-            )
+        mishaps.befall(self.case, mishap, when, lambda: self.act(meanwhile))
         self.nothing_is_lost()
 
     def before_rest(self) -> None:
@@ -213,16 +203,8 @@ class FolderTree(History):
         assert ours == theirs, f"here {ours}, there {theirs}"
         if self.alone:
             assert self.shown == theirs, f"Ann was shown {self.shown}, and there are {theirs}"
-        server = self.server_view()
-        for name, view in judge.our_view(self.case.mailbox).items():
-            differing = {*view.rows.items()} ^ {*server[name].rows.items()}
-            wrong = {(uid, row) for uid, row in differing if "\\Deleted" not in row.flags}
-            assert not wrong, f"{name!r} here or there only: {wrong}"
+        self.both_sides_are_equal()
         self.alone = True
-
-    def server_view(self) -> dict[bytes, judge.FolderView]:
-        with unless_dovecot_hangs():
-            return judge.server_view(self.server, self.case.login)
 
     def nothing_is_lost(self) -> None:
         """Nor doubled, but for what a server without UIDPLUS keeps marked."""

@@ -11,7 +11,7 @@ from tests.consistency import assert_consistent
 from tests.model.mishaps import unless_dovecot_hangs
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer, SignedInServer
-from tests.rigs.proxy import FULL, Proxy
+from tests.rigs.proxy import BARE, FULL, NOCOND, NOPLUS, Proxy
 from tests.world import World
 
 MOST_ROUNDS = 4
@@ -59,6 +59,22 @@ class History(RuleBasedStateMachine):
         with unless_dovecot_hangs():
             self.assert_right()
         self.since = 0
+
+    def server_changes_its_abilities(self, choice: int, _other: int) -> None:
+        """For models that act by name."""
+        self.case.line.profile = (FULL, NOCOND, NOPLUS, BARE)[choice % 4]
+
+    def server_view(self) -> dict[bytes, judge.FolderView]:
+        with unless_dovecot_hangs():
+            return judge.server_view(self.server, self.case.login)
+
+    def both_sides_are_equal(self) -> None:
+        """But for what a server without UIDPLUS keeps marked."""
+        server = self.server_view()
+        for name, view in judge.our_view(self.case.mailbox).items():
+            differing = {*view.rows.items()} ^ {*server[name].rows.items()}
+            wrong = {(uid, row) for uid, row in differing if "\\Deleted" not in row.flags}
+            assert not wrong, f"{name!r} here or there only: {wrong}"
 
     def before_rest(self) -> None:
         """What is to be known of the time before."""

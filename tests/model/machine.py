@@ -14,7 +14,6 @@ from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import Proxy
 from tests.world import World
 
-MOST_ROUNDS = 4
 _Box = ModelBox
 PHONE = [
     *3 * [_Box.deliver], *4 * [_Box.phone_flags], *4 * [_Box.phone_moves], *2 * [_Box.phone_removes], _Box.phone_copies,

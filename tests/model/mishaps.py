@@ -17,6 +17,7 @@ from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.rigs.proxy import Way
 
+NAMES = ["cut", "killed", "killed", "disturbed", "overtaken"]
 HANGS: list[TimeoutError] = []
 
 
@@ -67,8 +68,18 @@ def until_overtaken(case: Case) -> bool:
     return True
 
 
-def disturbed(case: Case, number: int, act: Callable[[], None], *, overtaken: bool) -> None:
-    """One run; somebody acts before its n-th command, and another worker may overtake it then."""
+def befall(case: Case, mishap: str, when: int, act: Callable[[], None]) -> None:
+    """One run that one of NAMES befalls, at this step or command."""
+    if mishap == "cut":
+        cut(case, when)
+    elif mishap == "killed":
+        killed(case, when)
+    else:
+        _disturbed(case, when % 15 + 1, act, overtaken=mishap == "overtaken")
+
+
+def _disturbed(case: Case, number: int, act: Callable[[], None], *, overtaken: bool) -> None:
+    """Somebody acts before the n-th command, and another worker may overtake it then."""
 
     def what() -> None:
         act()
