@@ -34,8 +34,8 @@ class Folder(models.Model):
     path = models.TextField()
     delimiter = models.CharField(max_length=4, blank=True)
     special_use = models.CharField(max_length=10, choices=SpecialUse, blank=True)
-    # False for \Noselect parents, and for names that are listed although there is no such folder: shown in the tree if
-    # there are folders inside, never opened.
+    # False for \Noselect parents, and for names that are listed although there is no such folder: never opened, and
+    # seen only in front of the names of those inside.
     selectable = models.BooleanField(default=True)
     syncing = models.BooleanField(default=True)
     # An employee deleted it: hidden until the server has done so or refused.
