@@ -172,11 +172,11 @@ def number(values: Iterable[Any] | None) -> int | None:
 
 def copied_uids(values: Iterable[Any] | None, uidvalidity: int | None) -> dict[int, int]:
     """COPYUID (RFC 4315 3): source UID to target UID; {} where it is absent, does not add up, or is of another
-    UIDVALIDITY than that by which the target is known (None: it was never read)."""
+    UIDVALIDITY than that by which the target is known. None, it was never read: no row could hold such a UID."""
     pairs: dict[int, int] = {}
     for value in values or ():
         parts = value.split() if isinstance(value, bytes) else []
-        if len(parts) == 3 and uidvalidity in (None, number(parts[:1])):
+        if len(parts) == 3 and uidvalidity and number(parts[:1]) == uidvalidity:
             source, target = list(expand(parts[1])), list(expand(parts[2]))
             if len(source) == len(target) < _MOST_COPIED:
                 pairs.update(zip(source, target, strict=True))

@@ -389,7 +389,8 @@ class ImapServer:
         self._settle(sent)
 
     def move(self, uids: Sequence[int], target: bytes, uidvalidity: int | None) -> dict[int, int]:
-        """Move to another folder, known by `uidvalidity` if it was ever read; the new UIDs where COPYUID tells them.
+        """Move to another folder, known by `uidvalidity` if it was ever read; the new UIDs where COPYUID tells them of
+        that one.
 
         MOVE, else COPY + \\Deleted + UID EXPUNGE, else \\Deleted only: never a folder-wide EXPUNGE, which would
         remove what other programs marked (D13).

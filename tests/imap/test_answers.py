@@ -319,8 +319,8 @@ def test_number(values, found) -> None:
     ],
 )
 def test_copyuid(code: bytes, pairs: dict[int, int]) -> None:
-    assert copied_uids([code], 99) == copied_uids([code], None) == pairs
-    assert copied_uids([code], 98) == {}
+    assert copied_uids([code], 99) == pairs
+    assert copied_uids([code], 98) == copied_uids([code], None) == {}
 
 
 def test_copyuid_absent() -> None:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mailsync import actions
-from mailsync.models import Message, Schedule
+from mailsync import actions, engine, folders
+from mailsync.models import Folder, Message, Schedule
+from mailsync.run import Run
 from mailsync.schedule import LeaseLost
 from retention.purge import purge
 from tasks import actions as tasks
@@ -225,4 +226,30 @@ def test_a_worker_that_was_overtaken_in_its_sleep_says_nothing_more(full: Case) 
     assert happened == ["UID"]
     assert not full.line.asked("UID MOVE")
     assert (full.subjects("Archive"), full.subjects("Trash")) == (["Mail"], [])
+    full.judge()
+
+
+def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(full: Case, monkeypatch) -> None:
+    """Before, nobody could say of which UIDVALIDITY the UID is that the server told: it was asked for in vain, run
+    after run, until it was given up."""
+    full.deliver("Mail")
+    full.sync()
+    refresh, ann = engine.folderpull.refresh, full.world.ann
+    with full.acting():
+        folders.create_folder(full.mailbox, "New", by=ann)
+        act = actions.move(full.chosen("Mail"), full.folder("New"), by=ann)
+
+    def undone_before_it_is_read(run: Run) -> list[Folder]:
+        with full.acting(), pytest.raises(actions.CannotMove):
+            actions.undo(act, by=ann)
+        return refresh(run)
+
+    monkeypatch.setattr(engine.folderpull, "refresh", undone_before_it_is_read)
+    full.sync()
+    monkeypatch.undo()
+    with full.acting():
+        assert actions.undo(act, by=ann).count == 1
+    full.until_quiet()
+    assert (full.subjects(), full.subjects("New")) == (["Mail"], [])
+    assert not full.waits()
     full.judge()
