@@ -112,6 +112,24 @@ def test_the_choice_of_a_task_stays_open_when_another_was_made_meanwhile(world, 
     expect(panel.get_by_role("button", name="Ask the smith")).to_be_visible()
 
 
+def test_a_click_counts_although_the_tasks_are_asked_for_anew_while_the_button_is_down(
+    ann: Page, letters
+) -> None:
+    ann.goto("/")
+    row(ann, "Anchor chains").get_by_role("link").click()
+    panel = ann.get_by_role("region", name="Tasks")
+    expect(panel.get_by_role("heading", name="Tasks")).to_be_visible()
+    ann.wait_for_load_state("networkidle")
+    panel.get_by_text("Add to a task").hover()
+    ann.mouse.down()
+    with ann.expect_response(re.compile(r"/of-mail/\d+/$")) as answer:
+        ann.evaluate("htmx.trigger(document.body, 'tasks-changed')")
+    answer.value.finished()
+    ann.evaluate("new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
+    ann.mouse.up()
+    expect(ann.get_by_role("searchbox", name="Search my tasks")).to_be_visible()
+
+
 def test_cards_move_by_drag_and_by_keyboard_and_come_back_when_refused(world, ann: Page, letters) -> None:
     with world.acting():
         first = actions.create("Calibrate buoy 7 before it leaves for the harbour of Tromsø", by=world.ann)
