@@ -13,7 +13,7 @@ from tests.rigs.mailserver import MailServer
 from tests.rigs.proxy import line_to
 from tests.world import World
 
-PARTS, EXAMPLES, STEPS = 2, 10, 30
+PARTS, EXAMPLES, STEPS = 1, 10, 30
 
 
 @pytest.fixture
