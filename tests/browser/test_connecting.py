@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from accounts.models import Employee
 from config.celery import app
 from mailsync.actions import remove_placements
-from mailsync.models import Mailbox, SkippedMessage
+from mailsync.models import FolderCheck, Mailbox, Schedule, SkippedMessage
 from plans.subscriptions import change_plan
 from tests.browser.looking import SHOTS, look
 from tests.engine.conftest import connect as mailbox_at
@@ -207,6 +207,26 @@ def test_ann_asks_whether_everything_is_here_and_what_was_missing_comes_back(
     with ann.expect_download() as download:
         ann.get_by_role("link", name="Export as CSV").click()
     assert download.value.path().read_text().count("missing") == 1
+
+
+def test_what_was_opened_stays_open_while_a_comparison_runs(world, ann: Page) -> None:
+    inbox = world.folder(world.ann_box)
+    with world.acting():
+        FolderCheck.objects.create(
+            account=world.acme,
+            mailbox=inbox.mailbox,
+            folder=inbox,
+            path="INBOX",
+            server_count=3,
+            here_count=3,
+        )
+        Schedule.objects.filter(mailbox=world.ann_box).update(check_asked_at=timezone.now())
+    ann.goto(f"/mailboxes/{world.ann_box.pk}/complete/")
+    with ann.expect_response(re.compile("/complete/$")):
+        ann.get_by_text("Earlier comparisons").click()
+    with ann.expect_response(re.compile("/complete/$")):
+        pass  # the answer before this one is shown
+    expect(ann.locator("#earlier-comparisons[open] ol")).to_be_visible()
 
 
 def wait_for(holds) -> None:
