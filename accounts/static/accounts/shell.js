@@ -18,6 +18,14 @@
     event.stopImmediatePropagation();
   });
 
+  // What is pressed stays until it is let go, or the click would be lost: the next answer will show what this one does.
+  let pressed = null;
+  document.addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { pressed = null; }, true);
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.target.contains(pressed) && detail.elt.getAttribute("hx-trigger")?.includes("every ")) detail.shouldSwap = false;
+  });
+
   // A toast leaves by itself, unless somebody is at it.
   const watch = (toast) => {
     const leave = () => {
