@@ -356,10 +356,10 @@ def test_a_folder_of_every_name_is_listed_opened_asked_and_moved_to(imap, doveco
     listed = {folder.name for folder in imap.folders()}
     assert name in listed
     assert imap.statuses([name])[name].messages == 0
-    assert imap.open(name).exists == 0
+    opened = imap.open(name)
+    assert opened.exists == 0
     imap.open(b"INBOX")
-    new = imap.move([1], name, None)
-    assert new == {1: 1}
+    assert imap.move([1], name, opened.uidvalidity) == {1: 1}
     assert imap.open(name).exists == 1
     assert [message.uid for message in imap.list_messages(1, 1)] == [1]
 
