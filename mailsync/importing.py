@@ -112,7 +112,7 @@ def halves(raw: bytes) -> tuple[bytes, memoryview]:
 
 def store(folder: Folder, batch: Sequence[Prepared]) -> int:
     """Write a batch into the running transaction; returns how many placements are new."""
-    return store_placements(folder, batch, store_messages(folder, batch))
+    return store_placements(folder, batch, store_messages(folder, batch)).written
 
 
 class Stored(NamedTuple):
@@ -214,10 +214,18 @@ def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[bytes, Stored]) -> int:
+class Placed(NamedTuple):
+    """How many placements have come or have got their UID, and the UIDs that some waited for: those show the flags that
+    they had before."""
+
+    written: int
+    awaited: Collection[int]
+
+
+def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[bytes, Stored]) -> Placed:
     """The light half, in the same transaction; the caller now holds the lease and the folder's row lock."""
     if not batch:
-        return 0
+        return Placed(0, ())
     stored = fresh | _known(folder, {item.identity for item in batch} - fresh.keys())
     columns = [("message_id", "int8"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
     rows = [
@@ -226,7 +234,7 @@ def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[byte
     ]
     stage("incoming_placement", columns, rows)
     known = {message.id for message in stored.values() if message.known}
-    waiting = _place_waiting(folder, list(known))
+    awaited = _place_waiting(folder, list(known))
     new = _select(
         """INSERT INTO mailsync_placement (account_id, folder_id, message_id, uid, flags, received_at)
            SELECT %s, %s, message_id, uid, flags, received_at FROM incoming_placement
@@ -240,28 +248,29 @@ def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[byte
     bounces.hear(folder, {pk: (item.header, item.body) for pk, item in arrived.items()})
     _tell_team(folder, arrived, known)
     signals.message_arrived.send(Folder, folder=folder, arrived=arrived)
-    return waiting + len(new)
+    return Placed(len(awaited) + len(new), awaited)
 
 
-def _place_waiting(folder: Folder, known: list[int]) -> int:
+def _place_waiting(folder: Folder, known: list[int]) -> set[int]:
     """A message that waits here for its UID (moved by us, its date changed by the server) takes it, and none
-    of them is without a place any more. New messages neither wait nor were anywhere."""
+    of them is without a place any more. New messages neither wait nor were anywhere. Returns those UIDs."""
     if not known:
-        return 0
-    placed = _run(
-        """UPDATE mailsync_placement p SET uid = w.uid
-           FROM (SELECT DISTINCT ON (p.id) p.id, i.uid
-                 FROM mailsync_placement p JOIN incoming_placement i ON i.message_id = p.message_id
-                 WHERE p.message_id = ANY(%s) AND p.folder_id = %s AND p.uid IS NULL
-                   AND NOT EXISTS (SELECT FROM mailsync_operation o WHERE o.placement_id = p.id
-                                   AND o.kind = 'move' AND o.state IN ('pending', 'sending'))
-                 ORDER BY p.id, i.uid) w
-           WHERE p.id = w.id""",
+        return set()
+    placed = _select(
+        """UPDATE mailsync_placement p SET uid = i.uid
+           FROM (SELECT w.id, w.message_id, row_number() OVER (PARTITION BY w.message_id ORDER BY w.id) AS nth
+                 FROM mailsync_placement w
+                 WHERE w.message_id = ANY(%s) AND w.folder_id = %s AND w.uid IS NULL
+                   AND NOT EXISTS (SELECT FROM mailsync_operation o WHERE o.placement_id = w.id
+                                   AND o.kind = 'move' AND o.state IN ('pending', 'sending'))) w
+           JOIN (SELECT message_id, uid, row_number() OVER (PARTITION BY message_id ORDER BY uid) AS nth
+                 FROM incoming_placement) i USING (message_id, nth)
+           WHERE p.id = w.id RETURNING p.uid""",
         known,
         folder.pk,
     )
     Message.objects.filter(pk__in=known, unplaced_since__isnull=False).update(unplaced_since=None)
-    return placed
+    return {uid for (uid,) in placed}
 
 
 def _tell_team(folder: Folder, arrived: Mapping[int, Prepared], known: Collection[int]) -> None:
@@ -273,7 +282,7 @@ def _tell_team(folder: Folder, arrived: Mapping[int, Prepared], known: Collectio
         unread.arrived(folder, arrived.keys() - known, apart_since)
 
 
-def _select(sql: str, *params: int | list[bytes]) -> list[tuple[Any, ...]]:
+def _select(sql: str, *params: int | list[int] | list[bytes]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())

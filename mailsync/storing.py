@@ -22,7 +22,8 @@ from mailsync.imap.server import ImapServer
 from mailsync.importing import Prepared
 from mailsync.models import Folder, SkippedMessage
 from mailsync.run import Run
-from mailsync.sync.state import RemoteMessage
+from mailsync.sync.plan import plan_flags
+from mailsync.sync.state import Flags, RemoteFolder, RemoteMessage
 
 MOST_TRIES = 3
 DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
@@ -167,7 +168,20 @@ def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
             if folder.full_at is None:
                 so_far = Least(F("fetched") + len(prepared), F("wanted"))
                 Folder.objects.filter(pk=folder.pk).update(fetched=so_far)
-            return importing.store_placements(locked, prepared, fresh)
+            placed = importing.store_placements(locked, prepared, fresh)
+            if placed.awaited:
+                _show_flags(
+                    run, locked, {item.uid: item.flags for item in prepared if item.uid in placed.awaited}
+                )
+            return placed.written
+
+
+def _show_flags(run: Run, folder: Folder, flags: dict[int, Flags]) -> None:
+    """What had waited for its UID shows the server's flags of now. Keywords stay: which of them the server keeps (F08)
+    is not known here."""
+    local = replica.load_some(folder, window_start=run.window_start, uids=flags)
+    remote = RemoteFolder(folder.uidvalidity or 0, max(flags), flags=flags, lasting=frozenset())
+    replica.reflag(plan_flags(remote, local))
 
 
 def _store_alone(run: Run, folder: Folder, item: Prepared) -> None:

@@ -99,6 +99,22 @@ def test_c02_mails_that_nothing_but_their_body_tells_apart_are_fetched_and_not_m
     assert {each.pk for each in case.placements()} == before
 
 
+def test_c02_what_only_its_body_tells_apart_has_its_copies_and_the_flags_of_now(case: Case) -> None:
+    """Found by the model (flags) and by reading what it had led to: two that wait for a UID took the same one."""
+    header = b"Subject: Same in all but the body\r\nMessage-ID: <same@example.org>\r\n\r\n"
+    for body in (b"one\r\n", b"two\r\n"):
+        case.give(header + body, body.decode(), at=case.moment)
+    case.on_server("COPY", "1", "INBOX")
+    case.count_what_is_there()
+    case.sync()
+    before = {each.pk: each.message_id for each in case.placements()}
+    case.on_server("STORE", "1:2", "+FLAGS", "(\\Flagged)")
+    renumber(case)
+    case.sync()
+    assert {each.pk: each.message_id for each in case.placements()} == before
+    assert sorted(each.flags for each in case.placements()) == [[], ["\\Flagged"], ["\\Flagged"]]
+
+
 def test_c02_a_header_that_the_server_rewrote_is_known_by_message_id_size_and_date(case: Case) -> None:
     """Mail servers keep states in the header; K18: the bytes that came first stay."""
     header = b"Message-ID: <rewritten@example.org>\r\nSubject: Rewritten\r\nX-Status: %s\r\n\r\n"
