@@ -23,7 +23,16 @@ from imapclient.exceptions import IMAPClientError
 
 from mailsync import netguard
 from mailsync.imap import errors
-from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
+from mailsync.imap.errors import (
+    Broken,
+    Busy,
+    CommandRefused,
+    FolderGone,
+    ForbiddenText,
+    Refused,
+    ServerError,
+    Unreachable,
+)
 from mailsync.sasl import Mechanism, choose
 
 READ_TIMEOUT = 60.0  # seconds without a byte before a server counts as hanging (RFC 9051 asks for none)
@@ -37,6 +46,9 @@ RECEIVE_BUFFER = 4 * 1024 * 1024  # holds the next batch while this one is store
 # An answer about one message: they come by the thousand.
 _FETCHED = re.compile(rb"\* (\d+) FETCH (.*)", re.DOTALL)
 FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
+
+LOST = "The connection to the server was lost."
+NO_SENSE = "The server's answer makes no sense."
 
 Meanwhile = Callable[[], None]
 Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
@@ -207,10 +219,10 @@ class Session:
 
     def receive(self, sent: Sent, answer: str | None = None) -> list[Any]:
         """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
-        name, tag = sent
+        _name, tag = sent
         self.imap.listen()
         with translated():
-            kind, data = self._complete(name, tag)
+            kind, data = self._complete(tag)
             if kind != "OK":
                 raise refusal(kind, data)
             if answer is None:
@@ -228,13 +240,10 @@ class Session:
         self.imap.literal = raw
         self.receive(self.send("APPEND", *arguments))
 
-    def _complete(self, name: str, tag: bytes) -> tuple[str, list[Any]]:
+    def _complete(self, tag: bytes) -> tuple[str, list[Any]]:
         """imaplib's way, except that BAD is an answer like NO: the session lives on (G08)."""
         self.imap._check_bye()
-        try:
-            kind, data = self.imap._get_tagged_response(tag)
-        except imaplib.IMAP4.abort as error:
-            raise imaplib.IMAP4.abort(f"{name}: {_safe(error)}") from None
+        kind, data = self.imap._get_tagged_response(tag)
         self.imap._check_bye()
         return kind, data
 
@@ -301,22 +310,29 @@ def refusal(kind: str, data: list[Any]) -> CommandRefused | Busy:
 
 @contextlib.contextmanager
 def translated(step: str = "session") -> Iterator[None]:
-    """Turn imaplib's and the socket's exceptions into ours."""
+    """Turn imaplib's and the socket's exceptions into ours. What is read as an answer and is none may be a part of
+    somebody's mail: it goes into no sentence."""
     try:
         yield
     except TimeoutError as error:
         raise Unreachable("The server stopped answering.", step=step) from error
     except imaplib.IMAP4.abort as error:
-        text = _safe(error)
-        raise errors.too_much(text, step=step) or Broken(
-            f"The connection broke: {text}.", step=step
-        ) from None
-    except (imaplib.IMAP4.error, IMAPClientError) as error:
-        raise Broken(f"The server's answer makes no sense: {_safe(error)}.", step=step) from None
+        raise _broken(_safe(error), step) from None
+    except (imaplib.IMAP4.error, IMAPClientError):
+        raise Broken(NO_SENSE, step=step) from None
     except (OSError, EOFError, ValueError) as error:
         if isinstance(error, ForbiddenText):
             raise
-        raise Broken("The connection to the server was lost.", step=step) from error
+        raise Broken(LOST, step=step) from error
+
+
+def _broken(text: str, step: str) -> ServerError:
+    """What ended a session, by imaplib's words or the server's own of its BYE."""
+    if text.startswith("socket error: "):
+        return Broken(LOST, step=step)
+    if text.startswith("unexpected "):
+        return Broken(NO_SENSE, step=step)
+    return errors.too_much(text, step=step) or Broken(f"The connection broke: {text}.", step=step)
 
 
 @contextlib.contextmanager

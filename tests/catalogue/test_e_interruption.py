@@ -86,6 +86,17 @@ def test_e03_a_command_that_was_done_and_whose_answer_was_lost(morning: Rehearsa
         morning.assert_as_if_nothing_had_happened(case)
 
 
+def test_e01_of_an_answer_that_ends_in_the_middle_no_sentence_tells(full: Case) -> None:
+    """A line that was cut may be a part of somebody's mail, and admins read the sentence."""
+    full.deliver("Secret plan")
+    full.line.plans.append(
+        (re.compile(b"FETCH"), lambda: full.line.cut.update({Way.TO_US: full.line.carried[Way.TO_US] + 60}))
+    )
+    assert full.try_sync().error == "The connection to the server was lost."
+    full.line.heal()
+    full.until_quiet()
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_e12_a_limit_of_time_is_hit_in_the_middle_of_a_batch(case: Case, monkeypatch, times: int) -> None:
     """Celery's soft limit comes as an exception, wherever the worker is; the hard one kills, and that is E04."""
