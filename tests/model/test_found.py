@@ -253,3 +253,20 @@ def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(full:
     assert (full.subjects(), full.subjects("New")) == (["Mail"], [])
     assert not full.waits()
     full.judge()
+
+
+def test_a_star_that_was_told_and_not_noted_is_told_again(full: Case) -> None:
+    """Whether the server has heard is not known, as after any command whose answer is lost: ours stands, though a phone
+    took the star away in between (docs/conflicts.md)."""
+    full.deliver("Mail")
+    full.sync()
+    with full.acting():
+        actions.set_flags(full.chosen("Mail"), add=["\\Flagged"], remove=[], by=full.world.ann)
+    full.line.lost = re.compile(b"^UID STORE")
+    run(full)
+    full.line.settle()
+    full.line.heal()
+    full.on_server("STORE", "1", "-FLAGS", "(\\Flagged)")
+    full.until_quiet()
+    assert full.one("Mail").flags == ["\\Flagged"]
+    full.judge()

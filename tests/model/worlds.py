@@ -88,6 +88,8 @@ class World:
         for told in _parts(self.wish_flags):
             yield self.heard(told, move=False)
             yield known.heard(told)
+            # It ended before it could note that the server has heard: the next says so again.
+            yield replace(self.heard(told, move=False), wish_flags=self.wish_flags)
 
 
 Event = Callable[[World], Iterable[World]]
