@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mailsync import actions, engine, folders
+from mailsync import actions, folderpull, folders
 from mailsync.models import Folder, Message, Schedule
 from mailsync.run import Run
 from mailsync.schedule import LeaseLost
@@ -234,7 +234,7 @@ def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(full:
     after run, until it was given up."""
     full.deliver("Mail")
     full.sync()
-    refresh, ann = engine.folderpull.refresh, full.world.ann
+    refresh, ann = folderpull.refresh, full.world.ann
     with full.acting():
         folders.create_folder(full.mailbox, "New", by=ann)
         act = actions.move(full.chosen("Mail"), full.folder("New"), by=ann)
@@ -244,7 +244,7 @@ def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(full:
             actions.undo(act, by=ann)
         return refresh(run)
 
-    monkeypatch.setattr(engine.folderpull, "refresh", undone_before_it_is_read)
+    monkeypatch.setattr(folderpull, "refresh", undone_before_it_is_read)
     full.sync()
     monkeypatch.undo()
     with full.acting():
