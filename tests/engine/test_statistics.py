@@ -63,7 +63,7 @@ def test_a_mailbox_that_came_since_the_rows_were_counted_is_read_a_few_times_and
             )
         ),
     }
-    assert max(read.values()) < 30 * 2 * MESSAGES, read  # each row some times; 300 times where it goes wrong
+    assert max(read.values()) < 30 * 2 * MESSAGES, read  # each row some times, not once for each of 300
 
 
 def rows_read(postgres: Postgres) -> int:
