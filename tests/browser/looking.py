@@ -19,7 +19,12 @@ axe.run({resultTypes: ["violations"], preload: false}).then(found => found.viola
 
 
 def look(page: Page, name: str) -> None:
-    """axe finds nothing serious and nothing is cut off, wide and light, narrow and dark; pictures if asked for."""
+    """
+    axe finds nothing serious and nothing is cut off, wide and light, narrow and dark; pictures if asked for.
+
+    Whoever followed a link or sent a form expects something of the new page first: it is the old one that is looked at
+    else, or one that is taken away under axe.
+    """
     looks: list[tuple[Literal["light", "dark"], int]] = [("light", 1440), ("dark", 390)]
     for scheme, width in looks:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

@@ -99,6 +99,7 @@ def test_bob_makes_a_passkey_and_signs_in_with_it_alone_and_as_the_second_factor
     page.get_by_label("Password").fill(PASSWORD)
     look(page, "again")
     page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Make the passkey")).to_be_visible()
     look(page, "passkey-add")
     page.get_by_role("button", name="Make the passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()

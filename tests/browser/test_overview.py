@@ -92,6 +92,7 @@ def test_adm_reads_in_an_emergency_and_ann_sees_it(company, admin: Page) -> None
 def test_adm_reads_a_file_of_mailboxes_in_and_mends_a_row(company, admin: Page) -> None:
     admin.goto("/mailboxes/all/")
     admin.get_by_role("link", name="Connect for others").click()
+    expect(admin.get_by_label("CSV file")).to_be_visible()
     look(admin, "connect-for-others")
     content = b"address,owner,password\nsales@acme.example,cyd@acme.example,x\nhelp@acme.example,who@acme.example,x\n"
     admin.get_by_label("CSV file").set_input_files(
@@ -101,6 +102,7 @@ def test_adm_reads_a_file_of_mailboxes_in_and_mends_a_row(company, admin: Page) 
     expect(admin.get_by_text("Nobody of your company signs in with who@acme.example.")).to_be_visible()
     look(admin, "enrolment")
     admin.get_by_role("link", name="Mend row 2").click()
+    expect(admin.get_by_label("Owner's e-mail address")).to_be_visible()
     look(admin, "enrolment-row")
     admin.get_by_label("Owner's e-mail address").fill("bob@acme.example")
     admin.get_by_role("button", name="Save the row").click()

@@ -82,6 +82,7 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
     admin.get_by_label("E-mail address").fill("dora@acme.example")
     admin.get_by_label("Department", exact=True).last.select_option("Sales")
     admin.get_by_role("button", name="Make the link").click()
+    expect(admin.locator("code.link-once")).to_be_visible()
     look(admin, "link-once")
     link = admin.locator("code.link-once").inner_text()
     admin.get_by_role("link", name="Done").click()
@@ -113,6 +114,7 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
     admin.get_by_role("button", name="Move", exact=True).click()
     expect(admin.get_by_role("listitem").filter(has_text="Ann Archer")).to_contain_text("Sales")
     admin.get_by_role("link", name="Ann Archer").click()
+    expect(admin.get_by_role("heading", name="Ann Archer")).to_be_visible()
     look(admin, "person")
     with world.acting():
         audit.record(
@@ -121,6 +123,7 @@ def test_adm_invites_dora_who_joins_and_leaves_again(
     let_ann_go(world, admin)
     admin.goto("/people/departments/")
     admin.get_by_label("Delete Sales").click()
+    expect(admin.get_by_role("heading", name="Sales")).to_be_visible()
     look(admin, "department-delete")
     admin.goto("/audit/")
     look(admin, "audit")
@@ -162,6 +165,7 @@ def test_settings_and_password(world, admin: Page) -> None:
     admin.get_by_role("button", name="Save").click()
     expect(admin.get_by_role("status").first).to_contain_text("saved")
     admin.get_by_role("link", name="Change password").click()
+    expect(admin.get_by_role("heading", name="Change password")).to_be_visible()
     look(admin, "password")
     admin.goto("/account/logout/")
     look(admin, "logout")

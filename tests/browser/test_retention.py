@@ -47,6 +47,7 @@ def test_ann_sees_it_coming_and_keeps_it(world, ann: Page) -> None:
     look(ann, "leaving")
     ann.get_by_label("All on this page").check()
     ann.get_by_role("button", name="Keep these").click()
+    expect(ann.get_by_role("button", name=re.compile("Offer for the harbour"))).to_be_visible()
     look(ann, "keep")
     ann.get_by_role("button", name=re.compile("Offer for the harbour")).click()
     expect(ann.get_by_text("1 message stays with")).to_be_visible()

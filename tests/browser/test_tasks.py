@@ -225,6 +225,7 @@ def test_a_task_is_worked_on_deleted_and_taken_back(world, ann: Page, letters) -
     expect(ann.locator("#said")).to_contain_text("has passed already")
     look(ann, "task")
     ann.get_by_role("link", name="Delete the task").click()
+    expect(ann.get_by_role("button", name="Delete the task and 1 message")).to_be_visible()
     look(ann, "task-delete")
     ann.get_by_role("button", name="Delete the task and 1 message").click()
     expect(ann.get_by_role("link", name="Answer Zoe")).to_have_count(0)
