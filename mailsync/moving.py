@@ -14,15 +14,14 @@ SLACK = 5_000  # so many newest messages of the target are looked at beside thos
 def resume(run: Run, source: bytes, target: Folder, wanted: Mapping[int, bytes]) -> dict[int, int]:
     """Move what a worker may have copied already; `wanted` has each UID's header hash (mailsync.importing).
 
-    Returns the new UIDs as far as they are known; none of a target that was never read, as nobody could say later of
-    which UIDVALIDITY they are. Raises CommandRefused or FolderGone.
+    Returns the new UIDs as far as they are known. Raises CommandRefused or FolderGone.
     """
     there = _copied(run, target, wanted)
     run.server.open(source)
     run.server.delete_copied([uid for uid in wanted if uid in there])
     rest = [uid for uid in wanted if uid not in there]
     new = run.server.move(rest, bytes(target.name), target.uidvalidity) if rest else {}
-    return {**there, **new} if target.uidvalidity else {}
+    return {**there, **new}
 
 
 def _copied(run: Run, target: Folder, wanted: Mapping[int, bytes]) -> dict[int, int]:

@@ -285,8 +285,10 @@ def _settle(run: Run, group: Group, new_uids: dict[int, int]) -> None:
 
 def _settle_move(group: Group, target: Folder, new_uids: dict[int, int]) -> None:
     Folder.objects.select_for_update().get(pk=target.pk)
+    # Of a folder that was never read nobody could say later which UIDVALIDITY these are of: its first read finds them.
+    known = new_uids if target.uidvalidity else {}
     moved: dict[int, int | None] = {
-        op.placement_id: new_uids.get(op.uid or 0) for op in group.operations if op.placement_id
+        op.placement_id: known.get(op.uid or 0) for op in group.operations if op.placement_id
     }
     here = Placement.objects.filter(pk__in=moved, folder=target, uid=None)
     if not target.syncing:

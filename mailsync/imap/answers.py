@@ -172,7 +172,7 @@ def number(values: Iterable[Any] | None) -> int | None:
 
 def copied_uids(values: Iterable[Any] | None, uidvalidity: int | None) -> dict[int, int]:
     """COPYUID (RFC 4315 3): source UID to target UID; {} where it is absent, does not add up, or is of another
-    UIDVALIDITY than that by which the target is known. None, it was never read: no row could hold such a UID."""
+    UIDVALIDITY than that by which the target is known (None: by none yet)."""
     pairs: dict[int, int] = {}
     for value in values or ():
         parts = value.split() if isinstance(value, bytes) else []
