@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from mailsync import actions, folderpull, folders
+from mailsync.imap.session import Session
 from mailsync.models import Folder, Message, Schedule
 from mailsync.run import Run
 from mailsync.schedule import LeaseLost
@@ -15,7 +16,7 @@ from retention.purge import purge
 from tasks import actions as tasks
 from tests.catalogue.conftest import Case, full
 from tests.catalogue.rehearsal import run
-from tests.engine.conftest import Box, box
+from tests.engine.conftest import Box, box, dying_before_store
 from tests.model.mishaps import before_command, overtake, until_overtaken
 from tests.rigs.proxy import Way
 
@@ -229,15 +230,23 @@ def test_a_worker_that_was_overtaken_in_its_sleep_says_nothing_more(full: Case) 
     full.judge()
 
 
-def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(full: Case, monkeypatch) -> None:
-    """Before, nobody could say of which UIDVALIDITY the UID is that the server told: it was asked for in vain, run
-    after run, until it was given up."""
+@pytest.mark.parametrize("uid", ["told", "found"])
+def test_a_move_into_a_folder_that_was_never_read_can_be_undone_once_it_is(
+    full: Case, monkeypatch, uid: str
+) -> None:
+    """Before, nobody could say of which UIDVALIDITY the UID is that the server told, or under which a copy of ours was
+    found: it was asked for in vain, run after run, until it was given up."""
     full.deliver("Mail")
     full.sync()
     refresh, ann = folderpull.refresh, full.world.ann
     with full.acting():
         folders.create_folder(full.mailbox, "New", by=ann)
         act = actions.move(full.chosen("Mail"), full.folder("New"), by=ann)
+    if uid == "found":
+        real = Session.can
+        monkeypatch.setattr(Session, "can", lambda self, name: name != "MOVE" and real(self, name))
+        with dying_before_store():
+            assert full.try_sync().error
 
     def undone_before_it_is_read(run: Run) -> list[Folder]:
         with full.acting(), pytest.raises(actions.CannotMove):
