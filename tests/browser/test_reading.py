@@ -442,6 +442,7 @@ def test_without_scripts_everything_still_works(world, live_server, browser: Bro
     row(page, "Plain").get_by_role("link").click()
     expect(page.get_by_role("article")).to_contain_text("Words.")
     page.get_by_role("toolbar", name="With this message").get_by_role("button", name="Mark as read").click()
+    expect(page.get_by_text("Choose a message to read it here.")).to_be_visible()
     assert _reload(world, placement).seen
     row(page, "Plain").get_by_role("checkbox").check(force=True)
     page.get_by_role("toolbar", name="With the selected messages").get_by_role(

@@ -90,6 +90,7 @@ def test_ann_gives_bob_a_message_with_a_note_and_sees_him_answer(
         expect(row(bob, "Anchor chains")).to_have_count(0)
         row(bob, "Order 1208").get_by_role("checkbox").check()
         bob.keyboard.press("e")
+        expect(bob.get_by_text("1 archived")).to_be_visible()
         bob.goto(f"/mail/{world.folder(world.team_box, SpecialUse.ARCHIVE).pk}/")
         expect(row(bob, "Order 1208")).to_contain_text("Archived by you")
         look(bob, "archive")
@@ -133,6 +134,7 @@ def test_ann_lets_each_read_for_themselves_and_what_she_reads_stays_bold_for_bob
     ):
         bob.goto(at)
         row(bob, "Read by all").get_by_role("link").click()
+        expect(bob.get_by_role("heading", name="Read by all")).to_be_visible()
         ann.goto(at)
         expect(row(ann, "Read by all")).not_to_have_class(unread)
 

@@ -260,6 +260,7 @@ def test_without_scripts_tasks_still_work(world, live_server, browser: Browser, 
     expect(page.get_by_role("region", name="Comments")).to_contain_text("Called.")
     page.goto(f"/tasks/of-mail/{from_mail.pk}/choose/")
     page.get_by_role("button", name="Ask the smith").click()
+    expect(page.get_by_role("button", name="Take off “Ask the smith”")).to_be_visible()
     with world.acting():
         assert TaskMessage.objects.filter(task=other).count() == 1
     page.goto("/tasks/board/?show=all")
