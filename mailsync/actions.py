@@ -49,11 +49,11 @@ FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
 WHERE p.id = ANY(%(ids)s) AND p.folder_id = ANY(%(folders)s) FOR UPDATE OF p
 """
 _WRITE_DOWN = """
-INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
-                                target_id, placement_id, by_id, tries, error, created_at)
-SELECT f.account_id, f.mailbox_id, %(kind)s::text, 'pending', f.id, f.uidvalidity, p.uid, '{}', '{}',
-       %(target)s, CASE WHEN %(kind)s = 'move' THEN p.id END, %(by)s, 0, '', now()
-FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, received_at,
+                                header_hash, add, remove, target_id, placement_id, by_id, tries, error, created_at)
+SELECT f.account_id, f.mailbox_id, %(kind)s::text, 'pending', f.id, f.uidvalidity, p.uid, p.received_at,
+       m.header_hash, '{}', '{}', %(target)s, CASE WHEN %(kind)s = 'move' THEN p.id END, %(by)s, 0, '', now()
+FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id JOIN mailsync_message m ON m.id = p.message_id
 WHERE p.id = ANY(%(ids)s) ORDER BY p.id
 """
 # On screen and for the server in one statement. Sorted as Python sorts, whatever the collation of the database.
@@ -72,11 +72,11 @@ overruled AS (
         finished_at = CASE WHEN add <@ %(remove)s::text[] AND remove <@ %(add)s::text[] THEN now() END
     WHERE kind = 'flag' AND state = 'pending' AND uid IS NULL
       AND placement_id IN (SELECT id FROM mailsync_placement WHERE id = ANY(%(ids)s) AND uid IS NOT NULL))
-INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, add, remove,
-                                placement_id, by_id, tries, error, created_at)
-SELECT f.account_id, f.mailbox_id, 'flag', 'pending', f.id, f.uidvalidity, p.uid, %(add)s, %(remove)s,
-       p.id, %(by)s, 0, '', now()
-FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id
+INSERT INTO mailsync_operation (account_id, mailbox_id, kind, state, folder_id, uidvalidity, uid, received_at,
+                                header_hash, add, remove, placement_id, by_id, tries, error, created_at)
+SELECT f.account_id, f.mailbox_id, 'flag', 'pending', f.id, f.uidvalidity, p.uid, p.received_at,
+       m.header_hash, %(add)s, %(remove)s, p.id, %(by)s, 0, '', now()
+FROM mailsync_placement p JOIN mailsync_folder f ON f.id = p.folder_id JOIN mailsync_message m ON m.id = p.message_id
 WHERE p.id = ANY(%(ids)s) AND p.uid IS NOT NULL
 ON CONFLICT (folder_id, uid, kind) WHERE state = 'pending' AND uid IS NOT NULL DO UPDATE SET
     add = ARRAY(SELECT unnest(mailsync_operation.add || excluded.add) EXCEPT SELECT unnest(excluded.remove)),
@@ -334,6 +334,8 @@ def _record_waiting_flags(
         folder_id=pending.folder_id if pending else row.folder_id,
         uidvalidity=pending.uidvalidity if pending else None,
         uid=pending.uid if pending else None,
+        received_at=pending.received_at if pending else None,
+        header_hash=pending.header_hash if pending else None,
         add=sorted(add),
         remove=sorted(remove),
         placement_id=row.id,

@@ -17,7 +17,8 @@ from mailsync import pulling
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import AT_ONCE, SLICE, Opened, Status
 from mailsync.models import Folder
-from mailsync.pulling import FIRST_SLICE, OtherMail
+from mailsync.pulling import FIRST_SLICE
+from mailsync.replica import OtherMail
 from mailsync.run import Run
 from mailsync.storing import Intake
 from mailsync.sync.ledger import UidRanges

@@ -32,10 +32,6 @@ FIRST_SLICE = 50  # one screen: readable before anything else is asked
 MOST_REBUILDS = 2
 
 
-class OtherMail(Exception):
-    """UIDs that we know belong to other messages now: the folder must be read anew."""
-
-
 def pull(run: Run, folder: Folder, status: Status | None) -> bool:
     """Everything that STATUS says may differ; True if the folder must be asked again: the brake held, or it was
     forgotten on the way.
@@ -51,7 +47,7 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
         if ask.flags is FlagsAsked.ALL or folder.full_at is None:
             return _read_all(run, folder)
         return _catch_up(run, folder, ask)
-    except OtherMail:
+    except replica.OtherMail:
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
             replica.forget(locked, locked.uidvalidity or 0)
@@ -221,7 +217,7 @@ def place(
     """Give the listed messages that we know their place, with `reflags` show the flags of all; returns those to fetch,
     newest first.
 
-    An `intake` under way is held where the server must be asked. Raises OtherMail.
+    An `intake` under way is held where the server must be asked. Raises replica.OtherMail.
     """
     if not listed:
         return []
@@ -244,7 +240,7 @@ def place(
             lasting=opened.lasting,
         )
         if reflags and replica.has_others(local, listed):
-            raise OtherMail
+            raise replica.OtherMail
         arrivals = plan_arrivals(remote, local)
         replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
         wanted = [action.remote for action in arrivals if isinstance(action, Import)]

@@ -7,6 +7,7 @@ replaced, a UID that has moved is no longer there, and a repeated COPY first loo
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from mailsync import events, folderpush, folders, letterpush, moving, replica, s
 from mailsync.actions import remove_placements
 from mailsync.imap.errors import CommandRefused, FolderGone, NoRoom, NotUnderstood
 from mailsync.imap.server import Opened
+from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
     Folder,
@@ -27,13 +29,16 @@ from mailsync.models import (
     Placement,
     SpecialUse,
 )
+from mailsync.replica import OtherMail
 from mailsync.run import Run
 from mailsync.sync.plan import only_here
+from mailsync.sync.state import RemoteMessage
 
 MOST_TRIES = 20
 NO_ROOM_WAIT, MOST_NO_ROOM_WAIT = timedelta(minutes=2), timedelta(hours=6)
 MOST_AGE = timedelta(days=7)
 GROUP = 5_000
+MOST_VOUCHING = 500  # operations whose UIDs are looked at beside those of the group
 LOOK_EVERY = 0.5  # seconds
 ORDER = (OperationKind.FLAG, OperationKind.MOVE, OperationKind.EXPUNGE)
 
@@ -83,6 +88,8 @@ def push(run: Run) -> int:
         run.tried.update(group.ids)
         try:
             new_uids = _send(run, group)
+        except OtherMail:
+            _forget(run, group.folder)
         except (CommandRefused, FolderGone) as error:
             _refused(run, group, error)
         except Exception:
@@ -222,7 +229,7 @@ def _send(run: Run, group: Group) -> dict[int, int]:
     if group.kind == OperationKind.APPEND:
         letterpush.send(run, group.operations[0])
         return {}
-    opened = run.server.stay_in(bytes(group.folder.name))
+    opened = _vouched(run, group)
     if opened.uidvalidity != group.operations[0].uidvalidity:
         raise CommandRefused("The folder was rebuilt on the server.", final=False)
     if not opened.writable:
@@ -234,6 +241,51 @@ def _send(run: Run, group: Group) -> dict[int, int]:
         run.server.expunge(group.uids)
         return {}
     return _move(run, group)
+
+
+def _vouched(run: Run, group: Group) -> Opened:
+    """The group's folder, open, in which its UIDs are still those of the messages that they are meant for.
+
+    A server that was restored from a backup, or exchanged, may keep the UIDVALIDITY and give our UIDs to others: they
+    would be moved and removed (C14). UIDs grow, so one that is right vouches for those below it, and the highest that
+    wait are asked for while the folder opens. Raises OtherMail.
+    """
+    folder = group.folder
+    name, highest = bytes(folder.name), max(group.uids)
+    if highest <= run.vouched.get(folder.pk, 0):
+        return run.server.stay_in(name)
+    with replica.writing(run.lease):
+        waiting = Operation.objects.filter(folder=folder, state__in=replica.OPEN).exclude(received_at=None)
+        newest = list(waiting.order_by("-uid")[:MOST_VOUCHING])
+    meant = {op.uid: op for op in (*newest, *group.operations) if op.uid is not None}
+    opened, there = run.server.meet(name, meant)
+    if opened.uidvalidity == group.operations[0].uidvalidity:
+        if _has_others(run, meant, there):
+            raise OtherMail
+        run.vouched[folder.pk] = max(
+            (uid for uid in there if uid in meant and meant[uid].received_at), default=0
+        )
+    return opened
+
+
+def _has_others(run: Run, meant: Mapping[int, Operation], there: Mapping[int, RemoteMessage]) -> bool:
+    """Of another date and another header. The date alone may differ: a copy of a mail that we hold can have its own."""
+    doubtful = {
+        uid: message.size
+        for uid, message in there.items()
+        if uid in meant and meant[uid].received_at not in (None, message.received_at)
+    }
+    headers = run.server.headers(doubtful)
+    return any(
+        header_hash(headers[uid], doubtful[uid]) != bytes(meant[uid].header_hash or b"") for uid in headers
+    )
+
+
+def _forget(run: Run, folder: Folder) -> None:
+    """What is known of its UIDs is void, as after a new UIDVALIDITY: the next pull reads it anew."""
+    with replica.writing(run.lease, folder.pk) as locked:
+        assert locked is not None
+        replica.forget(locked, locked.uidvalidity or 0)
 
 
 def _store(run: Run, group: Group, opened: Opened) -> None:

@@ -67,6 +67,10 @@ WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.receive
 UNPLACED_GRACE = timedelta(hours=1)
 
 
+class OtherMail(Exception):
+    """UIDs that we know belong to other messages now: the folder must be read anew."""
+
+
 @contextmanager
 def writing(lease: Lease, folder_id: int | None = None, *, safely: bool = True) -> Iterator[Folder | None]:
     """One transaction of the engine: tenant, lease renewed, folder locked (before its placements, as actions do).
@@ -381,7 +385,7 @@ def _void_uids(folder: Folder) -> None:
     flags = Operation.objects.filter(folder=folder, state__in=OPEN, kind=OperationKind.FLAG)
     # Nothing will bring a UID to what is no longer shown here.
     flags.filter(placement=None).update(state=OperationState.VOID, finished_at=now)
-    flags.update(uid=None, uidvalidity=None, state=OperationState.PENDING)
+    flags.update(uid=None, uidvalidity=None, received_at=None, header_hash=None, state=OperationState.PENDING)
     events.renumbered(folder)
     Placement.objects.filter(folder=folder).update(uid=None)
 

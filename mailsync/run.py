@@ -36,6 +36,7 @@ class Run:
     changed: int = 0
     folders_listed: bool = False  # from then on no folder is made, renamed or deleted in this run
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
+    vouched: dict[int, int] = field(default_factory=dict)  # by folder, see pushing._vouched
     looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 
     def check_time(self) -> None:

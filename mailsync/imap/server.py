@@ -198,6 +198,22 @@ class ImapServer:
             return self._open_now
         return self.open(name)
 
+    def meet(self, name: bytes, uids: Iterable[int]) -> tuple[Opened, dict[int, RemoteMessage]]:
+        """`stay_in`, and with it, in the same round trip, date and size of the UIDs that exist.
+
+        Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
+        """
+        is_open = self._open_now is not None and self.opened_name == name
+        select = None if is_open else self.ask_to_open(name)
+        asked = self._ask_to_describe(uids)
+        try:
+            opened = self.stay_in(name) if select is None else self.opened(name, select)
+        except FolderGone:
+            with suppress(CommandRefused):
+                self._collect(asked)
+            raise
+        return opened, self._described(asked)
+
     def open_since(
         self, name: bytes, *, after: int, known: int, changed_since: int | None
     ) -> tuple[Opened, list[RemoteMessage], dict[int, Flags]]:
@@ -304,13 +320,18 @@ class ImapServer:
 
     def describe(self, uids: Iterable[int]) -> dict[int, RemoteMessage]:
         """Date and size of the UIDs that still exist; no flags."""
-        sent = [
+        return self._described(self._ask_to_describe(uids))
+
+    def _ask_to_describe(self, uids: Iterable[int]) -> list[Sent]:
+        return [
             self.session.send("UID", b"FETCH", chunk, b"(UID INTERNALDATE RFC822.SIZE)")
             for chunk in uid_chunks(uids)
         ]
+
+    def _described(self, asked: list[Sent]) -> dict[int, RemoteMessage]:
         return {
             message.uid: message
-            for message in self._remote_messages(fetch_answers(self._collect(sent, "FETCH")))
+            for message in self._remote_messages(fetch_answers(self._collect(asked, "FETCH")))
         }
 
     def existing(self, uids: Iterable[int]) -> set[int]:

@@ -54,6 +54,10 @@ class Operation(models.Model):
     folder = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     uidvalidity = models.BigIntegerField(null=True)
     uid = models.BigIntegerField(null=True)
+    # The message that it is meant for, by its INTERNALDATE and header: a server that was restored from a backup gives
+    # the UID to another under the same UIDVALIDITY (C14). Empty where the message was found under this UID since.
+    received_at = models.DateTimeField(null=True)
+    header_hash = models.BinaryField(max_length=32, null=True)
     add = ArrayField(models.TextField(), default=list)
     remove = ArrayField(models.TextField(), default=list)
     target = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -1,5 +1,8 @@
 """Push: what an employee does here is on the server soon, exactly once, or taken back with a reason."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from mailsync import actions, tags
@@ -179,6 +182,41 @@ def test_g07_equal_mail_that_a_worker_has_copied_is_not_copied_again(box: Box, m
     assert len(box.dovecot.uids(box.login, "Archive")) == 2
     box.sync()
     assert (len(box.dovecot.uids(box.login)), len(box.dovecot.uids(box.login, "Archive"))) == (0, 2)
+    box.assert_equal()
+
+
+@pytest.mark.parametrize("news", [1, 2])
+@pytest.mark.parametrize("verb", ["trash", "expunge", "flag"])
+def test_c14_what_waits_for_a_server_that_is_restored_is_done_to_no_other_mail(
+    box: Box, tmp_path: Path, verb: str, news: int
+) -> None:
+    """The backup is older than the mail it was meant for, and its UID is another's under the same UIDVALIDITY: the new
+    ones are as many as the lost, or more, so UIDNEXT does not tell."""
+    there = "Junk" if verb == "expunge" else "INBOX"
+    box.deliver("Stays", folder=there)
+    box.sync()
+    maildir = box.dovecot.maildir(box.login)
+    shutil.copytree(maildir, tmp_path / "backup")
+    box.deliver("Newsletter", folder=there)
+    box.sync()
+    with box.acting():
+        chosen, ann = box.chosen("Newsletter", path=there), box.world.ann
+        if verb == "trash":
+            actions.trash(chosen, by=ann)
+        elif verb == "expunge":
+            actions.expunge(chosen, by=ann)
+        else:
+            actions.set_flags(chosen, add=["\\Flagged"], by=ann)
+    shutil.rmtree(maildir)
+    shutil.copytree(tmp_path / "backup", maildir)
+    subjects = [f"Contract {number}" for number in range(news)]
+    for subject in subjects:
+        box.deliver(subject, folder=there)
+    for _run in range(3):
+        box.sync()
+    assert set(box.subjects(there)) == {"Stays", *subjects}
+    assert not any(box.dovecot.uids(box.login, there).values())
+    assert not box.dovecot.uids(box.login, "Trash")
     box.assert_equal()
 
 
