@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailsync import actions, first, pulling, pushing, storing
+from mailsync import actions, first, pulling, pushing, replica, storing
 from mailsync.fetching import BodyStream
 from mailsync.imap.server import ImapServer, Opened
 from mailsync.models import Folder, Schedule
@@ -320,7 +320,7 @@ def test_a_list_that_is_refused_leaves_the_folder_to_be_asked_by_itself(
     def place(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage], **options: Any) -> Any:
         if folder.path == "Sent" and not monkeyed:
             monkeyed.append(True)
-            raise pulling.OtherMail
+            raise replica.OtherMail
         return real(run, folder, opened, listed, **options)
 
     monkeyed: list[bool] = []

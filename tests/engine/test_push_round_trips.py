@@ -5,7 +5,9 @@ from tests.engine.conftest import Box, Talk
 
 
 def test_acts_on_one_folder_open_it_once(box: Box, talk: Talk) -> None:
-    """LIST with STATUS waits for the answer of MOVE: sent right behind it, Dovecot tells how the folder was before."""
+    """Whom their UIDs belong to is asked for with SELECT, in one trip.
+
+    LIST with STATUS waits for the answer of MOVE: sent right behind it, Dovecot tells how the folder was before."""
     for number in range(4):
         box.deliver(f"Mail {number}")
     box.sync()
@@ -17,7 +19,7 @@ def test_acts_on_one_folder_open_it_once(box: Box, talk: Talk) -> None:
     box.sync(thorough=False)
     pushed = talk[: talk.index(("hear", "LIST")) + 1]
     assert pushed == [
-        ("ask", "SELECT"), ("hear", "SELECT"),
+        ("ask", "SELECT"), ("ask", "FETCH"), ("hear", "SELECT"), ("hear", "UID"),
         ("ask", "STORE"), ("hear", "UID"),
         ("ask", "STORE"), ("hear", "UID"),
         ("ask", "MOVE"), ("hear", "UID"),
