@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import prepared
 from accounts.models import Employee
@@ -83,6 +84,7 @@ ON CONFLICT (folder_id, uid, kind) WHERE state = 'pending' AND uid IS NOT NULL D
     remove = ARRAY(SELECT unnest(mailsync_operation.remove || excluded.remove) EXCEPT SELECT unnest(excluded.add)),
     placement_id = excluded.placement_id, by_id = excluded.by_id
 """
+_STILL_MOVING = gettext_lazy("The last move of this message is still under way. Try again in a moment.")
 _REMEMBER = """
 INSERT INTO mailsync_act (account_id, by_id, verb, count, undo, at) VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
 """
@@ -183,19 +185,27 @@ def not_spam(placements: Placements, *, by: Employee) -> Act:
 
 @transaction.atomic
 def expunge(placements: Placements, *, by: Employee) -> Act:
-    """Remove for good, here at once and on the server: only from Trash or Junk, without undo."""
+    """Remove for good, here at once and on the server: only from Trash or Junk, without undo.
+
+    Raises CannotMove, also where each of them is still on its way there.
+    """
     rows = _locked(placements)
     if any(row.role not in {SpecialUse.TRASH, SpecialUse.JUNK} for row in rows):
         raise CannotMove(_("Only messages in Trash or Spam can be removed for good."))
-    events.expunged([row.id for row in rows], by_id=by.pk)
-    moves = _open_moves(rows)
+    # Where folders are labels on one store (\All, as at Gmail), a mail can only be removed out of the Trash itself.
+    labels = Folder.objects.filter(mailbox__in={row.mailbox_id for row in rows}, special_use=SpecialUse.ALL)
+    labelled = set(labels.values_list("mailbox_id", flat=True))
     # Moved here a moment ago and not yet told: remove it where the server still has it.
+    moves = _open_moves([row for row in rows if row.mailbox_id not in labelled])
     Operation.objects.filter(pk__in=[move.pk for move in moves.values()]).update(
         kind=OperationKind.EXPUNGE, target=None, placement=None
     )
     _write_down(OperationKind.EXPUNGE, [row for row in rows if row.uid is not None], by)
     # One whose UID is not known yet stays until the server has told.
     gone = [row for row in rows if row.uid is not None or row.id in moves]
+    if rows and not gone:
+        raise CannotMove(_STILL_MOVING)
+    events.expunged([row.id for row in gone], by_id=by.pk)
     remove_placements([row.id for row in gone])
     _wake(gone)
     return _act("expunge", len(gone), by)
@@ -266,7 +276,7 @@ def _moved(verb: str, wanted: dict[Folder, list[Row]], by: Employee) -> Act:
             sources[row.folder_id].append(row.id)
     count = sum(len(ids) for ids in sources.values())
     if not count and any(wanted.values()):
-        raise CannotMove(_("The last move of this message is still under way. Try again in a moment."))
+        raise CannotMove(_STILL_MOVING)
     _wake(wanted)
     return _act(
         verb,

@@ -118,6 +118,20 @@ def test_h02_a_label_given_there_appears_here_without_a_download(box: Box) -> No
     assert box.gmail.asked == {"HEADER": 0, "BODY": 1}
 
 
+def test_what_is_removed_for_good_right_after_it_was_trashed_leaves_no_mail_behind(box: Box) -> None:
+    """Removed from INBOX, it would have lost a label and stayed in All Mail."""
+    box.gmail.deliver("Secret", "INBOX")
+    box.equal()
+    box.act("trash", "Secret", "INBOX")
+    with pytest.raises(actions.CannotMove, match="still under way"):
+        box.act("expunge", "Secret", TRASH)
+    box.sync()
+    box.act("expunge", "Secret", TRASH)
+    box.sync()
+    assert box.gmail.mails == []
+    box.equal()
+
+
 def test_h03_a_label_taken_there_leaves_the_mail_and_our_delete_moves_it_to_the_trash(box: Box) -> None:
     mail = box.gmail.deliver("Plans", "INBOX", WORK)
     box.equal()

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import AuditEntry
-from mailsync import holding, secrets
+from mailsync import actions, holding, secrets
 from mailsync.models import ConnectionTest, Folder, Mailbox
 from mailsync.roles import FoundFolder
 from tests.engine.conftest import Box, box
@@ -73,6 +73,23 @@ def test_who_uses_it_all_the_same_loses_nothing_until_they_say_so(box: Box, pass
     with box.acting():
         assert not Folder.objects.filter(mailbox=box.mailbox, path="Projects").exists()
         assert not holding.purge_waits(box.mailbox.pk)
+
+
+def test_what_was_asked_of_the_old_server_is_done_to_no_mail_of_the_new_one(
+    box: Box, passed: ConnectionTest
+) -> None:
+    """Both number their folders from the same beginning, as some servers do."""
+    validity = ("--uid-validity", str(box.folder().uidvalidity))
+    box.dovecot.doveadm("mailbox", "update", "-u", passed.login, *validity, "INBOX")
+    with box.acting():
+        actions.trash(box.chosen("Known 0"), by=box.world.ann)
+    take(box, passed, even_if_other="1")
+    box.login = passed.login
+    for _run in range(3):
+        box.try_sync()
+    assert len(box.dovecot.uids(passed.login)) == 1
+    assert not box.subjects("Trash")
+    assert {"Known 0", "Of somebody else"} <= set(box.subjects())
 
 
 def test_the_same_mail_under_another_name_asks_nothing(box: Box, passed: ConnectionTest) -> None:
