@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from imaplib import IMAP4
@@ -344,9 +345,8 @@ class ModelBox:
         for nth in range(choice, choice + MOST_LETTERS):
             chosen = self.ann_letter(nth)
             if chosen and chosen[1].folder.special_use == SpecialUse.TRASH:
-                with self.case.acting():
-                    count = actions.expunge([chosen[1].pk], by=self.case.world.ann).count
-                if count:
+                with suppress(actions.CannotMove), self.case.acting():
+                    actions.expunge([chosen[1].pk], by=self.case.world.ann)
                     chosen[0].meets(worlds.wishes_place(GONE))
                 return
         self.ann_moves(choice, FOLDERS.index("Trash"), False)
