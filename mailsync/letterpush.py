@@ -23,6 +23,7 @@ from mailsync.run import Run
 FILED_WITHIN = timedelta(minutes=5)
 MOST_LOOKED_FOR = 10  # drafts a run
 SENT = b"Sent"
+DRAFTS_LIE_IN = (SpecialUse.DRAFTS, SpecialUse.ALL)  # Gmail shows each among all mail, too
 PERHAPS = 0  # as copy_revision: a worker set out to make the first one
 
 
@@ -194,8 +195,7 @@ def _is_used_elsewhere(run: Run, letter: Outgoing) -> bool:
         named = Placement.objects.filter(
             message__mailbox=run.mailbox_id, message__message_id=letter.message_id
         )
-        # Gmail shows each draft among all mail, too.
-        return named.exclude(folder__special_use__in=[SpecialUse.DRAFTS, SpecialUse.ALL]).exists()
+        return named.exclude(folder__special_use__in=DRAFTS_LIE_IN).exists()
 
 
 def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:
@@ -230,15 +230,23 @@ def _note(run: Run, letter: Outgoing, **columns: int | None) -> None:
 
 
 def _settle_unsure(run: Run) -> None:
-    """A mail of this name anywhere but in Drafts, in whatever mailbox of the company, has been through a server."""
+    """A mail of this name, in whatever mailbox of the company, has been through a server, unless it is a draft."""
     unsure = Outgoing.objects.filter(mailbox=run.mailbox_id, state=OutgoingState.UNSURE)
     for letter in unsure:
-        places = Placement.objects.filter(
+        named = Placement.objects.filter(
             message__mailbox__account=letter.account_id, message__message_id=letter.message_id
         )
-        seen = places.exclude(folder__special_use=SpecialUse.DRAFTS).order_by("received_at").first()
-        if seen is not None:
-            outbox.it_arrived(letter, at=seen.received_at)
+        places = named.exclude(folder__special_use__in=DRAFTS_LIE_IN).select_related("message")
+        for seen in places.order_by("received_at"):
+            if not _is_draft(seen):
+                outbox.it_arrived(letter, at=seen.received_at)
+                break
+
+
+def _is_draft(place: Placement) -> bool:
+    """Wherever it was taken: a phone throws ours into the Trash, another mailbox of this login shows it in a folder
+    that is not known to be for drafts."""
+    return "\\Draft" in place.flags or draftmark.revision(bytes(place.message.header)) is not None
 
 
 def _look_after_drafts(run: Run) -> list[tuple[Outgoing, Folder]]:

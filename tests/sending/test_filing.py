@@ -19,6 +19,7 @@ from mailsync.models import (
     Outgoing,
     OutgoingState,
     SentCopies,
+    SpecialUse,
 )
 from tests.engine.conftest import Box, connect
 from tests.rigs import smtp
@@ -204,6 +205,37 @@ def test_an_unsure_letter_is_settled_by_what_lies_in_sent(box: Box, post: smtp.O
     assert lost.state == OutgoingState.SENT
     assert sorted(box.subjects("Sent")) == ["Arrived", "Lost"]
     assert len({each.message_id for each in post.delivered}) == len(post.delivered) == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "role", "flags", "marked"),
+    [
+        ("Thrown away", SpecialUse.TRASH, "", True),  # by a phone
+        ("Thrown away", SpecialUse.TRASH, "\\Draft", False),  # edited there before
+        ("All", SpecialUse.ALL, "", False),  # as Gmail shows each
+    ],
+)
+def test_its_own_draft_is_no_proof_that_an_unsure_letter_arrived(
+    box: Box, post: smtp.Outgoing, where: str, role: SpecialUse, flags: str, marked: bool
+) -> None:
+    with box.acting():
+        Folder.objects.filter(mailbox=box.mailbox, special_use=role).update(special_use="")
+        Folder.objects.filter(pk=box.chosen_folder(where).pk).update(special_use=role)
+    letter = write(box)
+    box.sync()
+    [draft] = on_server(box, "Drafts")
+    if not marked:
+        draft = re.sub(rb"X-Mailbound-Revision: [^\r]+\r\n", b"", draft)
+    box.dovecot.append(box.login, draft, folder=where, flags=flags)
+    box.sync()
+    post.faults = [Fault.DOT_LOST]
+    assert send(box, again(box, letter)).state == OutgoingState.UNSURE
+    box.sync()
+    assert again(box, letter).state == OutgoingState.UNSURE
+    assert (post.delivered, on_server(box, "Sent")) == ([], [])
+    box.dovecot.append(box.login, bytes(letter.header or b"") + b"Dear Zoe\r\n")
+    box.sync()
+    assert again(box, letter).state == OutgoingState.SENT
 
 
 BOUNCE = """From: MAILER-DAEMON@acme.example\r
