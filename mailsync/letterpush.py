@@ -199,7 +199,7 @@ def _is_used_elsewhere(run: Run, letter: Outgoing) -> bool:
 
 
 def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:
-    """The folder's UIDVALIDITY, and what lies in it under the letter's Message-ID, or where we noted it."""
+    """The folder's UIDVALIDITY, and what lies in it of the letter: under its Message-ID, or where we noted it."""
     uidvalidity = run.server.open(name).uidvalidity
     noted = letter.copy_uid if letter.copy_uidvalidity == uidvalidity else None
     revisions = {uid: draftmark.revision(header) for uid, header in _named(run, letter, noted).items()}
@@ -210,13 +210,25 @@ def _copies(run: Run, letter: Outgoing, name: bytes) -> tuple[int, list[Copy]]:
 
 
 def _named(run: Run, letter: Outgoing, noted: int | None = None) -> dict[int, bytes]:
-    """By UID the headers in the open folder that have the letter's Message-ID, and the one that was `noted`."""
+    """By UID the headers in the open folder that have the letter's Message-ID, and the one that was `noted`, if that
+    still is the copy that we put there."""
     headers = run.server.headers(run.server.with_message_id(letter.message_id, or_uid=noted))
     return {
         uid: header
         for uid, header in headers.items()
-        if uid == noted or parse.message_id(header) == letter.message_id
+        if parse.message_id(header) == letter.message_id
+        or (uid == noted and _has_old_name(run, letter, header))
     }
+
+
+def _has_old_name(run: Run, letter: Outgoing, header: bytes) -> bool:
+    """A copy from before ways were parted: marked by us, under a name that is no letter's now. Of a server that was
+    restored the UID that we noted may be another draft's."""
+    if draftmark.revision(header) is None:
+        return False
+    with replica.writing(run.lease):
+        named = Outgoing.objects.filter(account=letter.account_id, message_id=parse.message_id(header))
+        return not named.exists()
 
 
 def _is_ours(letter: Outgoing, copy: Copy, uidvalidity: int) -> bool:

@@ -1,9 +1,11 @@
 """Drafts on which another program works too, while workers die: what the model (tests/model/drafts.py) has found."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -99,6 +101,58 @@ def test_a_copy_whose_worker_died_before_it_noted_it_does_not_stay_for_ever(
     box.sync()
     box.sync()
     assert words(box) == []
+
+
+@pytest.mark.parametrize("end", ["saved", "sent", "thrown away"])
+@pytest.mark.parametrize("whose", ["the phone's", "another of ours"])
+def test_another_draft_lies_where_ours_was_before_the_server_was_restored(
+    box: Box, tmp_path: Path, whose: str, end: str
+) -> None:
+    """An older backup, with the same UIDVALIDITY: what comes after it gets the UIDs of what is not in it."""
+    box.dovecot.append(box.login, b"Subject: Old\r\n\r\nold\r\n", folder="Drafts")
+    box.sync()
+    maildir = box.dovecot.maildir(box.login)
+    shutil.copytree(maildir, tmp_path / "backup")
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    shutil.rmtree(maildir)
+    shutil.copytree(tmp_path / "backup", maildir)
+    if whose == "the phone's":
+        theirs = b"Subject: Theirs\r\nMessage-ID: <theirs@phone.example>\r\n\r\nTheirs\r\n"
+        box.dovecot.append(box.login, theirs, folder="Drafts", flags="\\Draft")
+    else:
+        write(box, html="<p>Ours, another</p>")
+        box.sync()
+    there, uid = words(box), again(box, letter).copy_uid
+    assert (len(there), [*box.dovecot.uids(box.login, "Drafts")][1:]) == (1, [uid])
+    if end == "saved":
+        save(box, letter, html="<p>Ours, later</p>")
+    elif end == "sent":
+        send(box, letter)
+    else:
+        with box.acting():
+            outbox.discard(letter)
+    box.sync()
+    box.sync()
+    assert words(box) == sorted([*there, *["Ours, later"] * (end == "saved")])
+    with box.acting():
+        drafts = Outgoing.objects.filter(state=OutgoingState.DRAFT).exclude(pk=letter.pk)
+        assert drafts.count() == (whose == "another of ours")
+
+
+def test_ways_are_parted_although_the_server_takes_the_new_copy_only_later(box: Box, line: Proxy) -> None:
+    """Ours lies there under the name that is the phone's now."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    [draft] = on_server(box, "Drafts")
+    theirs = re.sub(rb"X-Mailbound-Revision: [^\r]+\r\n", b"", draft).replace(b"Ours", b"Theirs")
+    box.dovecot.append(box.login, theirs, folder="Drafts", flags="\\Draft")
+    save(box, again(box, letter), html="<p>Ours, later</p>")
+    line.answers = {b"APPEND": b"NO [UNAVAILABLE] not now"}
+    box.sync()
+    line.heal()
+    box.sync()
+    assert words(box) == ["Ours, later", "Theirs"]
 
 
 def test_a_draft_that_is_removed_before_we_ever_saw_it_is_gone_here(box: Box) -> None:
