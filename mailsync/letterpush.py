@@ -6,7 +6,7 @@ beside ours, never below it.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 from django.utils import timezone
@@ -27,6 +27,14 @@ DRAFTS_LIE_IN = (SpecialUse.DRAFTS, SpecialUse.ALL)  # Gmail shows each among al
 PERHAPS = 0  # as copy_revision: a worker set out to make the first one
 
 
+class NotFiledYet(CommandRefused):
+    """The provider may still put the letter into Sent by itself: nothing is to be done about it before `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__("The provider has not put the letter into Sent yet.", final=False)
+        self.until = until
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A letter's copy in Drafts. `revision` is None where another program has written it."""
@@ -36,7 +44,7 @@ class Copy:
 
 
 def send(run: Run, operation: Operation) -> None:
-    """Make the server's copies as the letter is now. Raises CommandRefused or FolderGone."""
+    """Make the server's copies as the letter is now. Raises CommandRefused, NotFiledYet among them, or FolderGone."""
     with replica.writing(run.lease):
         letters = Outgoing.objects.select_related("mailbox", "body").prefetch_related("attachments__blob")
         letter = letters.filter(operations=operation).first()
@@ -44,12 +52,15 @@ def send(run: Run, operation: Operation) -> None:
     if letter is None:
         return
     drafts, sent = folders.get(SpecialUse.DRAFTS), folders.get(SpecialUse.SENT)
+    until = None
     if letter.state == OutgoingState.SENT:
-        _file_sent(run, letter, bytes(sent.name) if sent else None)
+        until = _file_sent(run, letter, bytes(sent.name) if sent else None)
     if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
         _remove_draft(run, letter, drafts)
     if letter.state == OutgoingState.DRAFT and drafts is not None:
         _file_draft(run, letter, drafts)
+    if until is not None:
+        raise NotFiledYet(until)
 
 
 def look(run: Run) -> list[tuple[Outgoing, Folder]]:
@@ -78,23 +89,26 @@ def ask_about(run: Run, lost: list[tuple[Outgoing, Folder]]) -> None:
                 filing.ask(letter)
 
 
-def _file_sent(run: Run, letter: Outgoing, name: bytes | None) -> None:
+def _file_sent(run: Run, letter: Outgoing, name: bytes | None) -> datetime | None:
+    """Returns until when the provider is waited for; None where there is nothing more to be done."""
     if letter.mailbox.sent_copies == SentCopies.SERVER:
-        return
+        return None
     if name is None:
         if filing.server_files(letter.mailbox):
-            return
+            return None
         name = _make_sent(run)
     run.server.open(name)
     # A draft that another program took there is not what left.
     if any(draftmark.revision(header) is None for header in _named(run, letter).values()):
-        return
-    since = timezone.now() - (letter.sent_at or timezone.now())
-    if filing.server_files(letter.mailbox) and since < FILED_WITHIN:
-        raise CommandRefused("The provider has not put the letter into Sent yet.", final=False)
+        return None
+    assert letter.sent_at is not None, "what is sent says when"
+    until = letter.sent_at + FILED_WITHIN
+    if filing.server_files(letter.mailbox) and timezone.now() < until:
+        return until
     with replica.writing(run.lease):  # whoever was overtaken has looked too early
         raw = lettering.sent(letter)
     run.server.append(name, raw, flags=["\\Seen"], at=letter.sent_at)
+    return None
 
 
 def _make_sent(run: Run) -> bytes:

@@ -9,7 +9,7 @@ replaced, a UID that has moved is no longer there, and a repeated COPY first loo
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
@@ -395,18 +395,15 @@ def _stay_in_all(group: Group, target: Folder) -> None:
 
 
 def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None:
-    """For now: try again in a later run. For good, too often or too long: roll back and tell.
-
-    For the copy of a letter room may be made: it is tried with growing patience, until it is too old.
-    """
+    """For now: try again in a later run. For good, too often or too long: roll back and tell."""
     now = timezone.now()
-    may_wait = isinstance(error, NoRoom) and group.kind == OperationKind.APPEND
-    final = isinstance(error, CommandRefused) and error.final and not may_wait
+    not_before = _waits_until(group, error, now)
+    final = isinstance(error, CommandRefused) and error.final and not_before is None
     failed = [
         operation
         for operation in group.operations
         if final
-        or (operation.tries + 1 >= MOST_TRIES and not may_wait)
+        or (operation.tries + 1 >= MOST_TRIES and not_before is None)
         or now - operation.created_at > MOST_AGE
     ]
     with replica.writing(run.lease, group.folder.pk):
@@ -416,10 +413,8 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
         _make_pending(
             Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
         )
-        if may_wait:
-            tries = max(operation.tries for operation in group.operations)
-            rest = min(NO_ROOM_WAIT * 2 ** min(tries, 10), MOST_NO_ROOM_WAIT)
-            Operation.objects.filter(pk__in=group.ids).update(not_before=now + rest)
+        if not_before is not None:
+            Operation.objects.filter(pk__in=group.ids).update(not_before=not_before)
         events.refused([op.pk for op in failed], error.sentence)
         for operation in failed:
             if operation.kind in FOLDER_KINDS:
@@ -429,6 +424,18 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
         if failed:
             # Let the next pull read the folder whole: whatever the server did, we show it.
             Folder.objects.filter(pk=group.folder.pk).update(full_at=None)
+
+
+def _waits_until(group: Group, error: CommandRefused | FolderGone, now: datetime) -> datetime | None:
+    """When the copy of a letter is tried again, however often it was until it is too old: its provider may still file
+    it, and room may be made, with growing patience. None for what is tried in the next run."""
+    if isinstance(error, letterpush.NotFiledYet):
+        return error.until
+    if isinstance(error, NoRoom) and group.kind == OperationKind.APPEND:
+        tries = max(operation.tries for operation in group.operations)
+        rest: timedelta = min(NO_ROOM_WAIT * 2 ** min(tries, 10), MOST_NO_ROOM_WAIT)
+        return now + rest
+    return None
 
 
 def _roll_back(operation: Operation, folder: Folder) -> None:

@@ -67,7 +67,8 @@ class Operation(models.Model):
     new_name = models.BinaryField(null=True)
     by = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="+")
     tries = models.PositiveIntegerField(default=0)
-    # A copy of a letter for which there was no room is not tried again before this moment.
+    # A copy of a letter for which there was no room, or that its provider may still file, is not tried again before
+    # this moment.
     not_before = models.DateTimeField(null=True)
     error = models.TextField(blank=True)
     # A failed operation is shown to `by` until they have seen it.

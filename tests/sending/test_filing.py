@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
 
-from mailsync import bounces, outbox, schedule
+from mailsync import bounces, filing, letterpush, outbox, pushing, schedule
 from mailsync.models import (
     DeliveryReport,
     Folder,
@@ -117,6 +117,35 @@ def test_who_files_the_sent_copy(box: Box, choice: SentCopies) -> None:
         ["Filed by the server"] if choice == SentCopies.SERVER else ["Filed by the server", "Not filed"]
     )
     assert sorted(box.subjects("Sent")) == expected
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_provider_that_files_sent_mail_is_waited_for_however_many_runs_there_are(
+    box: Box, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    monkeypatch.setattr(filing, "server_files", lambda mailbox: True)
+    letter = write(box)
+    box.sync()
+    letter = send(box, again(box, letter))
+    with box.acting():
+        Operation.objects.filter(state="pending").update(tries=pushing.MOST_TRIES)
+    box.sync()
+    # What is sent is no draft any more, whoever files it.
+    assert (on_server(box, "Drafts"), on_server(box, "Sent")) == ([], [])
+    page = box.world.client(box.world.ann).get(f"/mail/write/{letter.pk}/").content.decode()
+    assert "The provider has not put the letter into Sent yet. It is tried again at" in page
+    if late:
+        box.dovecot.append(
+            box.login, bytes(letter.header or b"") + b"Filed by the provider\r\n", folder="Sent"
+        )
+    with box.acting():
+        Operation.objects.update(not_before=timezone.now())
+        Outgoing.objects.update(sent_at=timezone.now() - letterpush.FILED_WITHIN)
+    box.sync()
+    box.sync()
+    [copy] = on_server(box, "Sent")
+    assert (b"Filed by the provider" in copy) == late
+    assert {op.state for op in box.operations()} == {"done"}
 
 
 def test_how_much_the_server_takes_is_said_before_anything_is_uploaded(box: Box, post: smtp.Outgoing) -> None:
