@@ -423,6 +423,10 @@ def _let_go(folder: Folder, reason: str = "") -> None:
     left = list(going.values_list("pk", flat=True))  # no move will bring them a UID any more
     wished.filter(kind=OperationKind.DELETE).update(state=OperationState.DONE, finished_at=now)
     wished.filter(kind__in=FOLDER_KINDS).update(state=OperationState.FAILED, error=reason, finished_at=now)
+    # A letter's wish only stands here: where its copy belongs is asked when its turn comes (letterpush).
+    others = Folder.objects.filter(mailbox=folder.mailbox_id, selectable=True).exclude(pk=folder.pk)
+    if (other := others.order_by("pk").first()) is not None:
+        wished.filter(kind=OperationKind.APPEND).update(folder=other)
     wished.update(state=OperationState.VOID, finished_at=now)
     left += folder.placements.values_list("pk", flat=True)
     events.gone(left)

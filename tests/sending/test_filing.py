@@ -389,6 +389,42 @@ def test_a_server_without_a_folder_for_sent_mail_gets_one(box: Box, line: Proxy,
     box.assert_equal()
 
 
+@pytest.mark.parametrize(
+    ("role", "before", "after"),
+    [(SpecialUse.SENT, "Gesendet", "Sent"), (SpecialUse.DRAFTS, "Entwurf", "Drafts")],
+)
+def test_a_folder_that_goes_before_a_letter_is_filed_there_takes_no_copy_along(
+    box: Box, role: SpecialUse, before: str, after: str
+) -> None:
+    with box.acting():
+        Folder.objects.filter(mailbox=box.mailbox, special_use=role).delete()
+        Folder.objects.filter(pk=box.chosen_folder(before).pk).update(special_use=role)
+    letter = write(box)
+    if role == SpecialUse.SENT:
+        send(box, letter)
+    with box.dovecot.imap(box.login) as client:
+        assert client.delete(before)[0] == "OK"
+    box.sync()
+    box.sync()
+    assert {op.state for op in box.operations()} == {"done"}
+    assert len(on_server(box, after)) == 1
+    box.sync()
+    box.assert_equal()
+
+
+def test_sent_mail_is_filed_although_its_folder_was_renamed_before(box: Box) -> None:
+    """Whatever stands in its place then is known to nobody as that: as where there was none, one is made."""
+    with box.acting():
+        Folder.objects.filter(mailbox=box.mailbox, special_use=SpecialUse.SENT).update(special_use="")
+        Folder.objects.filter(pk=box.chosen_folder("Gesendet").pk).update(special_use=SpecialUse.SENT)
+    send(box, write(box))
+    with box.dovecot.imap(box.login) as client:
+        assert client.rename("Gesendet", "Alt")[0] == "OK"
+    box.sync()
+    box.sync()
+    assert len(on_server(box, "Sent")) == 1
+
+
 @pytest.mark.parametrize("stride", [53, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_worker_killed_at_any_statement_files_one_copy(box: Box, stride: int) -> None:
     letter = write(box, subject="Draft")
