@@ -33,7 +33,7 @@ def ask(letter: Outgoing) -> None:
     pending = Operation.objects.filter(
         outgoing=letter, kind=OperationKind.APPEND, state=OperationState.PENDING
     )
-    if not pending.update(folder=folder, tries=0, error=""):
+    if not pending.update(folder=folder, tries=0, not_before=None, error=""):
         Operation.objects.create(
             account_id=letter.account_id,
             mailbox_id=letter.mailbox_id,

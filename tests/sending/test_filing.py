@@ -447,3 +447,14 @@ def test_a_worker_killed_at_any_statement_files_one_copy(box: Box, stride: int) 
         assert len(on_server(box, "Sent")) == count, f"killed at {step}"
         assert len(on_server(box, "Drafts")) == 1, f"killed at {step}"
     assert timedelta() <= timezone.now() - again(box, letter).updated_at
+
+
+def test_a_draft_that_waits_for_room_does_not_make_the_sent_letter_wait(
+    box: Box, post: smtp.Outgoing
+) -> None:
+    letter = write(box)
+    with box.acting():
+        Operation.objects.update(not_before=timezone.now() + timedelta(hours=6), tries=9)
+    send(box, again(box, letter))
+    box.sync()
+    assert len(on_server(box, "Sent")) == 1
