@@ -139,7 +139,7 @@ INVARIANTS = (
         (Message,),
         """SELECT format('message %%s', m.id) FROM mailsync_message m JOIN mailsync_blob b ON b.id = m.body_id
            WHERE m.account_id = %(account)s AND (m.identity <> sha256(m.header || b.digest)
-           OR m.header_hash <> sha256(m.header || convert_to(m.size::text, 'UTF8')))""",
+           OR m.header_hash <> sha256(m.header || convert_to(coalesce(m.told_size, m.size)::text, 'UTF8')))""",
     ),
     Invariant(
         "header and body together have the message's size",

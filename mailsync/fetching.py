@@ -172,11 +172,24 @@ class BodyStream:
         """Runs in the preparing thread: hashed while the parser is at work, which may be another process."""
         mails = [importing.halves(each.raw) for each in batch]
         taken = self.run.parser.begin(mails)
-        hashed = [importing.hashed(folder.account_id, *mail) for mail in mails]
+        hashed = [
+            importing.hashed(folder.account_id, *mail, each.told_size)
+            for each, mail in zip(batch, mails, strict=True)
+        ]
         rows = list(zip(batch, mails, hashed, taken(), strict=True))
         self.deadly.update((folder.pk, each.uid) for each, _mail, _hashed, apart in rows if apart is None)
         return [
-            Prepared(each.uid, each.flags, each.received_at, header, body, *by_bytes, apart, each.server_id)
+            Prepared(
+                each.uid,
+                each.flags,
+                each.received_at,
+                header,
+                body,
+                *by_bytes,
+                apart,
+                each.server_id,
+                each.told_size,
+            )
             for each, (header, body), by_bytes, apart in rows
             if apart is not None
         ]
@@ -185,7 +198,13 @@ class BodyStream:
 def prepared(account_id: int, fetched: Fetched) -> Prepared:
     """One that came alone: hashed and parsed; touches no row."""
     return importing.prepare(
-        account_id, fetched.uid, fetched.flags, fetched.received_at, fetched.raw, server_id=fetched.server_id
+        account_id,
+        fetched.uid,
+        fetched.flags,
+        fetched.received_at,
+        fetched.raw,
+        server_id=fetched.server_id,
+        told_size=fetched.told_size,
     )
 
 

@@ -42,6 +42,7 @@ class Prepared:
     file: Future[None] | None
     taken: Taken
     server_id: int | None = None
+    told_size: int | None = None  # where it is not `size`
 
     @property
     def size(self) -> int:
@@ -62,8 +63,9 @@ class Hashed(NamedTuple):
 
 
 def header_hash(header: bytes, size: int) -> bytes:
-    """What is known of a message before its body: sha256(header bytes, whole size).
+    """What is known of a message before its body: sha256(header bytes, whole size as its server tells it).
 
+    Servers estimate the size (H08): what is counted when the body is here they never say.
     Real mail exists that differs only in its body, size and all; so this proposes a message and never proves it.
     """
     return _with_size(hashlib.sha256(header), size)
@@ -75,14 +77,15 @@ def _with_size(of_header: "hashlib._Hash", size: int) -> bytes:
     return whole.digest()
 
 
-def hashed(account_id: int, header: bytes, body: memoryview) -> Hashed:
-    """Hash one message, and begin to write its body if it is to be a file.
+def hashed(account_id: int, header: bytes, body: memoryview, told_size: int | None = None) -> Hashed:
+    """Hash one message, and begin to write its body if it is to be a file. `told_size` is None where it is the true
+    one.
 
     What makes two messages of a mailbox one is all of their bytes: sha256(header bytes, digest of the body).
     """
     digest = blobs.digest_of(body)
     identity = hashlib.sha256(header)
-    proposed = _with_size(identity, len(header) + len(body))
+    proposed = _with_size(identity, len(header) + len(body) if told_size is None else told_size)
     identity.update(digest)
     return Hashed(identity.digest(), proposed, digest, blobs.begin_file(account_id, digest, body))
 
@@ -95,13 +98,13 @@ def prepare(
     raw: bytes,
     *,
     server_id: int | None = None,
+    told_size: int | None = None,
 ) -> Prepared:
     """Hash and parse one message. Never raises for what is in it (mime.parse guards each field)."""
     header, body = halves(raw)
-    by_bytes = hashed(account_id, header, body)
-    return Prepared(
-        uid, flags, received_at, header, body, *by_bytes, take_apart(header, bytes(body)), server_id
-    )
+    by_bytes = hashed(account_id, header, body, told_size)
+    taken = take_apart(header, bytes(body))
+    return Prepared(uid, flags, received_at, header, body, *by_bytes, taken, server_id, told_size)
 
 
 def halves(raw: bytes) -> tuple[bytes, memoryview]:
@@ -144,7 +147,7 @@ def _store_messages(
 ) -> dict[bytes, Stored]:
     columns = [
         ("identity", "bytea"), ("header_hash", "bytea"), ("body_id", "int8"), ("header", "bytea"), ("size", "int8"),
-        ("received_at", "timestamptz"), ("server_id", "int8"),
+        ("received_at", "timestamptz"), ("server_id", "int8"), ("told_size", "int8"),
     ]  # fmt: skip
     rows = {item.identity: _message_row(item, bodies[item.digest]) for item in batch}
     stage("incoming_message", columns, rows.values(), encoded=COLUMNS)
@@ -152,9 +155,10 @@ def _store_messages(
         """INSERT INTO mailsync_message (account_id, mailbox_id, identity, header_hash, header, body_id, size,
                message_id,
                subject, sender_name, sender_address, recipients, sent_at, received_at, snippet,
-               has_attachments, parse_problem, server_id)
+               has_attachments, parse_problem, server_id, told_size)
            SELECT %s, %s, identity, header_hash, header, body_id, size, message_id, subject, sender_name,
-               sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem, server_id
+               sender_address, recipients, sent_at, received_at, snippet, has_attachments, parse_problem, server_id,
+               told_size
            FROM incoming_message
            ON CONFLICT (mailbox_id, identity) DO NOTHING RETURNING identity, id, received_at""",
         folder.account_id,
@@ -210,7 +214,7 @@ def _known(folder: Folder, identities: Iterable[bytes]) -> dict[bytes, Stored]:
 def _message_row(item: Prepared, body_id: int) -> tuple[object, ...]:
     return (
         item.identity, item.header_hash, body_id, item.header, item.size, item.received_at, item.server_id,
-        item.taken.columns,
+        item.told_size, item.taken.columns,
     )  # fmt: skip
 
 

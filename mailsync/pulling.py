@@ -224,29 +224,47 @@ def place(
     uids = [message.uid for message in listed]
     news = [message for message in listed if message.uid > folder.uid_seen]
     news = _identified(run, folder, news, intake)
-    with replica.writing(run.lease, folder.pk, safely=False) as locked:
-        assert locked is not None
-        local = replica.load(
-            locked,
-            window_start=run.window_start,
-            uids=(min(uids), max(uids)),
-            arrivals=news,
-        )
-        remote = RemoteFolder(
-            uidvalidity=opened.uidvalidity,
-            last_uid=max(uids),
-            arrivals=tuple(news),
-            flags={message.uid: message.flags for message in listed} if reflags else {},
-            lasting=opened.lasting,
-        )
-        if reflags and replica.has_others(local, listed):
+    remote = RemoteFolder(
+        uidvalidity=opened.uidvalidity,
+        last_uid=max(uids),
+        arrivals=tuple(news),
+        flags={message.uid: message.flags for message in listed} if reflags else {},
+        lasting=opened.lasting,
+    )
+    proved: set[int] = set()
+    while True:
+        with replica.writing(run.lease, folder.pk, safely=False) as locked:
+            assert locked is not None
+            local = replica.load(
+                locked,
+                window_start=run.window_start,
+                uids=(min(uids), max(uids)),
+                arrivals=news,
+            )
+            doubted = replica.possibly_others(local, listed) - proved if reflags else set()
+            if not doubted:
+                return _place(run, locked, remote, local)
+        _prove(run, folder, doubted, intake)
+        proved |= doubted
+
+
+def _prove(run: Run, folder: Folder, uids: set[int], intake: Intake | None) -> None:
+    """A mail that was copied with a date of its own is held with that of the other: by its header it is ours. Raises
+    OtherMail where it is not."""
+    server = intake.server_at(folder) if intake else run.server
+    headers = server.headers(uids)
+    with replica.writing(run.lease, safely=False):
+        if replica.has_others(folder, headers):
             raise replica.OtherMail
-        arrivals = plan_arrivals(remote, local)
-        replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
-        wanted = [action.remote for action in arrivals if isinstance(action, Import)]
-        deadly = storing.deadly_uids(locked) if wanted else set()
-        flags = plan_flags(remote, local)
-        replica.reflag(flags)
+
+
+def _place(run: Run, locked: Folder, remote: RemoteFolder, local: LocalFolder) -> list[RemoteMessage]:
+    arrivals = plan_arrivals(remote, local)
+    replica.place(locked, [action for action in arrivals if isinstance(action, Place)])
+    wanted = [action.remote for action in arrivals if isinstance(action, Import)]
+    deadly = storing.deadly_uids(locked) if wanted else set()
+    flags = plan_flags(remote, local)
+    replica.reflag(flags)
     run.changed += len(flags) + len(arrivals) - len(wanted)
     return [message for message in wanted if message.uid not in deadly]
 
@@ -258,7 +276,7 @@ def _identified(
     if not news:
         return news
     with replica.writing(run.lease, safely=False):
-        suspects = set(replica.possibly_known(folder, news))
+        suspects = set(replica.possibly_known(folder, news, window_start=run.window_start))
     if not suspects:
         return news
     server = intake.server_at(folder) if intake else run.server

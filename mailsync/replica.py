@@ -6,7 +6,7 @@ Every function runs inside the caller's transaction, which holds the folder's ro
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import BigIntegerField, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts import tenancy
@@ -49,6 +50,8 @@ T = TypeVar("T")
 
 # So many UIDs are looked up one by one; of more, all between the lowest and the highest are read.
 FEW_UIDS = 2_000
+# Of a message, the size by which its server knows it.
+TOLD = Coalesce("told_size", "size", output_field=BigIntegerField())
 OPEN = (OperationState.PENDING, OperationState.SENDING)
 _NEVER_CAME = """
 SELECT p.id FROM mailsync_placement p WHERE p.folder_id = %s AND p.uid IS NULL AND NOT EXISTS (
@@ -61,7 +64,12 @@ _SEEN_BEFORE = """
 SELECT uid FROM (SELECT uid, to_timestamp(at) AS at, size
                  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS k(uid, at, size) OFFSET 0) k
 WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.received_at BETWEEN k.at AND k.at
-       AND m.size = k.size ORDER BY m.received_at LIMIT 1)
+       AND (coalesce(m.told_size, m.size) = k.size OR k.at < %s) ORDER BY m.received_at LIMIT 1)
+"""
+_SAME_HEADER = """
+SELECT uid FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[], %s::bytea[]) AS k(uid, at, size, identity)
+WHERE (SELECT true FROM mailsync_message m WHERE m.mailbox_id = %s AND m.received_at BETWEEN k.at AND k.at
+       AND sha256(m.header || convert_to(k.size::text, 'UTF8')) = k.identity ORDER BY m.received_at LIMIT 1)
 """
 # A move by another program is gone here before it is new there: how long a message may be nowhere.
 UNPLACED_GRACE = timedelta(hours=1)
@@ -236,24 +244,35 @@ def placed_uids(folder: Folder) -> UidRanges:
         return UidRanges.joined(cursor.fetchall())
 
 
-def has_others(local: LocalFolder, listed: Sequence[RemoteMessage]) -> bool:
-    """Whether a UID that we hold has another date and another size on the server: then it is another message."""
+def possibly_others(local: LocalFolder, listed: Sequence[RemoteMessage]) -> set[int]:
+    """UIDs that we hold and that have another date and another size on the server: their header proves whether it is
+    another message."""
     ours = {each.uid: each for each in local.placements}
-    sizes = {
-        ours[each.uid].message_id: each.size
+    doubted = {
+        each.uid: (ours[each.uid].message_id, each.size)
         for each in listed
         if each.uid in ours and ours[each.uid].received_at != each.received_at
     }
-    stored = Message.objects.filter(pk__in=sizes).values_list("pk", "size")
-    return bool(sizes) and any(sizes[pk] != size for pk, size in stored)
+    if not doubted:
+        return set()
+    stored = Message.objects.filter(pk__in={pk for pk, _size in doubted.values()}).annotate(told=TOLD)
+    sizes = dict(stored.values_list("pk", "told"))
+    return {uid for uid, (pk, size) in doubted.items() if sizes.get(pk, size) != size}
 
 
-def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[int]:
+def has_others(folder: Folder, headers: Mapping[int, bytes]) -> bool:
+    """Whether a UID that we hold has another header on the server."""
+    ours = Placement.objects.filter(folder=folder, uid__in=list(headers))
+    return any(headers[uid] != bytes(header) for uid, header in ours.values_list("uid", "message__header"))
+
+
+def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage], *, window_start: datetime) -> list[int]:
     """UIDs whose date and size we have already seen in this mailbox: their header is read before their body.
 
     COPY and MOVE keep the INTERNALDATE (RFC 9051 6.4.7), so this finds every message that merely changed place,
     without asking for a header of each new mail. What the server itself calls by a name we know needs no header; what
-    it knows no date of always does.
+    it knows no date of always does. Before the window the date is enough, for what is not known there is left out: a
+    server that estimates its sizes may tell another now (H08).
     """
     named = {*_held_by_server_id(folder, arrivals), *_placed_here(folder, arrivals)}
     arrivals = [message for message in arrivals if message.uid not in named]
@@ -268,18 +287,19 @@ def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage]) -> list[in
         ).values_list("received_at", flat=True)
     )
     suspects |= {message.uid for message in dated if message.received_at in buried}
-    return sorted(suspects | _seen_before(folder, dated))
+    return sorted(suspects | _seen_before(folder, dated, window_start))
 
 
-def _seen_before(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
-    """UIDs of those whose date, of whole seconds, and size a message of the mailbox has.
+def _seen_before(folder: Folder, arrivals: Sequence[RemoteMessage], window_start: datetime) -> set[int]:
+    """UIDs of those whose date, of whole seconds, and size a message of the mailbox has; before the window, the date.
 
     The numbers go as text: thousands of dates, each of them a literal, took longer to say and to parse than to find.
     """
     columns = zip(*((m.uid, int(m.received_at.timestamp()), m.size) for m in arrivals), strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
-            _SEEN_BEFORE, [*(f"{{{','.join(map(str, column))}}}" for column in columns), folder.mailbox_id]
+            _SEEN_BEFORE,
+            [*(f"{{{','.join(map(str, column))}}}" for column in columns), folder.mailbox_id, window_start],
         )
         return {uid for (uid,) in cursor.fetchall()}
 
@@ -499,15 +519,15 @@ def _known(
     By the server's own name for them, where it has one. Else by header and size; where several messages share those,
     by the date of receipt as well. A header that nobody has may have been rewritten by the server (mail stores keep
     states in it): then by Message-ID, size and date, among those that wait here. Where two arrivals claim one place,
-    or two messages remain, their bodies decide.
+    or two messages remain, or one has the header and the date and another size, their bodies decide.
     """
     read = [message for message in arrivals if message.identity]
     by_header = _held_by_header(folder, {message.identity or b"" for message in read}, Counter(waiting))
     rewritten = [message for message in read if not by_header[message.identity or b""]]
     by_message_id = _held_by_message_id(folder, rewritten, Counter(waiting))
+    resembling = _held_with_another_size(folder, rewritten)
     claims: dict[int, list[int]] = defaultdict(list)
     places: dict[int, int] = {}
-    resembling: set[int] = set()
     for uid, pk in _held_by_server_id(folder, arrivals).items():
         claims[pk].append(uid)
         places[pk] = 1
@@ -529,10 +549,10 @@ def _held_by_server_id(folder: Folder, arrivals: Sequence[RemoteMessage]) -> dic
     wanted = {message.server_id: message for message in arrivals if message.server_id is not None}
     if not wanted:
         return {}
-    rows = Message.objects.filter(mailbox=folder.mailbox_id, server_id__in=list(wanted))
+    rows = Message.objects.filter(mailbox=folder.mailbox_id, server_id__in=list(wanted)).annotate(told=TOLD)
     return {
         wanted[name].uid: pk
-        for pk, name, size in rows.values_list("pk", "server_id", "size")
+        for pk, name, size in rows.values_list("pk", "server_id", "told")
         if name is not None and wanted[name].size == size
     }
 
@@ -565,9 +585,20 @@ def _held_by_message_id(
     if not (names and waiting):
         return found
     rows = Message.objects.filter(mailbox=folder.mailbox_id, message_id__in=names, pk__in=list(waiting))
-    for pk, name, size, at in rows.values_list("pk", "message_id", "size", "received_at"):
+    told = rows.annotate(told=TOLD).values_list("pk", "message_id", "told", "received_at")
+    for pk, name, size, at in told:
         found[name, size, at].append(_Held(pk, at, waiting[pk], here=False))
     return found
+
+
+def _held_with_another_size(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
+    """UIDs of those that have the date and the header of a message of the mailbox: the size may be told anew."""
+    columns = [[m.uid, m.received_at, m.size, m.identity] for m in arrivals]
+    if not columns:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_SAME_HEADER, [*map(list, zip(*columns, strict=True)), folder.mailbox_id])
+        return {uid for (uid,) in cursor.fetchall()}
 
 
 def _tombstones(folder: Folder, identities: Collection[bytes]) -> frozenset[bytes]:

@@ -75,6 +75,7 @@ class Fetched(NamedTuple):
     received_at: datetime
     raw: bytes
     server_id: int | None = None
+    told_size: int | None = None  # where it told another than that of `raw`
 
 
 class ImapServer:
@@ -395,6 +396,7 @@ class ImapServer:
                         answer.received_at or remote.received_at,
                         answer.body,
                         remote.server_id,
+                        None if remote.size == len(answer.body) else remote.size,
                     )
         return list(found.values())
 

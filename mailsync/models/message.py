@@ -87,7 +87,7 @@ class Message(models.Model):
     """header + the body (mailsync.blobs) is the original, byte for byte. Everything else is derived from it for lists.
 
     `identity` = sha256(header bytes + digest of the body): the bytes and nothing else, so no two mails are one.
-    `header_hash` = sha256(header bytes + size): what can be told without fetching the body; see replica.load.
+    `header_hash` = sha256(header bytes + size as told): what can be told without fetching the body; see replica.load.
     Texts are cleaned of NUL, which PostgreSQL cannot hold, and cut to what a list can show.
     """
 
@@ -102,6 +102,8 @@ class Message(models.Model):
     body = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     # Bytes of header and body together, as fetched.
     size = models.PositiveBigIntegerField()
+    # RFC822.SIZE, where the server told another: what it tells is compared with this one. NULL for nearly all mail.
+    told_size = models.BigIntegerField(null=True)
     message_id = models.TextField(blank=True)
     # What Gmail calls it in all of its folders (X-GM-MSGID); NULL elsewhere.
     server_id = models.BigIntegerField(null=True)

@@ -18,7 +18,7 @@ def is_undated(received_at: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
-    """One message as the server lists it. `identity` (hash of header and size) and `message_id` (without its brackets)
+    """One message as the server lists it. `identity` (importing.header_hash) and `message_id` (without its brackets)
     only where its header was read; `server_id` is the server's own name for it in every folder, where it has one."""
 
     uid: int

@@ -176,7 +176,7 @@ def test_mail_that_its_date_would_bring_back_is_remembered(world: World, known_d
         assert Tombstone.objects.get().reason == "purged"
         later = message.received_at if known_date else no_date + 92 * DAY
         arrival = RemoteMessage(uid=9, flags=frozenset(), received_at=later, size=message.size)
-        assert replica.possibly_known(inbox, [arrival]) == [9]  # so its header is read
+        assert replica.possibly_known(inbox, [arrival], window_start=now) == [9]  # so its header is read
         header_hash = bytes(message.header_hash)
         local = replica.load(inbox, window_start=now, arrivals=[replace(arrival, identity=header_hash)])
         assert plan_arrivals(RemoteFolder(1, 9, (replace(arrival, identity=header_hash),)), local) == []
