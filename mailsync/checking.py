@@ -194,14 +194,17 @@ def _our_side(run: Check, folder: Folder) -> OurSide:
 
 
 def _with_tombstones(run: Check, ours: OurSide, described: dict[int, RemoteMessage]) -> OurSide:
-    """Which of those that are not here were let go on purpose: their date proposes it, their header proves it."""
+    """Which of those that are not here were let go on purpose: their header proves it. Their date proposes it; and that
+    they were met and are not here, for a copy may have a date of its own."""
     with tenancy.acting_for(run.turn.lease.account_id):
         rows = list(Tombstone.objects.filter(mailbox=run.mailbox).values_list("received_at", "header_hash"))
     dates, graves = {date for date, _ in rows}, {bytes(key) for _, key in rows}
     suspects = [
         message
         for message in described.values()
-        if message.received_at in dates or is_undated(message.received_at)
+        if message.received_at in dates
+        or is_undated(message.received_at)
+        or (rows and message.uid <= ours.uid_seen and message.received_at >= ours.window_start)
     ]
     headers = run.server.headers(message.uid for message in suspects) if suspects else {}
     discarded = frozenset(

@@ -17,7 +17,7 @@ from mailsync import assigning, blobs, bounces, events, filing, signals, unread
 from mailsync.copying import stage
 from mailsync.mime.parse import Summary, header_size
 from mailsync.mime.process import COLUMNS, Taken, take_apart
-from mailsync.models import Folder, Message
+from mailsync.models import Folder, Message, Tombstone
 from mailsync.sync.state import Flags
 
 # Whether anything in the mailbox is somebody's work, and since when each person reads it for themselves.
@@ -124,6 +124,18 @@ class Stored(NamedTuple):
     id: int
     received_at: datetime
     known: bool  # before this transaction
+
+
+def without_buried(folder: Folder, batch: Sequence[Prepared]) -> list[Prepared]:
+    """Those that were not let go here on purpose. The others came because their header was not known, or not looked at:
+    from now on they are known by it."""
+    buried = Tombstone.objects.filter(mailbox=folder.mailbox_id, identity__in=[i.identity for i in batch])
+    graves = {bytes(grave.identity): grave for grave in buried}
+    for item in batch:
+        if item.identity in graves:
+            graves[item.identity].header_hash = item.header_hash
+    Tombstone.objects.bulk_update(graves.values(), ["header_hash"])
+    return [item for item in batch if item.identity not in graves]
 
 
 def store_messages(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, Stored]:

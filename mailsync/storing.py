@@ -162,6 +162,7 @@ def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
     """
     with tenancy.acting_for(run.lease.account_id):
         replica.commit_without_waiting()
+        prepared = importing.without_buried(folder, prepared)
         fresh = importing.store_messages(folder, prepared)
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None

@@ -1,6 +1,7 @@
 """Is everything here? The ledger against a real server: equal, explained, or found and mended."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 
@@ -8,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailsync import actions, checking, folders, importing, replica, schedule
+from mailsync import actions, checking, discarding, folders, importing, replica, schedule
 from mailsync.models import (
     Folder,
     FolderCheck,
@@ -21,7 +22,7 @@ from mailsync.models import (
 )
 from plans.subscriptions import change_plan
 from tests.engine.conftest import Box
-from tests.rigs.proxy import line_to, without
+from tests.rigs.proxy import Proxy, line_to, without
 
 
 @pytest.fixture(params=["with ESEARCH", "without ESEARCH"])
@@ -212,6 +213,82 @@ def test_what_was_let_go_on_purpose_is_explained_by_its_tombstone(box: Box) -> N
     row = check(box)["INBOX"]
 
     assert (causes(row), row.repaired) == ({"discarded": 1}, False)
+
+
+@pytest.fixture
+def behind_line(box: Box) -> Iterator[Proxy]:
+    with line_to(box.dovecot.host, box.dovecot.port) as line:
+        with box.acting():
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=line.port)
+        yield line
+
+
+def estimate(line: Proxy, off: int) -> None:
+    line.rewritten.clear()
+    line.rewrite(rb"RFC822\.SIZE (\d+)", lambda found: b"RFC822.SIZE %d" % (int(found[1]) + off))
+
+
+def let_go(box: Box, *subjects: str) -> None:
+    with box.acting():
+        discarding.discard(box.chosen(*subjects).values_list("message_id", flat=True), reason="task deleted")
+
+
+def test_h08_what_was_let_go_is_known_by_the_size_that_was_told(box: Box, behind_line: Proxy) -> None:
+    estimate(behind_line, 17)
+    box.deliver("Let go")
+    box.deliver("Stays")
+    box.sync()
+    let_go(box, "Let go")
+
+    row = check(box)["INBOX"]
+
+    assert (causes(row), row.repaired) == ({"discarded": 1}, False)
+    box.sync()
+    assert box.subjects() == ["Stays"]
+
+
+def test_h08_what_was_let_go_is_not_stored_again_when_its_size_is_told_anew(
+    box: Box, behind_line: Proxy
+) -> None:
+    estimate(behind_line, 17)
+    box.deliver("Let go")
+    box.deliver("Stays")
+    box.sync()
+    let_go(box, "Let go")
+    estimate(behind_line, 23)
+    assert causes(check(box)["INBOX"]) == {"missing": 1}, "no more is known of it than that"
+
+    box.sync()
+
+    assert box.subjects() == ["Stays"]
+    assert causes(check(box)["INBOX"]) == {"discarded": 1}
+
+
+def test_a_copy_with_another_date_of_what_was_let_go_stays_away(box: Box) -> None:
+    raw = box.deliver("Let go", days_ago=1)
+    box.dovecot.append(box.login, raw, at=timezone.now() - timedelta(days=3))
+    box.deliver("Stays")
+    box.sync()
+    let_go(box, "Let go")
+
+    row = check(box)["INBOX"]
+
+    assert (causes(row), row.repaired) == ({"discarded": 2}, False)
+    box.sync()
+    assert box.subjects() == ["Stays"]
+
+
+def test_a_copy_with_another_date_that_comes_after_it_was_let_go_is_not_stored(box: Box) -> None:
+    raw = box.deliver("Let go", days_ago=1)
+    box.deliver("Stays")
+    box.sync()
+    let_go(box, "Let go")
+    box.dovecot.append(box.login, raw, at=timezone.now() - timedelta(days=3))
+
+    box.sync()
+
+    assert box.subjects() == ["Stays"]
+    assert causes(check(box)["INBOX"]) == {"discarded": 2}
 
 
 def test_what_the_brake_holds_is_said_here_too(box: Box) -> None:
