@@ -18,7 +18,7 @@ from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.mime import parse
-from mailsync.models import Folder, Placement
+from mailsync.models import Folder, Operation, OperationKind, Placement
 from mailsync.run import Run
 from mailsync.storing import Intake, import_carefully, stay_in
 from mailsync.sync import ladder
@@ -356,7 +356,8 @@ def advance(
         # What was listed counts, and not UIDNEXT: that may be wrong (C09), and so may the number of messages by
         # which they were listed (K01). Never our own placements: a move of ours may have got a UID above one that
         # came after SELECT and was not read yet.
-        locked.uid_seen = max(locked.uid_seen, highest)
+        if not _may_hold_copies(run, locked):
+            locked.uid_seen = max(locked.uid_seen, highest)
         locked.modseq = opened.modseq
         locked.server_messages = opened.exists
         locked.server_uidnext = 0 if moved_in else opened.uidnext
@@ -371,6 +372,15 @@ def advance(
         never_came = [] if locked.held_back else replica.never_came(locked, asked_at)
         replica.vanish(never_came)
     run.changed += len(never_came)
+
+
+def _may_hold_copies(run: Run, folder: Folder) -> bool:
+    """Whether a move to it was tried and is not over, where that begins with a COPY: the next try looks for that above
+    the cursor (mailsync.moving)."""
+    if run.server.session.can("MOVE") or folder.full_at is None:
+        return False
+    tried = Operation.objects.filter(mailbox=folder.mailbox_id, state__in=replica.OPEN, tries__gt=0)
+    return tried.filter(kind=OperationKind.MOVE, target=folder).exists()
 
 
 def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from mailsync import actions, tags
 from mailsync.imap.session import Session
-from mailsync.models import OperationState
+from mailsync.models import Mailbox, OperationState
 from tests.engine.conftest import Box, dying_before_store
 from tests.rigs.filling import fill
+from tests.rigs.proxy import line_to, without
 
 
 def test_f01_reading_and_starring_reach_the_server(box: Box) -> None:
@@ -218,6 +219,30 @@ def test_c14_what_waits_for_a_server_that_is_restored_is_done_to_no_other_mail(
     assert not any(box.dovecot.uids(box.login, there).values())
     assert not box.dovecot.uids(box.login, "Trash")
     box.assert_equal()
+
+
+@pytest.mark.parametrize("refused", [b"^UID EXPUNGE", b"^UID STORE"])
+def test_g07_what_was_copied_and_not_removed_is_not_copied_again(box: Box, refused: bytes) -> None:
+    """The run goes on when the server refuses for now, and meets the copy in the target."""
+    with line_to(box.dovecot.host, box.dovecot.port, without("MOVE")) as line:
+        with box.acting():
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=line.port)
+        box.deliver("Once")
+        box.sync()
+        moved = box.one("Once").pk
+        line.answers[refused] = b"NO [INUSE] Try later"
+        with box.acting():
+            actions.archive(box.chosen("Once"), by=box.world.ann)
+        box.sync()
+        box.sync()
+        line.heal()
+        box.deliver("Later", folder="Archive")
+        box.sync()
+        assert len(line.asked("COPY")) == 1
+        assert (box.subjects(), sorted(box.subjects("Archive"))) == ([], ["Later", "Once"])
+        assert moved in {each.pk for each in box.placements("Archive")}
+        assert box.folder("Archive").uid_seen == 2
+        box.assert_equal()
 
 
 def test_f11_two_thousand_messages_are_marked_in_a_few_commands(box: Box) -> None:
