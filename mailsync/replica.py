@@ -263,7 +263,8 @@ def possibly_others(local: LocalFolder, listed: Sequence[RemoteMessage]) -> set[
 def has_others(folder: Folder, headers: Mapping[int, bytes]) -> bool:
     """Whether a UID that we hold has another header on the server."""
     ours = Placement.objects.filter(folder=folder, uid__in=list(headers))
-    return any(headers[uid] != bytes(header) for uid, header in ours.values_list("uid", "message__header"))
+    headers_here = ours.values_list("uid", "message__header")
+    return any(uid is not None and headers[uid] != bytes(header) for uid, header in headers_here)
 
 
 def possibly_known(folder: Folder, arrivals: Sequence[RemoteMessage], *, window_start: datetime) -> list[int]:
