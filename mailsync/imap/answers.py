@@ -97,10 +97,10 @@ def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
         if match:
             words, delimiter, rest = match.groups()
             quoted = _QUOTED.match(rest)
-            name = _unquoted(quoted[1]) if quoted else rest
+            name = unquoted(quoted[1]) if quoted else rest
             yield RemoteName(
                 name if literal is None else literal,
-                _unquoted(delimiter or b"").decode("ascii", "replace"),
+                unquoted(delimiter or b"").decode("ascii", "replace"),
                 frozenset(words.decode("ascii", "replace").lower().split()),
             )
 
@@ -114,7 +114,7 @@ def status_answers(items: Iterable[Any]) -> Iterator[tuple[bytes, dict[str, int]
             continue
         match = _STATUS_NAME.match(item)
         if name is None and match:
-            name = _unquoted(match[1]) if match[1] is not None else match[2]
+            name = unquoted(match[1]) if match[1] is not None else match[2]
         if name is not None:
             yield name, status_items([item])
         name = None
@@ -273,8 +273,9 @@ def _body(text: bytes, literal: bytes | None) -> bytes | None:
     match = _BODY.search(text)
     if not match or match[2]:
         return None
-    return _unquoted(match[1])
+    return unquoted(match[1])
 
 
-def _unquoted(text: bytes) -> bytes:
+def unquoted(text: bytes) -> bytes:
+    """What stands between the quotes of a quoted string, as it is meant (RFC 9051 4.3)."""
     return re.sub(rb"\\(.)", rb"\1", text)

@@ -5,9 +5,12 @@ most of it, and many servers do not use them.
 """
 
 import re
+from collections.abc import Iterable
 
 # Response codes (RFC 5530 and, for THROTTLED, Gmail's) that ask for patience wherever they come.
 PATIENCE = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "CONTACTADMIN", "THROTTLED")
+# Codes beside which a refusal may say that we ask too much. Any other is about something else.
+_MAY_BE_TOO_MUCH = {*PATIENCE, "OVERQUOTA", "ALERT", ""}
 # Words that mean: we ask too much. Not OVERQUOTA alone, which is a full mailbox; Gmail says it of its bandwidth, too.
 _TOO_MUCH = re.compile(
     r"throttled|rate limit|bandwidth limit|too many (?:simultaneous |open |active )?(?:connections|requests|login)"
@@ -20,6 +23,7 @@ _FULL = re.compile(
     r"|mailbox (?:is )?full",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"\[([A-Z0-9-]+)", re.IGNORECASE)
 _BACK_OFF = re.compile(r"back-?off time: (\d+) milliseconds", re.IGNORECASE)  # Exchange
 _MOST_WAIT = 6 * 3600
 # Why a login is refused, by what the server says; the first that matches.
@@ -130,16 +134,22 @@ def login_refused(text: str, *, bearer: bool = False) -> Refused | Busy:
     return Refused(f"{reason}: “{_words(text)}”.", step="login")
 
 
-def refusal(text: str, *, understood: bool = True) -> CommandRefused | Busy:
-    """A tagged NO, or BAD if not `understood`; final unless the server says that it is only for now."""
-    code = re.match(r"\[([A-Z-]+)", text)
-    transient = bool(code and code.group(1) in PATIENCE)
-    if too_busy := too_much(text):
+def refusal(text: str, *, understood: bool = True, said: Iterable[str] = ()) -> CommandRefused | Busy:
+    """A tagged NO, or BAD if not `understood`; final unless the server says that it is only for now.
+
+    `said` are the names of our command: servers repeat them, and what a folder is called says nothing of the server.
+    """
+    code = found[1].upper() if (found := _CODE.match(text)) else ""
+    words = text
+    for name in said:
+        if _TOO_MUCH.search(name) or _FULL.search(name):
+            words = words.replace(name, "")
+    if code in _MAY_BE_TOO_MUCH and (too_busy := too_much(words)):
         return too_busy
-    if _FULL.search(text):
+    if _FULL.search(words):
         return NoRoom(f"The mailbox is full on the mail server: “{_words(text)}”.", final=True)
     kind = CommandRefused if understood else NotUnderstood
-    return kind(f"“{text[:300]}”", final=not transient)
+    return kind(f"“{text[:300]}”", final=code not in PATIENCE)
 
 
 def _words(text: str) -> str:

@@ -23,6 +23,7 @@ from imapclient.exceptions import IMAPClientError
 
 from mailsync import netguard
 from mailsync.imap import errors
+from mailsync.imap.answers import unquoted
 from mailsync.imap.errors import (
     Broken,
     Busy,
@@ -51,7 +52,7 @@ LOST = "The connection to the server was lost."
 NO_SENSE = "The server's answer makes no sense."
 
 Meanwhile = Callable[[], None]
-Sent = tuple[str, bytes]  # a command on the wire: its name and its tag
+Sent = tuple[str, tuple[bytes, ...], bytes]  # a command on the wire: its name, its arguments and its tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,16 +216,16 @@ class Session:
         refuse_line_breaks(*arguments)
         with translated():
             self.imap.untagged_responses.pop("READ-ONLY", None)
-            return name, self.imap._command(name, *arguments)
+            return name, arguments, self.imap._command(name, *arguments)
 
     def receive(self, sent: Sent, answer: str | None = None) -> list[Any]:
         """Wait for the tagged end of a sent command; returns its untagged answers of a kind."""
-        _name, tag = sent
+        _name, arguments, tag = sent
         self.imap.listen()
         with translated():
             kind, data = self._complete(tag)
             if kind != "OK":
-                raise refusal(kind, data)
+                raise refusal(kind, data, arguments)
             if answer is None:
                 return list(data)
             found = self.imap.untagged_responses.pop(answer, [])
@@ -302,10 +303,11 @@ def flag_list(flags: Iterable[str]) -> bytes:
     return ("(" + " ".join(checked) + ")").encode("ascii")
 
 
-def refusal(kind: str, data: list[Any]) -> CommandRefused | Busy:
-    """The last line of a tagged NO or BAD as an error."""
+def refusal(kind: str, data: list[Any], arguments: Iterable[bytes] = ()) -> CommandRefused | Busy:
+    """The last line of a tagged NO or BAD to a command with these arguments, as an error."""
     text = data[-1].decode("utf-8", "replace") if data and data[-1] else "no reason given"
-    return errors.refusal(text, understood=kind != "BAD")
+    names = [unquoted(each[1:-1]).decode("utf-8", "replace") for each in arguments if each.startswith(b'"')]
+    return errors.refusal(text, understood=kind != "BAD", said=names)
 
 
 @contextlib.contextmanager

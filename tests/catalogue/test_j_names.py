@@ -48,6 +48,24 @@ def test_j10_a_folder_that_is_listed_and_does_not_open_is_not_hammered(case: Cas
     assert "Phantom" not in paths(case)
 
 
+@pytest.mark.parametrize("coded", [True, False], ids=["with a code", "without"])
+@pytest.mark.parametrize("name", ["Rate limit alerts", "Throttled"])
+def test_j10_the_name_of_a_folder_that_went_does_not_make_the_server_busy(
+    case: Case, name: str, coded: bool
+) -> None:
+    """Dovecot repeats the name in its refusal."""
+    case.deliver("Alert", folder=name)
+    case.sync()
+    with case.dovecot.imap(case.login) as client:
+        assert client.delete(f'"{name}"')[0] == "OK"
+    case.removed("Alert")
+    if not coded:
+        case.line.rewrite(rb" NO \[NONEXISTENT\]", b" NO")
+    case.deliver("New")
+    case.until_quiet()
+    assert (case.subjects(), name in paths(case)) == (["New"], False)
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_j13_an_answer_to_list_that_is_empty_or_half_wipes_nothing(case: Case, half: bool) -> None:
     case.deliver("Filed", folder="Projects")

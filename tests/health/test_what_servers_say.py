@@ -68,6 +68,27 @@ def test_a_refused_command_is_final_or_not(text: str, final: bool) -> None:
     assert error.final is final
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[NONEXISTENT] Mailbox doesn't exist: {}",
+        "[TRYCREATE] Mailbox doesn't exist: {}",
+        "[AlreadyExists] Mailbox already exists: {}",
+        "Unknown Mailbox: {} (now in authenticated state) (Failure)",
+    ],
+)
+@pytest.mark.parametrize("name", ["Rate limit alerts", "Connection limits", "Throttled", "Mailbox full"])
+def test_the_name_of_a_folder_says_nothing_of_the_server(text: str, name: str) -> None:
+    error = refusal(text.format(name), said=[name])
+    assert (type(error), name in error.sentence) == (CommandRefused, True)
+
+
+def test_a_code_for_something_else_outweighs_the_words() -> None:
+    """Whatever the server has made of the name: here it has taken off what stands before it."""
+    text = "[NONEXISTENT] Mailbox doesn't exist: Rate limit alerts"
+    assert type(refusal(text, said=["INBOX.Rate limit alerts"])) is CommandRefused
+
+
 def test_the_time_that_exchange_asks_for_is_kept_and_has_an_end() -> None:
     asked = "Request is throttled. Suggested Backoff Time: {} milliseconds"
     found = [too_much(asked.format(n)) for n in (299_961, 10**12)]
