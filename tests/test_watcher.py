@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from mailsync import schedule, secrets, watcher
 from mailsync.imap import idle
-from mailsync.imap.errors import Broken, Busy, FolderGone, Refused, Unreachable
+from mailsync.imap.errors import Broken, Busy, FolderGone, ForbiddenText, Refused, Unreachable
 from mailsync.imap.idle import NoIdle, open_idle
 from mailsync.imap.session import Credentials
 from mailsync.models import Mailbox, Schedule
@@ -400,7 +400,7 @@ def test_a_server_without_plain_gets_a_quoted_login() -> None:
 def test_no_line_break_gets_into_a_command(evil: str) -> None:
     with scripted(WITH_IDLE) as server:
         for field in ("login", "password"):
-            with pytest.raises(ValueError, match="CR, LF or NUL"):
+            with pytest.raises(ForbiddenText, match="CR, LF or NUL"):
                 opened(credentials(server, **{field: evil}))
     assert server.heard == []
 

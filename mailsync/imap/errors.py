@@ -109,8 +109,12 @@ class NotUnderstood(CommandRefused):
     """A tagged BAD: nothing was done, whatever the server says that it can do (RFC 9051 7.1.3)."""
 
 
-class ForbiddenText(ValueError):
-    """CR, LF or NUL on its way into a command: an attack or a bug, never sent (SYNC_CASES finding 1)."""
+class ForbiddenText(CommandRefused):
+    """CR, LF or NUL on its way into a command, or a flag that is none: we refuse it before any server can, so it is
+    never sent (SYNC_CASES finding 1)."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, final=True)
 
 
 def too_much(text: str, *, step: str = "session") -> Busy | None:

@@ -152,13 +152,15 @@ class IdleConnection:
     async def _sign_in(self, credentials: Credentials) -> None:
         """As session.sign_in. An access token is used as it is: workers renew it, with every poll if need be."""
         offered = {name.decode("ascii", "replace") for name in self.capabilities}
+        mechanism = mechanism_for(credentials, offered)
+        typed = (
+            [] if mechanism else [_quoted_ascii(each) for each in (credentials.login, credentials.password)]
+        )
         try:
-            if mechanism := mechanism_for(credentials, offered):
+            if mechanism:
                 await self._authenticate(mechanism)
             else:
-                await self._command(
-                    b"LOGIN", _quoted_ascii(credentials.login), _quoted_ascii(credentials.password)
-                )
+                await self._command(b"LOGIN", *typed)
         except CommandRefused as error:
             raise login_refused(error.sentence.strip("“”"), bearer=credentials.bearer) from None
         self._signed_in = True

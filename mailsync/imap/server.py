@@ -402,13 +402,16 @@ class ImapServer:
 
     def store(self, uids: Iterable[int], *, add: Iterable[str], remove: Iterable[str]) -> None:
         """+FLAGS and -FLAGS, never a replacement (F02); a UID that is gone is answered OK (RFC 9051 6.4.9)."""
-        sent = []
-        for chunk in uid_chunks(uids):
-            for sign, flags in ((b"+", sorted(add)), (b"-", sorted(remove))):
-                if flags:
-                    sent.append(
-                        self.session.send("UID", b"STORE", chunk, sign + b"FLAGS.SILENT", flag_list(flags))
-                    )
+        changes = [
+            (sign + b"FLAGS.SILENT", flag_list(flags))
+            for sign, flags in ((b"+", set(add)), (b"-", set(remove)))
+            if flags
+        ]  # all of them are looked at before any is sent
+        sent = [
+            self.session.send("UID", b"STORE", chunk, item, flags)
+            for chunk in uid_chunks(uids)
+            for item, flags in changes
+        ]
         self._settle(sent)
 
     def move(self, uids: Sequence[int], target: bytes, uidvalidity: int | None) -> dict[int, int]:

@@ -237,7 +237,7 @@ class Session:
         Raises ForbiddenText for a NUL, which no literal may hold.
         """
         if b"\0" in raw:
-            raise ForbiddenText("NUL in a message")
+            raise ForbiddenText("No message on a mail server may hold NUL.")
         self.imap.literal = raw
         self.receive(self.send("APPEND", *arguments))
 
@@ -299,7 +299,7 @@ def flag_list(flags: Iterable[str]) -> bytes:
     checked = sorted(set(flags))
     for flag in checked:
         if not FLAG.fullmatch(flag):
-            raise ForbiddenText(f"not a flag: {flag!r}")
+            raise ForbiddenText(f"Mail servers take no tag “{flag}”: some of its characters are not allowed.")
     return ("(" + " ".join(checked) + ")").encode("ascii")
 
 
@@ -323,8 +323,6 @@ def translated(step: str = "session") -> Iterator[None]:
     except (imaplib.IMAP4.error, IMAPClientError):
         raise Broken(NO_SENSE, step=step) from None
     except (OSError, EOFError, ValueError) as error:
-        if isinstance(error, ForbiddenText):
-            raise
         raise Broken(LOST, step=step) from error
 
 
@@ -559,7 +557,7 @@ def mechanism_for(credentials: Credentials, offered: Collection[str]) -> Mechani
             port=credentials.port,
         )
     except ValueError as error:
-        raise ForbiddenText(str(error)) from None
+        raise ForbiddenText(f"There is {error}.") from None
     if mechanism is None and credentials.bearer:
         raise Refused(
             "The server takes no sign-in by consent (neither XOAUTH2 nor OAUTHBEARER).", step="login"
@@ -580,4 +578,4 @@ def refuse_line_breaks(*texts: bytes) -> None:
     """Raises ForbiddenText. What was not looked at here goes on no wire."""
     for text in texts:
         if b"\r" in text or b"\n" in text or b"\0" in text:
-            raise ForbiddenText("CR, LF or NUL in a command")
+            raise ForbiddenText("No command to a mail server may hold CR, LF or NUL.")

@@ -81,6 +81,30 @@ def test_f07_keywords_of_others_are_kept_whatever_we_write(case: Case) -> None:
     assert there(case) == [keywords | {"\\Seen"}]
 
 
+@pytest.mark.parametrize("keyword", ["wüchtig", "foo]bar"])
+def test_f07_a_keyword_that_no_command_may_hold_stays_and_who_takes_it_off_is_told(
+    case: Case, keyword: str
+) -> None:
+    """There are servers that give such (RFC 9051 9, flag-keyword)."""
+    case.deliver("Tagged", flags="odd")
+    case.deliver("Other")
+    case.line.rewrite(rb"\bodd\b", keyword.encode())
+    case.sync()
+    assert case.one("Tagged").flags == [keyword]
+    flag(case, "Tagged", add="\\Seen", remove=keyword)
+    flag(case, "Other", add="\\Flagged")
+    case.line.forget()
+    case.until_quiet()
+    assert (case.one("Tagged").flags, case.one("Other").flags) == ([keyword], ["\\Flagged"])
+    assert len(case.line.asked("UID STORE")) == 1, "nothing is sent by half"
+    with case.acting():
+        (failed,) = Operation.objects.filter(state=OperationState.FAILED, by=case.world.ann)
+    assert keyword in failed.error
+    case.line.heal()
+    case.phone_flags("-", "odd", "Tagged")
+    case.until_quiet()
+
+
 def test_f08_keywords_that_the_server_cannot_keep_stay_here_alone(case: Case) -> None:
     case.deliver("Tagged")
     case.sync()

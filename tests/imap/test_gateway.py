@@ -153,6 +153,15 @@ def test_a_copy_without_move_is_as_careful(imap, wire, dovecot, ann) -> None:
     nothing_passed(wire, dovecot, ann)
 
 
+def test_of_a_change_with_a_flag_that_is_none_nothing_is_sent(imap, wire) -> None:
+    """Else half of it would stand at the server while all of it is taken back here."""
+    imap.open(b"INBOX")
+    with pytest.raises(ForbiddenText, match="tag “a]”"):
+        imap.store([1], add=["\\Seen"], remove=["a]"])
+    imap.open(b"INBOX")
+    assert b" STORE " not in wire.sent
+
+
 @pytest.mark.parametrize("field_name", ["login", "password"])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_line_break_gets_through_when_signing_in(
