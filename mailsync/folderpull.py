@@ -9,6 +9,7 @@ from django.utils import timezone
 from mailsync import holding, replica
 from mailsync.foldernames import within
 from mailsync.folders import open_changes
+from mailsync.imap.answers import is_of_use
 from mailsync.models import Folder, SpecialUse
 from mailsync.probing import found_folder
 from mailsync.roles import FoundFolder
@@ -35,6 +36,7 @@ def refresh(run: Run) -> list[Folder]:
     with replica.writing(run.lease):
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
     closed = {name for name, found in listed.items() if not found.selectable}
+    closed |= {name for name in ours if not is_of_use(name)}
     doubtful = [n for n in ours if listed and (n not in listed or _is_doubtful(ours[n])) and n not in closed]
     closed |= run.server.missing(doubtful)
     _follow(run, ours, listed, closed)

@@ -41,6 +41,7 @@ _MONTHS = {
     )
 }
 _ZERO = datetime(1970, 1, 2, tzinfo=UTC)  # what no date, 0 seconds and 30-Dec-1899 come to, in every zone
+_LONGEST_NAME = 2_500  # bytes
 _MOST_COPIED = 100_000  # a lying server must not fill our memory
 _FEW_FLAGS = 200  # bytes
 _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
@@ -82,7 +83,8 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class RemoteName:
-    """A folder in LIST; `name` is what the server said, byte for byte, `attributes` in lower case."""
+    """A folder in LIST; `name` is what the server said, byte for byte, `attributes` in lower case; `delimiter` is one
+    character, or "" where there is none."""
 
     name: bytes
     delimiter: str
@@ -90,7 +92,10 @@ class RemoteName:
 
 
 def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
-    """LIST answers in the server's order. IMAPClient reads a name of digits as a number ("007" becomes 7)."""
+    """LIST answers in the server's order, without names that are of no use: one must not keep us from the others.
+
+    IMAPClient reads a name of digits as a number ("007" becomes 7).
+    """
     for item in items:
         line, literal = item if isinstance(item, tuple) else (item, None)
         match = _LIST.match(line or b"")
@@ -98,11 +103,24 @@ def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
             words, delimiter, rest = match.groups()
             quoted = _QUOTED.match(rest)
             name = unquoted(quoted[1]) if quoted else rest
-            yield RemoteName(
-                name if literal is None else literal,
-                unquoted(delimiter or b"").decode("ascii", "replace"),
-                frozenset(words.decode("ascii", "replace").lower().split()),
-            )
+            name = name if literal is None else literal
+            if is_of_use(name):
+                yield RemoteName(
+                    name, _delimiter(delimiter), frozenset(words.decode("ascii", "replace").lower().split())
+                )
+
+
+def is_of_use(name: bytes) -> bool:
+    """Whether a folder's name can be said in a command (no CR, LF or NUL) and be kept: a row's key in PostgreSQL has
+    2 704 bytes at most. Dovecot makes names of 4 096 bytes where the file system bears them, which take 255 in a part.
+    """
+    return len(name) <= _LONGEST_NAME and not any(byte in name for byte in b"\r\n\0")
+
+
+def _delimiter(quoted: bytes | None) -> str:
+    """None of more than one character, which there cannot be (RFC 9051 9, mailbox-list): it would part no names."""
+    text = unquoted(quoted or b"").decode("ascii", "replace")
+    return text if len(text) == 1 and text.isprintable() else ""
 
 
 def status_answers(items: Iterable[Any]) -> Iterator[tuple[bytes, dict[str, int]]]:

@@ -1,11 +1,19 @@
 """J: names of folders, as servers and people write them."""
 
+import random
+
 import pytest
 
 from mailsync.models import Folder
 from tests.catalogue.conftest import Case
 from tests.rigs import judge
+from tests.world import FOLDERS
 
+# PostgreSQL cannot make it short enough for an index.
+ENDLESS = bytes(
+    random.Random(1).choices(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=4000)
+)
+INBOX = rb'^(\* LIST \([^)]*\) "/" "?INBOX"?\r\n)'
 NAMES = [
     "&BBAEQARFBDgEMg-", "&ZeVnLIqe-", "a&-b", "&Jjo-!", "+123", "a+1", 'say "hi"', "back\\slash", "100 %", "{5}",
     "(x)", "blank end ", "a" * 200, "007", "NIL", "Archive2", "archive2", "inbox2", "~home", "[Gmail]",
@@ -34,10 +42,38 @@ def test_j01_to_j09_a_mail_in_a_folder_of_each_name(case: Case) -> None:
     case.until_quiet()
 
 
+@pytest.mark.parametrize(
+    "said", [b"{9}\r\nArc\r\nhive", b'"Arc\0hive"', ENDLESS], ids=["line break", "nul", "too long"]
+)
+def test_j08_j09_a_name_of_no_use_keeps_nobody_from_the_other_folders(case: Case, said: bytes) -> None:
+    case.deliver("Once")
+    case.deliver("Filed", folder="Projects")
+    case.line.rewrite(INBOX, lambda found: found[1] + b'* LIST () "/" ' + said + b"\r\n")
+    case.until_quiet()
+    assert (case.subjects(), case.subjects("Projects")) == (["Once"], ["Filed"])
+    assert paths(case) == {*FOLDERS, "Projects"}
+
+
+def test_j08_a_folder_from_when_such_names_were_taken_in_goes(case: Case) -> None:
+    with case.acting():
+        Folder.objects.create(
+            account=case.world.acme, mailbox=case.mailbox, name=b"Arc\r\nhive", path="Arc hive", delimiter="/"
+        )
+    case.until_quiet()
+    assert paths(case) == {*FOLDERS}
+
+
+def test_j06_a_delimiter_that_is_none_leaves_a_folder_at_the_top(case: Case) -> None:
+    case.deliver("Filed", folder="Projects")
+    case.line.rewrite(rb'^(\* LIST \([^)]*\)) "/" ("?Projects"?\r\n)', rb'\1 "/////" \2')
+    case.until_quiet()
+    assert (case.folder("Projects").delimiter, case.subjects("Projects")) == ("", ["Filed"])
+
+
 def test_j10_a_folder_that_is_listed_and_does_not_open_is_not_hammered(case: Case, monkeypatch) -> None:
     monkeypatch.setattr("random.random", lambda: 0.5)
     case.deliver("Real")
-    case.line.rewrite(rb'^(\* LIST \([^)]*\) "/" "?INBOX"?\r\n)', rb'\1* LIST () "/" Phantom' + b"\r\n")
+    case.line.rewrite(INBOX, rb'\1* LIST () "/" Phantom' + b"\r\n")
     for _run in range(5):
         case.sync(thorough=False)
     assert case.subjects() == ["Real"]
@@ -89,6 +125,6 @@ def test_j14_a_folder_that_is_not_subscribed_is_synchronised_all_the_same(case: 
 
 def test_j_k22_one_folder_named_many_times_is_one(case: Case) -> None:
     case.deliver("Once")
-    case.line.rewrite(rb'^(\* LIST \([^)]*\) "/" "?INBOX"?\r\n)', rb"\1" * 50)
+    case.line.rewrite(INBOX, rb"\1" * 50)
     case.sync(thorough=False)
     assert case.subjects() == ["Once"]

@@ -535,6 +535,8 @@ def test_an_empty_list_is_empty() -> None:
         (b'() "/" "extended" ("CHILDINFO" ("SUBSCRIBED"))', b"extended", "/"),
         (b'() "/" "' + b"n" * 2000 + b'"', b"n" * 2000, "/"),
         (b'() "/" NIL', b"NIL", "/"),
+        (b'() "//" "a//b"', b"a//b", ""),
+        (b'() "\x01" flat', b"flat", ""),
     ],
 )
 def test_names_of_folders_are_kept_byte_for_byte(line: bytes, name: bytes, delimiter: str) -> None:
@@ -542,6 +544,14 @@ def test_names_of_folders_are_kept_byte_for_byte(line: bytes, name: bytes, delim
     with signed_in({"LIST": b"* LIST " + line + b"\r\n{tag} OK done\r\n"}) as (imap, _):
         (folder,) = imap.folders()
     assert (folder.name, folder.delimiter) == (name, delimiter)
+
+
+@pytest.mark.parametrize("name", [b"{4}\r\na\r\nb", b"{2}\r\na\n", b'"a\0b"', b"n" * 2501])
+def test_a_name_of_no_use_is_left_out(name: bytes) -> None:
+    """J08, J09"""
+    listed = b'* LIST () "/" %s\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n' % name
+    with signed_in({"LIST": listed}) as (imap, _):
+        assert [folder.name for folder in imap.folders()] == [b"INBOX"]
 
 
 def test_highestmodseq_of_zero_is_none() -> None:
