@@ -19,19 +19,18 @@ _UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
 _FLAGS = re.compile(rb"\bFLAGS \(([^()]*)\)", re.IGNORECASE)
 _DATE_TIME = rb'"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4,9}) (\d\d):(\d\d):(\d\d) ([+-]\d\d\d\d)"'
 _DATE = re.compile(rb"INTERNALDATE " + _DATE_TIME, re.IGNORECASE)
-_GMAIL_ID = re.compile(rb"\bX-GM-MSGID (\d{1,20})\b", re.IGNORECASE)
+_GMAIL_ID = re.compile(rb"\bX-GM-MSGID (\d+)\b", re.IGNORECASE)
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
 # A whole answer as nearly all servers give it: what we asked for, in that order. The others are searched.
 _USUAL = re.compile(
-    rb"\d+ \(UID (\d+) FLAGS \(([^()]*)\)(?: MODSEQ \(\d+\))?(?: INTERNALDATE "
+    rb"\d+ \(UID (\d{1,10}) FLAGS \(([^()]*)\)(?: MODSEQ \(\d+\))?(?: INTERNALDATE "
     + _DATE_TIME
-    + rb")?(?: RFC822\.SIZE (\d+)| BODY\[\] \{\d+\})?\)"
+    + rb")?(?: RFC822\.SIZE (\d{1,18})| BODY\[\] \{\d+\})?\)"
 )
 _BODY_LITERAL = re.compile(rb"BODY\[[^\]]*\](?:<\d+>)? ~?\{\d+\+?\}$", re.IGNORECASE)
 _LIST = re.compile(rb'\(([^()]*)\) (?:"((?:[^"\\]|\\.)*)"|NIL) (.*)', re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_SPAN = re.compile(rb"\d{1,10}(?::\d{1,10})?")
 _STATUS_NAME = re.compile(rb'(?:"((?:[^"\\]|\\.)*)"|([^\s(){%*"\\]+)) \(')
 _STATUS = re.compile(rb"\(([^()]*)\)\s*$")
 _MONTHS = {
@@ -42,6 +41,7 @@ _MONTHS = {
 }
 _ZERO = datetime(1970, 1, 2, tzinfo=UTC)  # what no date, 0 seconds and 30-Dec-1899 come to, in every zone
 _LONGEST_NAME = 2_500  # bytes
+_LAST_UID = 2**32 - 1  # RFC 9051 9, nz-number
 _MOST_COPIED = 100_000  # a lying server must not fill our memory
 _FEW_FLAGS = 200  # bytes
 _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
@@ -49,7 +49,8 @@ _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagg
 
 class Answer(NamedTuple):
     """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message; `server_id` is
-    what Gmail calls the message wherever it is (X-GM-MSGID)."""
+    what Gmail calls the message wherever it is (X-GM-MSGID). A number of more than 63 bits, which no column holds, was
+    left out."""
 
     uid: int
     flags: Flags | None
@@ -60,24 +61,26 @@ class Answer(NamedTuple):
 
 
 def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
-    """imaplib's FETCH items to answers; those without a UID (unasked flag news by number) are left out."""
+    """imaplib's FETCH items to answers; those without a UID (unasked flag news by number), or with one that cannot be,
+    are left out."""
     for text, literal in _responses(items):
         usual = _USUAL.fullmatch(text)
         if usual:
-            uid, flags, *date, size = usual.groups()
+            told, flags, *date, size = usual.groups()
             at = _moment(*date) if date[0] else None
-            yield Answer(int(uid), parse_flags(flags), at, int(size) if size else None, literal)
+            if uid := uid_of(told):
+                yield Answer(uid, parse_flags(flags), at, int(size) if size else None, literal)
             continue
         bare = _BODY.sub(b"", text)
-        uid = _UID.search(_FLAGS.sub(b"", bare))
-        if uid:
+        found = _UID.search(_FLAGS.sub(b"", bare))
+        if found and (uid := uid_of(found[1])):
             yield Answer(
-                int(uid[1]),
+                uid,
                 _flags(bare),
                 internal_date(bare),
-                _size(bare),
+                _number_of(_SIZE, bare),
                 _body(text, literal),
-                _server_id(bare),
+                _number_of(_GMAIL_ID, bare),
             )
 
 
@@ -147,8 +150,8 @@ def status_items(lines: Iterable[Any]) -> dict[str, int]:
         match = _STATUS.search(line)
         words = match[1].split() if match else []
         for name, value in zip(words[::2], words[1::2], strict=False):
-            if value.isdigit():
-                found[name.decode("ascii", "replace").upper()] = int(value)
+            if (told := number([value])) is not None:
+                found[name.decode("ascii", "replace").upper()] = told
     return found
 
 
@@ -183,9 +186,16 @@ def _offset(zone: bytes) -> timedelta:
 def number(values: Iterable[Any] | None) -> int | None:
     """The first number of an untagged answer or response code; None if none has at most 63 bits (RFC 9051 9)."""
     for value in values or ():
-        if isinstance(value, bytes) and value.strip().isdigit() and len(value.strip()) < 19:
-            return int(value)
+        digits = value.strip() if isinstance(value, bytes) else b""
+        if digits.isdigit() and len(digits) < 20 and (found := int(digits)) < 2**63:
+            return found
     return None
+
+
+def uid_of(digits: bytes) -> int | None:
+    """A UID, or None for what is none."""
+    uid = int(digits) if digits.isdigit() and len(digits) <= 10 else 0
+    return uid if 0 < uid <= _LAST_UID else None
 
 
 def copied_uids(values: Iterable[Any] | None, uidvalidity: int | None) -> dict[int, int]:
@@ -208,24 +218,25 @@ def found_spans(values: Iterable[Any]) -> list[tuple[int, int]]:
         words = value.upper().split() if isinstance(value, bytes) else []
         for name, found in pairwise(words):
             if name == b"ALL":
-                spans += [_span(part) for part in found.split(b",") if _SPAN.fullmatch(part)]
+                spans += [span for part in found.split(b",") if (span := _span(part))]
     return spans
 
 
-def _span(part: bytes) -> tuple[int, int]:
-    first, _, last = part.partition(b":")
-    low, high = sorted((int(first), int(last or first)))
-    return low, high
+def _span(part: bytes) -> tuple[int, int] | None:
+    """One part of a UID set; None for what is none."""
+    first, colon, last = part.partition(b":")
+    low, high = uid_of(first), uid_of(last if colon else first)
+    return (min(low, high), max(low, high)) if low and high else None
 
 
 def expand(uids: bytes, limit: int = _MOST_COPIED) -> Iterator[int]:
     """A UID set as numbers, at most `limit` of them."""
     left = limit
     for part in uids.split(b","):
-        first, _, last = part.partition(b":")
-        if not first.isdigit() or (last and not last.isdigit()):
+        span = _span(part)
+        if span is None:
             return
-        low, high = sorted((int(first), int(last or first)))
+        low, high = span
         for uid in range(low, min(high, low + left - 1) + 1):
             left -= 1
             yield uid
@@ -274,15 +285,9 @@ def _flags(text: bytes) -> Flags | None:
     return parse_flags(match[1]) if match else None
 
 
-def _size(text: bytes) -> int | None:
-    match = _SIZE.search(text)
-    return int(match[1]) if match else None
-
-
-def _server_id(text: bytes) -> int | None:
-    """None also where it would not fit the column: it is unsigned on paper."""
-    match = _GMAIL_ID.search(text)
-    return int(match[1]) if match and int(match[1]) < 2**63 else None
+def _number_of(item: re.Pattern[bytes], text: bytes) -> int | None:
+    match = item.search(text)
+    return number([match[1]]) if match else None
 
 
 def _body(text: bytes, literal: bytes | None) -> bytes | None:

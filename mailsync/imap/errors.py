@@ -24,7 +24,7 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\[([A-Z0-9-]+)", re.IGNORECASE)
-_BACK_OFF = re.compile(r"back-?off time: (\d+) milliseconds", re.IGNORECASE)  # Exchange
+_BACK_OFF = re.compile(r"back-?off time: (\d{1,18}) milliseconds", re.IGNORECASE)  # Exchange
 _MOST_WAIT = 6 * 3600
 # Why a login is refused, by what the server says; the first that matches.
 _REASONS = (

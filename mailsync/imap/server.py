@@ -17,6 +17,7 @@ from mailsync.imap.answers import (
     parse_flags,
     status_answers,
     status_items,
+    uid_of,
 )
 from mailsync.imap.errors import CommandRefused, FolderGone, NotUnderstood
 from mailsync.imap.session import Sent, Session, flag_list, quoted, uid_set
@@ -435,7 +436,7 @@ class ImapServer:
         named = [b"HEADER", b"Message-ID", quoted(message_id.encode())]
         wanted = named if or_uid is None else [b"OR", b"UID", b"%d" % or_uid, *named]
         found = self.session.command("UID", b"SEARCH", b"UNDELETED", *wanted, answer="SEARCH")
-        return sorted(int(word) for line in found for word in (line or b"").split() if word.isdigit())
+        return sorted(uid for line in found for word in (line or b"").split() if (uid := uid_of(word)))
 
     def append(self, name: bytes, raw: bytes, *, flags: Iterable[str], at: datetime | None) -> int | None:
         """Put a message into a folder; its UID where the server tells it (APPENDUID, RFC 4315 3).
@@ -447,7 +448,7 @@ class ImapServer:
         self.session.append(quoted(name), flag_list(flags), *when, raw=raw)
         told = self.session.imap.untagged_responses.pop("APPENDUID", None)
         words = (told[-1] or b"").split() if told else []
-        return int(words[1]) if len(words) == 2 and words[1].isdigit() else None
+        return uid_of(words[1]) if len(words) == 2 else None
 
     def delete_copied(self, uids: Iterable[int]) -> None:
         """The second half of a move without MOVE, when the copy is known to be there."""
@@ -536,7 +537,7 @@ def _status(said: Mapping[str, int]) -> Status | None:
     return Status(
         said["UIDVALIDITY"],
         said.get("UIDNEXT", 0),
-        said["MESSAGES"],
+        min(said["MESSAGES"], MOST_MESSAGES),
         said.get("UNSEEN", 0),
         said.get("HIGHESTMODSEQ") or None,
     )

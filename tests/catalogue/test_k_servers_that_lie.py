@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mailsync import actions
+from mailsync import actions, checking
 from mailsync.imap import session
 from mailsync.models import Folder, SkippedMessage
 from tests.catalogue.conftest import Case
@@ -36,7 +36,25 @@ def test_k01_what_the_server_forgets_to_count_is_not_taken_for_gone(full: Case) 
     assert full.subjects() == ["Mail 0", "Mail 1", "Mail 2"]
 
 
-@pytest.mark.parametrize("size", [b"0", b"3", b"9999999", b"NIL"])
+@pytest.mark.parametrize("uid", [b"0", b"99999999999999999999"])
+def test_k01_a_uid_that_cannot_be_keeps_nobody_from_the_other_mail(full: Case, uid: bytes) -> None:
+    full.deliver("Odd")
+    full.deliver("Even")
+    full.deliver("Odd, too", folder="Projects")
+    full.deliver("Other", folder="Projects")
+    full.line.rewrite(rb"\(UID 1 ", b"(UID " + uid + b" ")
+    full.line.forget()
+    for _run in range(2):
+        full.sync(thorough=False)
+    assert (full.subjects(), full.subjects("Projects")) == (["Even"], ["Other"])
+    assert len(full.line.commands) < 120
+    full.line.heal()
+    assert checking.check(full.mailbox.account_id, full.mailbox.pk), "the comparison finds what was missed"
+    full.until_quiet()
+    assert (full.subjects(), full.subjects("Projects")) == (["Odd", "Even"], ["Odd, too", "Other"])
+
+
+@pytest.mark.parametrize("size", [b"0", b"3", b"9999999", b"NIL", b"18446744073709551615"])
 def test_k02_the_bytes_that_came_decide_and_not_the_size_that_was_told(full: Case, size: bytes) -> None:
     full.deliver("Whole", text="all of it\r\n" * 50)
     full.line.rewrite(rb"RFC822\.SIZE \d+", b"RFC822.SIZE " + size)

@@ -190,6 +190,24 @@ def test_a_uid_of_32_bits() -> None:
     assert one(b"1 (UID 4294967290 FLAGS ())").uid == 4294967290
 
 
+# More digits than int() reads (sys.get_int_max_str_digits).
+ENDLESS = b"9" * 5_000
+
+
+@pytest.mark.parametrize("uid", [b"0", b"4294967296", b"9223372036854775808", ENDLESS])
+@pytest.mark.parametrize("rest", [b"FLAGS ()", b"RFC822.SIZE 9"], ids=["usual", "searched"])
+def test_a_message_with_a_uid_that_cannot_be_is_none(uid: bytes, rest: bytes) -> None:
+    """RFC 9051 9, nz-number"""
+    assert [each.uid for each in answers(b"1 (UID " + uid + b" " + rest + b")", b"2 (UID 7 FLAGS ())")] == [7]
+
+
+@pytest.mark.parametrize("item", [b"UID 7 FLAGS () RFC822.SIZE %s", b"RFC822.SIZE %s UID 7"])
+def test_a_size_of_63_bits(item: bytes) -> None:
+    assert one(b"1 (" + item % b"9223372036854775807" + b")").size == 2**63 - 1
+    for beyond in (b"9223372036854775808", b"18446744073709551615", ENDLESS):  # -1 printed unsigned
+        assert one(b"1 (" + item % beyond + b")").size is None
+
+
 @pytest.mark.parametrize("size", [b"RFC822.SIZE NIL", b"RFC822.SIZE -1", b'RFC822.SIZE "9"', b""])
 def test_a_size_that_is_none(size: bytes) -> None:
     """K02"""
@@ -275,6 +293,11 @@ def test_status(lines) -> None:
     assert status_items(lines) == {"MESSAGES": 5, "UIDNEXT": 9}
 
 
+def test_a_status_of_numbers_that_no_column_holds() -> None:
+    said = b'"INBOX" (MESSAGES 18446744073709551615 UIDNEXT %s HIGHESTMODSEQ 9223372036854775807)' % ENDLESS
+    assert status_items([said]) == {"HIGHESTMODSEQ": 2**63 - 1}
+
+
 def test_a_folder_named_like_an_answer_says_nothing() -> None:
     assert status_items([(b"{14}", b"(UNSEEN 12345)"), b" (MESSAGES 5)"]) == {"MESSAGES": 5}
 
@@ -296,6 +319,7 @@ def test_a_status_without_numbers(line: bytes) -> None:
     [
         ([b"7"], 7), ([b" 7 "], 7), ([b"x", b"8"], 8),
         ([], None), (None, None), ([None], None), ([b"-1"], None), ([b""], None),
+        ([b"9223372036854775807"], 2**63 - 1), ([b"9223372036854775808"], None), ([ENDLESS, b"8"], 8),
     ],
 )  # fmt: skip
 def test_number(values, found) -> None:
@@ -314,6 +338,9 @@ def test_number(values, found) -> None:
         (b"99 7 ", {}),
         (b"99 x y", {}),
         (b"99 7 *", {}),
+        (b"99 7 0", {}),
+        (b"99 7 4294967296", {}),
+        (b"99 %s 7" % ENDLESS, {}),
         (b"7 31", {}),
         (b"", {}),
     ],

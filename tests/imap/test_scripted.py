@@ -564,6 +564,27 @@ def test_highestmodseq_of_zero_is_none() -> None:
         assert imap.statuses([b"INBOX"])[b"INBOX"].modseq is None
 
 
+def test_uids_that_cannot_be_are_not_taken_from_a_search_or_an_append_either() -> None:
+    endless = b"9" * 5_000
+
+    def append(talk: Conversation, words: list[bytes]) -> None:
+        talk.send(b"+ go on\r\n")
+        talk.line()
+        talk.send(words[0] + b" OK [APPENDUID 5 " + endless + b"] done\r\n")
+
+    found = b"* SEARCH 7 0 4294967296 " + endless + b"\r\n{tag} OK done\r\n"
+    with signed_in({"UID SEARCH": found, "APPEND": append}) as (imap, _):
+        imap.open(b"INBOX")
+        assert imap.with_message_id("a@b") == [7]
+        assert imap.append(b"Sent", b"x", flags=[], at=None) is None
+
+
+def test_a_folder_of_more_messages_than_our_counters_hold() -> None:
+    said = b'* STATUS "INBOX" (MESSAGES 9223372036854775807 UIDNEXT 1 UIDVALIDITY 5 UNSEEN 0)\r\n{tag} OK done\r\n'
+    with signed_in({"STATUS": said}) as (imap, _):
+        assert imap.statuses([b"INBOX"])[b"INBOX"].messages == 2**31 - 1
+
+
 def test_a_move_whose_copyuid_lies_is_a_move_without() -> None:
     """G06"""
     listed = b"* CAPABILITY IMAP4rev1 AUTH=PLAIN MOVE UIDPLUS\r\n{tag} OK done\r\n"

@@ -44,6 +44,7 @@ def test_mail_that_arrives_meanwhile_is_no_nonsense() -> None:
         b'* ESEARCH (TAG "x") UID ALL 1:4294967295\r\n{tag} OK done\r\n',
         b'* ESEARCH (TAG "x") UID\r\n{tag} OK nothing\r\n',
         b'* ESEARCH (TAG "x") UID ALL 4:x\r\n{tag} OK done\r\n',
+        b'* ESEARCH (TAG "x") UID ALL 4294967296:4294967298\r\n{tag} OK done\r\n',
     ],
 )
 def test_ranges_that_do_not_add_up_are_not_believed(nonsense: bytes) -> None:
