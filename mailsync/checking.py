@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import tenancy
 from mailsync import importing, replica, schedule, secrets
+from mailsync.foldernames import canonical
 from mailsync.imap.errors import CommandRefused, FolderGone, ServerError
 from mailsync.imap.server import ImapServer
 from mailsync.models import (
@@ -142,7 +143,7 @@ def _folders(turn: CheckTurn) -> list[Folder]:
 def _note_new_folders(run: Check) -> None:
     """Folders that the server has and we have never heard of: the next sync brings them."""
     with tenancy.acting_for(run.turn.lease.account_id):
-        known = {bytes(name) for name in run.mailbox.folders.values_list("name", flat=True)}
+        known = {canonical(bytes(name)) for name in run.mailbox.folders.values_list("name", flat=True)}
     listed = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
     for found in listed:
         if found.name not in known and found.selectable and found.worth_syncing:

@@ -3,6 +3,7 @@
 import base64
 import re
 
+INBOX = b"INBOX"
 _SHIFTED = re.compile(r"&([^-]*)(-?)")
 _BEYOND_ASCII = re.compile(r"[^\x20-\x7e]+")
 
@@ -13,6 +14,12 @@ def encode(text: str) -> bytes:
     Raises UnicodeEncodeError for half of a surrogate pair.
     """
     return _BEYOND_ASCII.sub(_shift, text.replace("&", "&-")).encode("ascii")
+
+
+def canonical(name: bytes) -> bytes:
+    """The name by which a folder is known, whatever the server writes today: INBOX is one in any case of letters (RFC
+    9051 5.1). Of no other name is that so, those of folders inside it included."""
+    return INBOX if name.upper() == INBOX else name
 
 
 def path_of(name: bytes) -> str:

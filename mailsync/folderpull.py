@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from mailsync import holding, replica
-from mailsync.foldernames import within
+from mailsync.foldernames import INBOX, canonical, within
 from mailsync.folders import open_changes
 from mailsync.imap.answers import is_of_use
 from mailsync.models import Folder, SpecialUse
@@ -30,13 +30,13 @@ def refresh(run: Run) -> list[Folder]:
     server has not taken yet is left alone on both sides.
     """
     run.folders_listed = True
-    listed = {
-        remote.name: found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()
-    }
+    found = [found_folder(remote, None, gmail=run.server.is_gmail) for remote in run.server.folders()]
     with replica.writing(run.lease):
         ours = {bytes(folder.name): folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
-    closed = {name for name, found in listed.items() if not found.selectable}
-    closed |= {name for name in ours if not is_of_use(name)}
+    inbox = _inbox(ours)
+    listed = {inbox if each.name == INBOX else each.name: each for each in found}
+    closed = {name for name, each in listed.items() if not each.selectable}
+    closed |= {name for name in ours if not is_of_use(name) or (canonical(name) == INBOX and name != inbox)}
     doubtful = [n for n in ours if listed and (n not in listed or _is_doubtful(ours[n])) and n not in closed]
     closed |= run.server.missing(doubtful)
     _follow(run, ours, listed, closed)
@@ -46,6 +46,12 @@ def refresh(run: Run) -> list[Folder]:
         if folder.syncing and folder.selectable and name not in closed and _worth_trying(folder)
     ]
     return sorted(due, key=_order)
+
+
+def _inbox(ours: Mapping[bytes, Folder]) -> bytes:
+    """By which name we have the INBOX: rows from when LIST was taken at its word may have any case, and be two."""
+    names = [name for name in ours if canonical(name) == INBOX]
+    return min(names, key=lambda name: ours[name].special_use != SpecialUse.INBOX, default=INBOX)
 
 
 def _is_doubtful(folder: Folder) -> bool:
@@ -108,7 +114,7 @@ def _order(folder: Folder) -> tuple[int, str]:
 
 
 def _role(found: FoundFolder, taken: Collection[str]) -> str:
-    role = SpecialUse.INBOX if found.name.upper() == b"INBOX" else found.special_use
+    role = SpecialUse.INBOX if found.name == INBOX else found.special_use
     return role if role in SpecialUse.values and role not in taken else ""
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from accounts import audit
 from accounts.models import Employee
 from mailsync import actions, schedule
-from mailsync.foldernames import encode, moved, path_of, within
+from mailsync.foldernames import INBOX, encode, moved, path_of, within
 from mailsync.models import (
     FOLDER_KINDS,
     Act,
@@ -32,7 +32,6 @@ MOST_LEVELS = 20
 OPEN = (OperationState.PENDING, OperationState.SENDING)
 CREATED, RENAMED, DELETED = "create folder", "rename folder", "delete folder"
 VERBS = (CREATED, RENAMED, DELETED)
-INBOX = b"INBOX"
 
 
 class CannotChange(Exception):

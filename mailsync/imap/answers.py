@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from mailsync.foldernames import canonical
 from mailsync.sync.state import Flags
 
 _START = re.compile(rb"^\d+ \(")
@@ -86,8 +87,8 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class RemoteName:
-    """A folder in LIST; `name` is what the server said, byte for byte, `attributes` in lower case; `delimiter` is one
-    character, or "" where there is none."""
+    """A folder in LIST; `name` is what the server said, byte for byte but for INBOX (`canonical`), `attributes` in
+    lower case; `delimiter` is one character, or "" where there is none."""
 
     name: bytes
     delimiter: str
@@ -108,9 +109,8 @@ def list_answers(items: Iterable[Any]) -> Iterator[RemoteName]:
             name = unquoted(quoted[1]) if quoted else rest
             name = name if literal is None else literal
             if is_of_use(name):
-                yield RemoteName(
-                    name, _delimiter(delimiter), frozenset(words.decode("ascii", "replace").lower().split())
-                )
+                attributes = frozenset(words.decode("ascii", "replace").lower().split())
+                yield RemoteName(canonical(name), _delimiter(delimiter), attributes)
 
 
 def is_of_use(name: bytes) -> bool:
@@ -137,7 +137,7 @@ def status_answers(items: Iterable[Any]) -> Iterator[tuple[bytes, dict[str, int]
         if name is None and match:
             name = unquoted(match[1]) if match[1] is not None else match[2]
         if name is not None:
-            yield name, status_items([item])
+            yield canonical(name), status_items([item])
         name = None
 
 

@@ -42,6 +42,22 @@ def test_j01_to_j09_a_mail_in_a_folder_of_each_name(case: Case) -> None:
     case.until_quiet()
 
 
+def test_j07_an_inbox_that_is_written_otherwise_today_is_the_same(case: Case) -> None:
+    case.deliver("Once")
+    case.deliver("Below", folder="INBOX/Sub")
+    case.sync()
+    before = case.folder().pk
+    case.line.rewrite(rb'^(\* (?:LIST|STATUS) (?:\([^)]*\) "/" )?)"?INBOX"?(?=[ \r])', rb"\1Inbox")
+    case.deliver("New")
+    case.until_quiet()
+    assert paths(case) == {*FOLDERS, "INBOX/Sub"}
+    assert (case.folder().pk, case.subjects(), case.subjects("INBOX/Sub")) == (
+        before,
+        ["Once", "New"],
+        ["Below"],
+    )
+
+
 @pytest.mark.parametrize(
     "said", [b"{9}\r\nArc\r\nhive", b'"Arc\0hive"', ENDLESS], ids=["line break", "nul", "too long"]
 )

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mailsync import holding, replica
-from mailsync.models import Folder, Message, Placement
+from mailsync import checking, holding, replica
+from mailsync.models import Folder, FolderCheck, Message, Placement
 from mailsync.sync.brake import Brake
 from tests.engine.conftest import Box
 
@@ -111,6 +111,39 @@ def test_folders_made_and_removed_by_another_program_come_and_go(box: Box) -> No
     with box.acting():
         assert not Folder.objects.filter(mailbox=box.mailbox, path="Projects/2026").exists()
         assert not Placement.objects.filter(message__subject="In a new folder").exists()
+
+
+@pytest.mark.parametrize("names", [["INBOX", "Inbox"], ["Inbox", "INBOX"], ["Inbox"]])
+def test_j07_an_inbox_from_when_each_way_to_write_it_was_a_folder_is_one_again(
+    box: Box, names: list[str]
+) -> None:
+    """The first has the role, as what was listed first got it."""
+    box.deliver("Once")
+    box.sync()
+    (once,), inbox = box.placements(), box.folder()
+    with box.acting():
+        Folder.objects.filter(pk=inbox.pk).update(name=names[0].encode(), path=names[0])
+        for name in names[1:]:
+            double = Folder.objects.create(
+                account=inbox.account, mailbox=inbox.mailbox, name=name.encode(), path=name, delimiter="/",
+                uidvalidity=inbox.uidvalidity, uid_seen=inbox.uid_seen,
+            )  # fmt: skip
+            Placement.objects.create(
+                account=inbox.account,
+                folder=double,
+                message=once.message,
+                uid=once.uid,
+                received_at=once.received_at,
+            )
+    box.deliver("New")
+    box.sync()
+    with box.acting():
+        assert list(Folder.objects.filter(mailbox=inbox.mailbox, path__iexact="inbox")) == [inbox]
+    assert box.subjects(names[0]) == ["Once", "New"]
+    assert (box.sync().changed, box.one("Once", names[0]).pk) == (0, once.pk)
+    assert checking.check(box.mailbox.account_id, box.mailbox.pk)
+    with box.acting():
+        assert not FolderCheck.objects.filter(mailbox=inbox.mailbox).exclude(error="").exists()
 
 
 def test_a_folder_that_does_not_open_is_named_and_the_rest_goes_on(box: Box) -> None:
