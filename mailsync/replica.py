@@ -185,6 +185,7 @@ def _local(
     arrivals: Sequence[RemoteMessage] = (),
 ) -> LocalFolder:
     flags, moving, leaving = _open_operations(folder)
+    leaving |= _left_behind(folder, arrivals)
     placements = tuple(
         LocalPlacement(
             id=pk,
@@ -486,6 +487,22 @@ def _open_operations(
         if target == folder.pk and placement is not None:
             moving.add(placement)
     return flags, moving, leaving
+
+
+def _left_behind(folder: Folder, arrivals: Sequence[RemoteMessage]) -> set[int]:
+    """UIDs of those that were moved or removed here and are there still, marked \\Deleted, because the server has no
+    UIDPLUS (D13). Where the cursor was taken back they are met again. What others marked is shown (D08)."""
+    marked = [message.uid for message in arrivals if "\\Deleted" in message.flags]
+    if not marked:
+        return set()
+    done = Operation.objects.filter(
+        folder=folder,
+        uidvalidity=folder.uidvalidity,
+        uid__in=marked,
+        state=OperationState.DONE,
+        kind__in=[OperationKind.MOVE, OperationKind.EXPUNGE],
+    )
+    return {uid for uid in done.values_list("uid", flat=True) if uid is not None}
 
 
 @dataclass(frozen=True, slots=True)

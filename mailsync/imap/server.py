@@ -201,7 +201,7 @@ class ImapServer:
         return self.open(name)
 
     def meet(self, name: bytes, uids: Iterable[int]) -> tuple[Opened, dict[int, RemoteMessage]]:
-        """`stay_in`, and with it, in the same round trip, date and size of the UIDs that exist.
+        """`stay_in`, and with it, in the same round trip, flags, date and size of the UIDs that exist.
 
         Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
         """
@@ -321,14 +321,11 @@ class ImapServer:
         return found_spans(self._collect(sent, "ESEARCH"))
 
     def describe(self, uids: Iterable[int]) -> dict[int, RemoteMessage]:
-        """Date and size of the UIDs that still exist; no flags."""
+        """Flags, date and size of the UIDs that still exist."""
         return self._described(self._ask_to_describe(uids))
 
     def _ask_to_describe(self, uids: Iterable[int]) -> list[Sent]:
-        return [
-            self.session.send("UID", b"FETCH", chunk, b"(UID INTERNALDATE RFC822.SIZE)")
-            for chunk in uid_chunks(uids)
-        ]
+        return [self.session.send("UID", b"FETCH", chunk, self._listed) for chunk in uid_chunks(uids)]
 
     def _described(self, asked: list[Sent]) -> dict[int, RemoteMessage]:
         return {

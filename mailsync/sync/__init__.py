@@ -15,7 +15,8 @@ The case table (one row, one test in tests/sync/test_plan.py):
 | no             | yes, uid empty      | its move is over                         | Vanish                |
 | UIDVALIDITY differs | any            |                                          | Forget, plan again    |
 
-"Leaving" = an open move or expunge of ours names the UID: what an employee took away does not come back.
+"Leaving" = an open move or expunge of ours names the UID, or one that is done and the server only marked it \\Deleted:
+what an employee took away does not come back.
 
 Laws (tests/sync/test_laws.py): 1. After two quiet cycles replica = server, less tombstones and what is older
 than the window. 2. A pull before a push changes nothing the employee did. 3. No body is downloaded twice. 4. Any prefix

@@ -29,6 +29,7 @@ class Cause(StrEnum):
     ARRIVED = "arrived"  # since the last sync
     FETCHING = "fetching"  # the first fetch of this folder is not over, or it is being read anew
     LEFT = "left"  # gone again while it was compared
+    MARKED = "marked"  # \Deleted: moved or removed here, and the server, without UIDPLUS, keeps it
     MISSING = "missing"  # the alarm: nothing explains it
     # Here, not on the server.
     REMOVED = "removed"  # another program removed it since the last sync
@@ -99,8 +100,8 @@ def _without(spans: tuple[Span, ...], cut: tuple[Span, ...]) -> Iterator[Span]:
 
 @dataclass(frozen=True, slots=True)
 class ServerSide:
-    """What the server has. `older`: known to be received before the window; `described`: date and size of every
-    other UID that is not here. A UID that is in neither was gone when it was asked about."""
+    """What the server has. `older`: known to be received before the window; `described`: flags, date and size of
+    every other UID that is not here. A UID that is in neither was gone when it was asked about."""
 
     uids: UidRanges
     older: UidRanges = field(default_factory=UidRanges)
@@ -197,6 +198,8 @@ def _why_absent(uid: int, server: ServerSide, ours: OurSide) -> Cause:
         Cause.DISCARDED: uid in ours.discarded,
         Cause.FETCHING: uid > ours.uid_seen and ours.fetching,
         Cause.ARRIVED: uid > ours.uid_seen,
+        # By the mark alone: what we did is forgotten one day (retention.sweep), and the server keeps it longer.
+        Cause.MARKED: message is not None and "\\Deleted" in message.flags,
     }
     return next((cause for cause, holds in explained.items() if holds), Cause.MISSING)
 

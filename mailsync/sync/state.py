@@ -62,7 +62,8 @@ class LocalFolder:
     """Our side of a folder: cursor, placements, and what of the mailbox must stay away.
 
     `known`: of the arrivals, by UID, the messages that they can only be. `resembling`: UIDs of those that have the
-    header of a message we hold, and only their bodies tell whether they are it.
+    header of a message we hold, and only their bodies tell whether they are it. `leaving`: UIDs that were taken away
+    here, and the server has not heard of it or keeps them all the same.
     """
 
     uidvalidity: int | None

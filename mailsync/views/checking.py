@@ -218,6 +218,7 @@ def _words(difference: dict[str, Any]) -> str:
         Cause.ARRIVED: _("%(n)s arrived since the last sync"),
         Cause.FETCHING: _("%(n)s not fetched yet"),
         Cause.LEFT: _("%(n)s left the server during the comparison"),
+        Cause.MARKED: _("%(n)s moved or deleted: the server keeps them, marked as deleted"),
         Cause.MISSING: ngettext(
             "%(n)s was missing without a reason: it is fetched again",
             "%(n)s were missing without a reason: they are fetched again",

@@ -5,6 +5,7 @@ import pytest
 from mailsync import actions
 from mailsync.models import Folder, Message, Placement
 from tests.catalogue.conftest import Case
+from tests.engine.test_checking import causes, check
 
 
 def messages(case: Case) -> int:
@@ -118,6 +119,61 @@ def test_d13_what_others_marked_as_deleted_is_never_expunged_by_us(case: Case, a
         case.removed("Mail 0")
     case.until_quiet()
     assert case.dovecot.uids(case.login, folder)[3] == {"\\Deleted"}
+
+
+def keeps_marked(case: Case) -> bool:
+    """Whether the server has no UIDPLUS: what is moved or removed stays there."""
+    return case.profile in ("noplus", "bare")
+
+
+def take_away(case: Case, act: str) -> str:
+    """Of three mails the first, by an act of ours; returns the folder that it leaves."""
+    folder = "INBOX" if act == "archive" else "Trash"
+    for number in range(3):
+        case.deliver(f"Mail {number}", folder=folder)
+    case.sync()
+    with case.acting():
+        getattr(actions, act)(case.chosen("Mail 0", path=folder), by=case.world.ann)
+    if act == "expunge":
+        case.removed("Mail 0")
+    case.until_quiet()
+    return folder
+
+
+@pytest.mark.parametrize("act", ["archive", "expunge"])
+def test_d13_what_a_server_without_uidplus_keeps_marked_is_no_alarm(case: Case, act: str) -> None:
+    folder = take_away(case, act)
+    row = check(case)[folder]
+    assert (causes(row), row.repaired) == ({"marked": 1} if keeps_marked(case) else {}, False)
+    case.until_quiet()
+    assert case.subjects(folder) == ["Mail 1", "Mail 2"]
+
+
+@pytest.mark.parametrize("act", ["archive", "expunge"])
+def test_d13_and_does_not_come_back_with_what_is_missing(case: Case, act: str) -> None:
+    """The folder is read anew for another mail, and what a phone marked is shown again."""
+    folder = take_away(case, act)
+    case.phone_flags("+", "\\Deleted", "Mail 2", folder=folder)
+    case.until_quiet()
+    with case.acting():
+        Folder.objects.filter(mailbox=case.mailbox, path=folder).update(uid_seen=0, full_at=None)
+        actions.remove_placements(
+            list(case.chosen("Mail 1", "Mail 2", path=folder).values_list("pk", flat=True))
+        )
+    case.until_quiet()
+    assert case.subjects(folder) == ["Mail 1", "Mail 2"]
+    assert case.one("Mail 2", folder).flags == ["\\Deleted"]
+
+
+def test_d13_what_another_program_takes_the_mark_from_comes_back(case: Case) -> None:
+    take_away(case, "archive")
+    if not keeps_marked(case):
+        return
+    case.on_server("STORE", "1", "-FLAGS", "(\\Deleted)")
+    case.copies[case.shas["Mail 0"]] += 1
+    assert causes(check(case)["INBOX"]) == {"missing": 1}
+    case.until_quiet()
+    assert case.subjects() == ["Mail 0", "Mail 1", "Mail 2"]
 
 
 def test_d14_a_folder_that_is_removed_while_we_read_it(case: Case) -> None:

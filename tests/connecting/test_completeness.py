@@ -69,6 +69,14 @@ def test_a_difference_is_named_in_words(world: World) -> None:
         assert said in text
 
 
+def test_what_the_server_keeps_marked_is_no_alarm(world: World) -> None:
+    all_equal(world)
+    compared(world, world.folder(world.ann_box), 3, 1, difference("marked", 2, 1, 2))
+    text = page(world)
+    assert "Yes. Every difference has its reason." in text
+    assert "2 moved or deleted: the server keeps them, marked as deleted" in text
+
+
 def test_missing_mail_is_an_alarm_and_says_what_happens(world: World) -> None:
     all_equal(world)
     compared(world, world.folder(world.ann_box), 5, 3, difference("missing", 2, 2, 4), repaired=True)

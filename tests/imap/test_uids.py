@@ -84,7 +84,8 @@ def test_without_search_nothing_is_known_about_days(dovecot) -> None:
     login, password = dovecot.new_user()
     for day in (30, 31):
         dovecot.append(login, b"Subject: x\r\n\r\nx\r\n", at=datetime(2026, 1, day, 12, tzinfo=UTC))
-    dovecot.append(login, b"Subject: y\r\n\r\ny\r\n", at=datetime(2026, 2, 1, 12, tzinfo=UTC))
+    late = datetime(2026, 2, 1, 12, tzinfo=UTC)
+    dovecot.append(login, b"Subject: y\r\n\r\ny\r\n", flags="\\Flagged", at=late)
     session = connect(Credentials(dovecot.host, dovecot.port, "none", login, password, allow_private=True))
     imap = ImapServer(session)
     opened = imap.open(b"INBOX")
@@ -92,6 +93,7 @@ def test_without_search_nothing_is_known_about_days(dovecot) -> None:
     assert imap.uids_before(date(2026, 2, 1), opened.exists) == [(1, 2)]
     described = imap.describe([1, 3, 77])
     assert {uid: message.received_at.day for uid, message in described.items()} == {1: 30, 3: 1}
+    assert described[3].flags == {"\\Flagged"}
     session.capabilities = session.capabilities - {"ESEARCH", "IMAP4REV2"}
     assert imap.uids_before(date(2026, 2, 1), opened.exists) == []
     assert imap.uids(opened.exists) == [(1, 1), (2, 2), (3, 3)]

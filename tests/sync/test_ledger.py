@@ -26,8 +26,8 @@ WINDOW = TODAY - timedelta(days=90)
 UIDS = st.sets(st.integers(1, 60))
 
 
-def mail(uid: int, at: datetime = TODAY, size: int = 100) -> RemoteMessage:
-    return RemoteMessage(uid=uid, flags=frozenset(), received_at=at, size=size)
+def mail(uid: int, at: datetime = TODAY, size: int = 100, flags: str = "") -> RemoteMessage:
+    return RemoteMessage(uid=uid, flags=frozenset(flags.split()), received_at=at, size=size)
 
 
 def server(*messages: RemoteMessage, older: Iterable[int] = (), left: Iterable[int] = ()) -> ServerSide:
@@ -64,6 +64,10 @@ old = mail(5, at=WINDOW - timedelta(seconds=1))
         (server(old), ours(seen=4), {"older": 1}),
         (server(mail(5)), ours(seen=4, fetching=True), {"fetching": 1}),
         (server(mail(5)), ours(seen=5, fetching=True), {"missing": 1}),
+        (server(mail(5, flags="\\Deleted \\Seen")), ours(), {"marked": 1}),
+        (server(mail(5, flags="\\Deleted")), ours(seen=4), {"arrived": 1}),
+        (server(mail(5, flags="\\Deleted")), ours(leaving={5}), {"leaving": 1}),
+        (server(mail(5, flags="\\Deleted")), ours(5), {}),
         (server(left={5}), ours(), {"left": 1}),
         (server(), ours(5), {"removed": 1}),
         (server(), ours(5, held=True), {"held": 1}),
