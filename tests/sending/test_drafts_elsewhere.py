@@ -16,6 +16,7 @@ from mailsync.imap.server import ImapServer
 from mailsync.models import Folder, Outgoing, OutgoingState, Schedule, SpecialUse
 from mailsync.schedule import LeaseLost
 from tests.engine.conftest import Box
+from tests.engine.test_checking import causes, check
 from tests.model.mishaps import before_command
 from tests.rigs.proxy import BARE, Proxy
 from tests.sending.test_filing import again, box, line, on_server, post, save, send, write
@@ -247,6 +248,9 @@ def test_without_uidplus_older_versions_are_not_shown(box: Box, line: Proxy) -> 
         letter = save(box, again(box, letter), subject=f"Version {number}")
         box.sync()
         box.sync()
+    assert box.subjects("Drafts") == ["Version 2"]
+    assert causes(check(box)["Drafts"]) == {"marked": 3}
+    box.sync()
     assert box.subjects("Drafts") == ["Version 2"]
 
 
