@@ -1,12 +1,12 @@
 """What the sync keeps although the server no longer shows it, until a person says what to do (sync.brake)."""
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts import audit
 from accounts.models import Employee
 from mailsync import schedule
-from mailsync.models import Folder, SpecialUse
+from mailsync.models import Folder, Placement, SpecialUse
 from mailsync.sync.brake import Brake, Verdict, judge
 
 # Folders that are emptied in the course of things.
@@ -41,8 +41,11 @@ def verdict(folder: Folder, vanishing: int, placements: int) -> Verdict:
 
 
 def may_go(folder: Folder) -> bool:
-    """Whether a folder that the server no longer has may go here, too, with what is in it."""
-    if verdict(folder, folder.total, folder.total) is Verdict.FOLLOW:
+    """Whether a folder that the server no longer has may go here, too, with what is in it.
+
+    To be asked in each run: what another program renamed has its places under the new name after the first.
+    """
+    if verdict(folder, _only_in(folder), folder.total) is Verdict.FOLLOW:
         return True
     _write(folder, full_at=None)  # should it come back, all of it is compared
     return False
@@ -66,6 +69,12 @@ def answer(folder: Folder, brake: Brake, *, by: Employee) -> bool:
     )
     schedule.wake(folder.mailbox_id)
     return True
+
+
+def _only_in(folder: Folder) -> int:
+    """How many of its messages the server shows in no other folder."""
+    shown = Placement.objects.filter(message=OuterRef("message"), uid__isnull=False, folder__syncing=True)
+    return folder.placements.exclude(Exists(shown.exclude(folder=folder))).count()
 
 
 def _write(folder: Folder, **columns: object) -> None:

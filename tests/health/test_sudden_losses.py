@@ -123,6 +123,31 @@ def test_a_large_folder_that_vanishes_is_kept_and_asked_about(box: Box) -> None:
     box.assert_equal()
 
 
+def test_a_large_folder_that_another_program_renamed_is_not_asked_about(box: Box) -> None:
+    filled(box, "Projects", 120)
+    before = {placement.message_id for placement in box.placements("Projects")}
+    with box.dovecot.imap(box.login) as client:
+        client.rename("Projects", "Plans")
+    box.sync(thorough=False)
+    box.sync(thorough=False)
+    assert {placement.message_id for placement in box.placements("Plans")} == before
+    assert not waits(box)
+    assert "suddenly shows" not in front_page(box)
+    box.assert_equal()
+
+
+def test_what_is_nowhere_else_is_asked_about_though_the_rest_of_the_folder_is(box: Box) -> None:
+    filled(box, "Projects", 150)
+    box.on_server("COPY", "1:50", "Archive", folder="Projects")
+    with box.dovecot.imap(box.login) as client:
+        client.delete("Projects")
+    box.sync()
+    box.sync()
+    box.sync()
+    assert (len(box.placements("Projects")), len(box.placements("Archive"))) == (150, 50)
+    assert "the server suddenly shows 100 of 150 messages fewer." in front_page(box)
+
+
 @pytest.fixture
 def held(world: World) -> Folder:
     folder = world.folder(world.team_box)
