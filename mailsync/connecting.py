@@ -269,6 +269,8 @@ def connect(
         if not as_operator:
             refuse_if(too_far)
         chosen = _chosen(found, choice)
+        # One that comes back may still be leaving (mailsync.discarding).
+        schedule.lock(Mailbox.objects.filter(account=account, address=address).values_list("pk", flat=True))
         mailbox, created = Mailbox.objects.update_or_create(
             account=account,
             address=address,

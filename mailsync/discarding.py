@@ -179,8 +179,9 @@ def _hanging() -> str:
 
 def _discard_batch(account_id: int, mailbox_id: int) -> int:
     with tenancy.acting_for(account_id):
-        # The lock keeps a reconnecting from beginning between the question and the deletion.
-        mailbox = Mailbox.objects.select_for_update(no_key=True).filter(pk=mailbox_id).first()
+        # Between the question and the deletion no run places what is in no folder, and no reconnecting begins.
+        schedule.lock([mailbox_id])
+        mailbox = Mailbox.objects.filter(pk=mailbox_id).first()
         if mailbox is None:
             return 0
         return _discard_messages(mailbox) if mailbox.disconnected_at else _discard_placements(mailbox)

@@ -176,6 +176,7 @@ def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
 
     Settings, folders, grants and bound messages stay for a return. The mail server is not touched.
     """
+    schedule.lock([mailbox.pk])
     leaving = Message.objects.filter(mailbox=mailbox).free().count()
     Mailbox.objects.filter(pk=mailbox.pk).update(
         disconnected_at=timezone.now(),

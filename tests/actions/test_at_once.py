@@ -1,17 +1,20 @@
 """Ann, Bob and the worker at the same moment: nobody waits for ever, nothing is done twice."""
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import actions, replica, schedule
+from mailsync import actions, discarding, replica, schedule
 from mailsync.models import Folder, Operation, Placement, SpecialUse
+from mailsync.sync.state import Place
+from tests.consistency import assert_consistent
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,6 +103,44 @@ def test_an_employee_acts_while_the_worker_writes_into_the_same_folder(world):
                 actions.move(some(ids), (archive, inbox)[number % 2], by=world.ann)
 
     at_once(work, act)
+
+
+def test_what_a_run_places_elsewhere_stays_when_its_old_folder_is_discarded(world):
+    letter = world.message(world.folder(world.team_box, SpecialUse.ARCHIVE))
+    with world.acting():
+        Folder.objects.filter(pk=letter.folder_id).update(syncing=False)
+        schedule.wake(world.team_box.pk)
+        lease = schedule.claim(world.team_box.pk, timezone.now())
+    assert lease
+
+    def discard() -> None:
+        try:
+            discarding.discard_let_go(world.acme.pk, world.team_box.pk)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with replica.writing(lease, world.folder(world.team_box).pk) as inbox:
+            assert inbox
+            replica.place(inbox, [Place(77, letter.message_id, frozenset())])
+            discarded = pool.submit(discard)
+            waited_for(discarded)
+        discarded.result(60)
+
+    with world.acting():
+        [left] = Placement.objects.filter(folder__mailbox=world.team_box)
+        assert (left.folder_id, left.uid, left.message_id) == (inbox.pk, 77, letter.message_id)
+        assert_consistent(world.acme)
+
+
+def waited_for(work: Future[None]) -> None:
+    """Until it waits for a lock of ours, or is over."""
+    with connection.cursor() as cursor:
+        while not work.done():
+            cursor.execute("SELECT FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            if cursor.rowcount:
+                return
+            time.sleep(0.02)
 
 
 def test_two_undos_over_two_mailboxes_in_opposite_order(world):
