@@ -58,10 +58,12 @@ def choose(now_seen: Seen, before: Seen, *, full_at: datetime | None, now: datet
 def _flags(now_seen: Seen, before: Seen, full_at: datetime, now: datetime, thorough: bool) -> FlagsAsked:
     if now_seen.messages == 0:
         return FlagsAsked.NONE
-    if now_seen.modseq is None or before.modseq is None:
+    if now_seen.modseq is None:
         often = thorough or now - full_at > ALL_FLAGS_EVERY
         return FlagsAsked.ALL if often or now_seen.messages <= FEW else FlagsAsked.NEWEST
     if now_seen.modseq == before.modseq:
         return FlagsAsked.NONE
-    # A mod-sequence that went down belongs to a restored server: read all flags once (C11).
-    return FlagsAsked.CHANGED if now_seen.modseq > before.modseq else FlagsAsked.ALL
+    # Of what changed before the first mod-sequence none tells, and one that went down belongs to a restored server
+    # (C11): read all flags once.
+    tells = before.modseq is not None and now_seen.modseq > before.modseq
+    return FlagsAsked.CHANGED if tells else FlagsAsked.ALL

@@ -43,6 +43,9 @@ TABLE: dict[str, tuple[Seen, Seen, datetime | None, Ask]] = {
     "the folder has mod-sequences for the first time": (
         BEFORE, seen(modseq=None), RECENTLY, Ask(False, FlagsAsked.ALL, True),
     ),
+    "the folder has mod-sequences for the first time, and many letters": (
+        seen(OLD_STYLE, modseq=900), OLD_STYLE, RECENTLY, Ask(False, FlagsAsked.ALL, True),
+    ),
     "an empty folder without mod-sequences is no reason to read it for ever (C10)": (
         seen(messages=0, modseq=None), seen(messages=0, modseq=None), RECENTLY, NOTHING,
     ),
