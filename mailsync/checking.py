@@ -104,8 +104,10 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
     if parked:
         _note_failure(turn, PARKED)
         return True, False
-    if mailbox.state in (MailboxState.REFUSED, MailboxState.WITHDRAWN) and turn.asked_by_id is None:
-        _note_failure(turn, mailbox.last_error)  # providers lock accounts: only a person tries again
+    is_refused = mailbox.state in (MailboxState.REFUSED, MailboxState.WITHDRAWN)
+    # Providers lock accounts: only a person tries again, and while it is to be left alone nobody.
+    if turn.rests or (is_refused and turn.asked_by_id is None):
+        _note_failure(turn, mailbox.last_error)
         return True, False
     window = window_of(mailbox, limits, now=timezone.now())
     with signed_in(mailbox, meanwhile=replica.keeping(turn.lease)) as server:

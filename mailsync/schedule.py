@@ -57,12 +57,13 @@ class Lease:
 @dataclass(frozen=True, slots=True)
 class CheckTurn:
     """The right to compare a mailbox with its server. What was compared after `since` belongs to this comparison; the
-    sync was due at `due_at` before."""
+    sync was due at `due_at` before; `rests`: nobody is to try the server now."""
 
     lease: Lease
     since: datetime
     asked_by_id: int | None
     due_at: datetime | None
+    rests: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,8 @@ def claim_check(account_id: int, mailbox_id: int, now: datetime) -> CheckTurn | 
         return None
     since = before.check_asked_at or now
     Schedule.objects.filter(mailbox_id=mailbox_id).update(check_asked_at=since)
-    return CheckTurn(lease, since, before.check_asked_by_id, before.due_at)
+    rests = before.rests_until is not None and before.rests_until > now
+    return CheckTurn(lease, since, before.check_asked_by_id, before.due_at, rests)
 
 
 def someone_waits(turn: CheckTurn) -> bool:

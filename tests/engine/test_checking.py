@@ -358,6 +358,24 @@ def test_a_wrong_password_is_one_row_and_by_night_it_is_not_tried(box: Box) -> N
     assert check(box)[""].error == "Refused before."
 
 
+@pytest.mark.parametrize("state", ["busy", "refused"])
+def test_while_the_server_is_to_be_left_alone_not_even_a_click_tries_it(box: Box, state: str) -> None:
+    box.sync()
+    box.dovecot.set_password(box.login, "another")
+    asked(box)
+    with box.acting():
+        Mailbox.objects.filter(pk=box.mailbox.pk).update(
+            state=state, last_error="It wants to rest.", troubled_since=timezone.now()
+        )
+        mine = Schedule.objects.filter(mailbox=box.mailbox)
+        mine.update(rests_until=timezone.now() + timedelta(hours=1))
+    assert check(box)[""].error == "It wants to rest."
+    asked(box)
+    with box.acting():
+        mine.update(rests_until=timezone.now())
+    assert "refuses this login" in check(box)[""].error
+
+
 def test_without_mail_in_the_plan_nothing_is_compared(box: Box) -> None:
     with box.acting():
         change_plan(box.world.acme, "free", on=timezone.now().date(), by=None)
