@@ -238,11 +238,20 @@ class Placed(NamedTuple):
     awaited: Collection[int]
 
 
+class MailLeft(Exception):
+    """What was here when its batch was stored was purged, or discarded, before it was placed."""
+
+
 def store_placements(folder: Folder, batch: Sequence[Prepared], fresh: dict[bytes, Stored]) -> Placed:
-    """The light half, in the same transaction; the caller now holds the lease and the folder's row lock."""
+    """The light half, in the same transaction; the caller now holds the lease and the folder's row lock.
+
+    Raises MailLeft, and then nothing of the transaction may be kept.
+    """
     if not batch:
         return Placed(0, ())
     stored = fresh | _known(folder, {item.identity for item in batch} - fresh.keys())
+    if any(item.identity not in stored for item in batch):
+        raise MailLeft
     columns = [("message_id", "int8"), ("uid", "int8"), ("flags", "text[]"), ("received_at", "timestamptz")]
     rows = [
         (stored[item.identity].id, item.uid, sorted(item.flags), stored[item.identity].received_at)

@@ -11,7 +11,8 @@ from mailsync.schedule import Lease
 
 
 class OutOfTime(Exception):
-    """The run's share of time is over; everything written so far holds, the rest comes in the next run."""
+    """The run's share of time is over, or what it has planned is; everything written so far holds, the rest comes in
+    the next run."""
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from mailsync.imap.errors import FolderGone
 from mailsync.imap.server import ImapServer
 from mailsync.importing import Prepared
 from mailsync.models import Folder, SkippedMessage
-from mailsync.run import Run
+from mailsync.run import OutOfTime, Run
 from mailsync.sync.plan import plan_flags
 from mailsync.sync.state import Flags, RemoteFolder, RemoteMessage
 
@@ -169,7 +169,10 @@ def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
             if folder.full_at is None:
                 so_far = Least(F("fetched") + len(prepared), F("wanted"))
                 Folder.objects.filter(pk=folder.pk).update(fetched=so_far)
-            placed = importing.store_placements(locked, prepared, fresh)
+            try:
+                placed = importing.store_placements(locked, prepared, fresh)
+            except importing.MailLeft:
+                raise OutOfTime from None  # whether it is still wanted is planned anew
             if placed.awaited:
                 _show_flags(
                     run, locked, {item.uid: item.flags for item in prepared if item.uid in placed.awaited}

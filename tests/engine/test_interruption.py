@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from django.db import connection
 from django.utils import timezone
 
 from demo.services import Postgres
-from mailsync import engine, schedule
-from mailsync.models import Placement, Schedule
+from mailsync import discarding, engine, importing, schedule
+from mailsync.importing import Prepared, Stored
+from mailsync.models import Folder, Placement, Schedule
 from tests.catalogue.conftest import Case, full
 from tests.engine.conftest import Box
 from tests.rigs.filling import fill
@@ -125,6 +127,39 @@ def test_x08_a_worker_that_slept_through_its_lease_writes_nothing_more(box: Box)
         engine.synchronise(sleeper, seconds=60)
     assert box.subjects() == ["Once"]
     box.assert_equal()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mail_that_leaves_while_it_is_placed_elsewhere_is_planned_anew(
+    full: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge takes what a batch has just found to be here: of two that resemble each other only bodies tell."""
+    header = b"Subject: Twin\r\nMessage-ID: <twin@example.org>\r\n\r\n"
+    full.give(header + b"one\r\n", "one", at=full.moment)
+    full.sync()
+    leaving = full.placements()[0].message_id
+    full.phone_moves("one", "Archive")
+    full.give(header + b"two\r\n", "two", folder="Archive", at=full.moment)
+    real, went = importing.store_messages, []
+
+    def purge() -> None:
+        with full.acting():
+            went.append(discarding.drop([leaving]))
+        connection.close()
+
+    def store_messages(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, Stored]:
+        fresh = real(folder, batch)
+        if not went:
+            purging = threading.Thread(target=purge)
+            purging.start()
+            purging.join()
+        return fresh
+
+    monkeypatch.setattr(importing, "store_messages", store_messages)
+    outcome = full.sync(thorough=False)
+    assert (outcome.again, went) == (True, [1])
+    full.until_quiet()
+    assert len(full.placements("Archive")) == 2
 
 
 def _own_backend() -> int:
