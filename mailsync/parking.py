@@ -66,9 +66,9 @@ def bring_back(mailbox: Mailbox, *, instead_of: int | None, by: Employee) -> Mai
     resting = chosen[-1]
     here, there = order.index(mailbox), order.index(resting)
     order[here], order[there] = order[there], order[here]
+    schedule.lock([box.pk for box in order])
     for place, box in enumerate(order):
         Mailbox.objects.filter(pk=box.pk).update(place=place)
-    schedule.lock([mailbox.pk, resting.pk])
     schedule.interrupt([resting.pk])
     schedule.wake(mailbox.pk)
     audit.record(

@@ -161,6 +161,7 @@ def claim(
     free = (_unleased(now) if even_if_not_due else _claimable(now)).filter(mailbox_id=mailbox_id)
     for account_id, died, left in free.values_list("account_id", _DEATHS, "leased_until"):
         with tenancy.acting_for(account_id):
+            lock([mailbox_id])
             if died >= deaths.MOST:
                 _set_aside(mailbox_id, left)
                 return None

@@ -50,6 +50,11 @@ def repair(
     Raises OtherServer where that would be a server with other mail; with `even_if_other` it is taken, and what it
     does not hold stays here until a person decides (mailsync.holding).
     """
+    # Before the mailbox's row, as every writer does: from here on nobody transfers it or lets it go.
+    schedule.lock([mailbox.pk])
+    test.refresh_from_db(fields=["state", "secret", "consent"])
+    if not Mailbox.objects.filter(pk=mailbox.pk, disconnected_at=None).exists():
+        raise CannotConnect(_("Test the connection first."))
     if test.state != "passed" or test.mailbox_id != mailbox.pk or test.address != mailbox.address:
         raise CannotConnect(_("Test the connection first."))
     is_other = _is_other_server(mailbox, test, accepted=even_if_other)
@@ -104,6 +109,7 @@ def replace_login(
     private_host_allowed: bool,
 ) -> None:
     """Other servers, login, password or consent, proven to work; the trouble is over and the mailbox awake."""
+    schedule.lock([mailbox.pk])
     Mailbox.objects.filter(pk=mailbox.pk).update(
         **settings.columns(),
         secret=sealed,

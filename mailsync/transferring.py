@@ -39,6 +39,7 @@ def transfer(mailbox: Mailbox, heir: Employee, *, by: Employee, keeps: str = "")
     limits hold against all of them. Raises CannotTransfer.
     """
     account = connecting.lock_account(mailbox.account_id)
+    schedule.lock([mailbox.pk])
     current = Mailbox.objects.select_related("owner").get(pk=mailbox.pk)
     before = current.owner
     _refuse_if(_why_not_people(current, before, heir, by))

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from django.db import connection, connections
@@ -11,11 +12,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import actions, discarding, replica, schedule
-from mailsync.models import Folder, Operation, Placement, SpecialUse
+from mailsync import actions, discarding, lanes, parking, replica, schedule, settling, transferring
+from mailsync.connecting import CannotConnect
+from mailsync.models import ConnectionTest, Folder, Mailbox, Operation, Placement, SpecialUse
 from mailsync.sync.state import Place
+from plans.subscriptions import change_plan
 from tests.consistency import assert_consistent
-from tests.world import World
+from tests.world import World, mailbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,6 +134,96 @@ def test_what_a_run_places_elsewhere_stays_when_its_old_folder_is_discarded(worl
         [left] = Placement.objects.filter(folder__mailbox=world.team_box)
         assert (left.folder_id, left.uid, left.message_id) == (inbox.pk, 77, letter.message_id)
         assert_consistent(world.acme)
+
+
+@pytest.mark.parametrize("what", ["transfer", "repair", "bring back"])
+def test_what_a_page_does_to_a_mailbox_and_the_end_of_its_run_wait_for_each_other(
+    world: World, what: str
+) -> None:
+    """The run holds the schedule and then writes its mailbox: a page that took them the other way deadlocked."""
+    with world.acting():
+        box = Mailbox.objects.select_related("owner").get(pk=world.ann_box.pk)
+        second = mailbox(world.ann, "second@acme.example")
+        if what == "bring back":
+            change_plan(world.acme, "basic", on=world.acme.today(), by=None)
+        schedule.wake(box.pk)
+        lease = schedule.claim(box.pk, timezone.now())
+        passed = login_of(box)
+    assert lease
+    acts = {
+        "transfer": lambda: transferring.transfer(box, world.bob, by=world.adm),
+        "repair": lambda: settling.repair(box, passed, by=world.ann),
+        "bring back": lambda: parking.bring_back(second, instead_of=None, by=world.ann),
+    }
+
+    with ThreadPoolExecutor(1) as pool:
+        with replica.writing(lease):
+            done = pool.submit(alone, world, acts[what])
+            waited_for(done)
+            Mailbox.objects.filter(pk=box.pk).update(synced_at=timezone.now())
+        done.result(60)
+
+
+def test_a_login_that_was_tested_before_the_mailbox_changed_hands_is_not_written_over_the_new_one(
+    world: World,
+) -> None:
+    with world.acting():
+        box = Mailbox.objects.get(pk=world.ann_box.pk)
+        passed = login_of(box, imap_host="elsewhere.example")
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.acting():
+            transferring.transfer(world.ann_box, world.bob, by=world.adm)
+            done = pool.submit(alone, world, lambda: settling.repair(box, passed, by=world.ann))
+            waited_for(done)
+        with pytest.raises(CannotConnect):
+            done.result(60)
+
+    with world.acting():
+        assert Mailbox.objects.get(pk=box.pk).imap_host == box.imap_host
+
+
+def test_the_claims_of_a_run_and_of_a_comparison_wait_for_each_other(world: World, monkeypatch) -> None:
+    box = world.ann_box
+    done: list[Future[None]] = []
+    with world.acting():
+        schedule.wake(box.pk)
+    real = lanes.has_room
+
+    def has_room(*args, **options) -> bool:
+        room = real(*args, **options)
+        if not done:
+            check = partial(schedule.claim_check, world.acme.pk, box.pk, timezone.now())
+            done.append(pool.submit(alone, world, check))
+            waited_for(done[0])
+        return room
+
+    monkeypatch.setattr(schedule, "has_room", has_room)
+    with ThreadPoolExecutor(1) as pool:
+        assert schedule.claim(box.pk, timezone.now())
+        done[0].result(60)
+
+
+def login_of(box: Mailbox, **columns: str) -> ConnectionTest:
+    """A test of its login that has passed; inside `acting`."""
+    tested = {
+        "imap_host": box.imap_host,
+        "login": box.login,
+        "secret": b"sealed",
+        "state": "passed",
+    } | columns
+    return ConnectionTest.objects.create(
+        account_id=box.account_id, by=box.owner, mailbox=box, address=box.address, **tested
+    )
+
+
+def alone(world: World, work: Callable[[], object]) -> None:
+    """In a transaction and a connection of its own."""
+    try:
+        with world.acting():
+            work()
+    finally:
+        connections.close_all()
 
 
 def waited_for(work: Future[None]) -> None:
