@@ -23,6 +23,7 @@ from accounts.models import Employee
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
 from mailsync import (
+    access,
     connecting,
     enrolling,
     oauth,
@@ -192,9 +193,12 @@ def _connected(request: RequestOfEmployee, test: ConnectionTest, form: ChooseFor
 
 
 def get_test(employee: Employee, test_id: int) -> ConnectionTest:
-    """Door: one's own test that has not served yet."""
+    """Door: one's own test that has not served yet; that of a mailbox, with its password, asks for the right to it."""
     mine = ConnectionTest.objects.filter(by=employee).exclude(state="used")
-    return get_object_or_404(mine.select_related("mailbox", "consent"), pk=test_id)
+    test = get_object_or_404(mine.select_related("mailbox", "consent"), pk=test_id)
+    if test.mailbox_id:
+        access.get_settings_of(employee, test.mailbox_id)
+    return test
 
 
 def _test_context(test: ConnectionTest) -> dict[str, Any]:

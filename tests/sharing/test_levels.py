@@ -7,8 +7,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
+from mailsync import sharing
 from mailsync.levels import LEVEL_OF, TABLE
-from mailsync.models import Assignment, GrantLevel, MailboxGrant, Placement, SpecialUse
+from mailsync.models import Assignment, ConnectionTest, GrantLevel, MailboxGrant, Placement, SpecialUse
 from mailsync.views import acting
 from tests.world import World
 
@@ -99,3 +100,16 @@ def test_every_verb_of_the_lists_stands_in_the_table_and_everybody_may_read_it(w
     shown = world.client(world.cyd).get(reverse("mail:rights")).content.decode()
     assert all(escape(str(deed.words)) in shown for deed in TABLE)
     assert shown.count(">yes<") + shown.count('"yes"') >= len(TABLE)
+
+
+def test_who_lost_a_mailbox_has_its_login_tested_no_more(world: World) -> None:
+    with world.acting():
+        sharing.share(world.ann_box, world.bob, GrantLevel.MANAGE, by=world.ann)
+    bob = world.client(world.bob)
+    assert bob.post(reverse("mail:mailbox-check", args=[world.ann_box.pk])).status_code == 302
+    with world.acting():
+        test = ConnectionTest.objects.get()
+        sharing.unshare(world.ann_box, world.bob, by=world.ann)
+    assert bob.post(reverse("mail:connect-again", args=[test.pk])).status_code == 404
+    with world.acting():
+        assert ConnectionTest.objects.count() == 1
