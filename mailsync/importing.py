@@ -126,16 +126,21 @@ class Stored(NamedTuple):
     known: bool  # before this transaction
 
 
-def without_buried(folder: Folder, batch: Sequence[Prepared]) -> list[Prepared]:
-    """Those that were not let go here on purpose. The others came because their header was not known, or not looked at:
-    from now on they are known by it."""
+def without_buried(folder: Folder, batch: Sequence[Prepared]) -> tuple[list[Prepared], list[Tombstone]]:
+    """Those that were not let go here on purpose, and the tombstones of the others. These came because their header was
+    not known, or not looked at: see `know_buried`."""
     buried = Tombstone.objects.filter(mailbox=folder.mailbox_id, identity__in=[i.identity for i in batch])
     graves = {bytes(grave.identity): grave for grave in buried}
     for item in batch:
         if item.identity in graves:
             graves[item.identity].header_hash = item.header_hash
-    Tombstone.objects.bulk_update(graves.values(), ["header_hash"])
-    return [item for item in batch if item.identity not in graves]
+    return [item for item in batch if item.identity not in graves], list(graves.values())
+
+
+def know_buried(graves: Sequence[Tombstone]) -> None:
+    """From now on they are known by their header. The caller holds the lease: whoever wants purged mail back locks the
+    schedule before the tombstones."""
+    Tombstone.objects.bulk_update(graves, ["header_hash"])
 
 
 def store_messages(folder: Folder, batch: Sequence[Prepared]) -> dict[bytes, Stored]:

@@ -162,10 +162,11 @@ def _write(run: Run, folder: Folder, prepared: list[Prepared]) -> int:
     """
     with tenancy.acting_for(run.lease.account_id):
         replica.commit_without_waiting()
-        prepared = importing.without_buried(folder, prepared)
+        prepared, graves = importing.without_buried(folder, prepared)
         fresh = importing.store_messages(folder, prepared)
         with replica.writing(run.lease, folder.pk) as locked:
             assert locked is not None
+            importing.know_buried(graves)
             if folder.full_at is None:
                 so_far = Least(F("fetched") + len(prepared), F("wanted"))
                 Folder.objects.filter(pk=folder.pk).update(fetched=so_far)
