@@ -5,6 +5,7 @@ itself), the folder is looked through for the letter's Message-ID first. What an
 beside ours, never below it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from mailsync import actions, filing, lettering, outbox, replica
 from mailsync.foldernames import path_of
-from mailsync.imap.errors import CommandRefused
+from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.mime import draftmark, parse
 from mailsync.mime.build import Unfit
 from mailsync.models import Folder, Operation, Outgoing, OutgoingState, Placement, SentCopies, SpecialUse
@@ -52,15 +53,16 @@ def send(run: Run, operation: Operation) -> None:
     if letter is None:
         return
     drafts, sent = folders.get(SpecialUse.DRAFTS), folders.get(SpecialUse.SENT)
-    until = None
-    if letter.state == OutgoingState.SENT:
-        until = _file_sent(run, letter, bytes(sent.name) if sent else None)
+    name = bytes(sent.name) if sent else None
+    if letter.state == OutgoingState.SENT and (until := _file_sent(run, letter, name)):
+        if drafts is not None:
+            with suppress(CommandRefused, FolderGone):  # it has its turn once more when the wait is over
+                _remove_draft(run, letter, drafts)
+        raise NotFiledYet(until)
     if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
         _remove_draft(run, letter, drafts)
     if letter.state == OutgoingState.DRAFT and drafts is not None:
         _file_draft(run, letter, drafts)
-    if until is not None:
-        raise NotFiledYet(until)
 
 
 def look(run: Run) -> list[tuple[Outgoing, Folder]]:
