@@ -82,7 +82,8 @@ WHERE p.id = ANY(%(ids)s) AND p.uid IS NOT NULL
 ON CONFLICT (folder_id, uid, kind) WHERE state = 'pending' AND uid IS NOT NULL DO UPDATE SET
     add = ARRAY(SELECT unnest(mailsync_operation.add || excluded.add) EXCEPT SELECT unnest(excluded.remove)),
     remove = ARRAY(SELECT unnest(mailsync_operation.remove || excluded.remove) EXCEPT SELECT unnest(excluded.add)),
-    placement_id = excluded.placement_id, by_id = excluded.by_id
+    placement_id = excluded.placement_id, by_id = excluded.by_id,
+    received_at = excluded.received_at, header_hash = excluded.header_hash
 """
 _STILL_MOVING = gettext_lazy("The last move of this message is still under way. Try again in a moment.")
 _REMEMBER = """

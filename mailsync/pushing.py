@@ -30,7 +30,7 @@ from mailsync.models import (
     SpecialUse,
 )
 from mailsync.replica import OtherMail
-from mailsync.run import Run
+from mailsync.run import OutOfTime, Run
 from mailsync.sync.plan import only_here
 from mailsync.sync.state import RemoteMessage
 
@@ -90,6 +90,8 @@ def push(run: Run) -> int:
             new_uids = _send(run, group)
         except OtherMail:
             _forget(run, group.folder)
+            if run.folders_listed:
+                raise OutOfTime from None  # a pull that is under way knows the UIDs of before
         except (CommandRefused, FolderGone) as error:
             _refused(run, group, error)
         except Exception:
@@ -276,9 +278,15 @@ def _has_others(run: Run, meant: Mapping[int, Operation], there: Mapping[int, Re
         if uid in meant and meant[uid].received_at not in (None, message.received_at)
     }
     headers = run.server.headers(doubtful)
-    return any(
-        header_hash(headers[uid], doubtful[uid]) != bytes(meant[uid].header_hash or b"") for uid in headers
-    )
+    keys = {uid: bytes(meant[uid].header_hash or b"") for uid in headers}
+    others = [uid for uid in headers if header_hash(headers[uid], doubtful[uid]) != keys[uid]]
+    if not others:
+        return False
+    # The size, which is in the hash, may be told anew (H08): then the header as we have it is the same.
+    with replica.writing(run.lease):
+        rows = Message.objects.filter(mailbox=run.mailbox_id, header_hash__in=[keys[uid] for uid in others])
+        ours = {(bytes(key), bytes(header)) for key, header in rows.values_list("header_hash", "header")}
+    return any((keys[uid], headers[uid]) not in ours for uid in others)
 
 
 def _forget(run: Run, folder: Folder) -> None:

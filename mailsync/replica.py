@@ -201,7 +201,9 @@ def _local(
             "id", "message_id", "uid", "flags", "received_at"
         )
     )
-    known, resembling = _known(folder, arrivals, [each.message_id for each in placements if _waits(each)])
+    known, resembling = _known(
+        folder, arrivals, [each.message_id for each in placements if _waits(each)], window_start
+    )
     return LocalFolder(
         uidvalidity=folder.uidvalidity,
         uid_seen=folder.uid_seen,
@@ -529,7 +531,7 @@ def _waits(placement: LocalPlacement) -> bool:
 
 
 def _known(
-    folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int]
+    folder: Folder, arrivals: Sequence[RemoteMessage], waiting: list[int], window_start: datetime
 ) -> tuple[dict[int, int], set[int]]:
     """By UID, the messages that arrivals whose header was read can only be, and the UIDs of those that may be one of
     ours, or not; `waiting` are messages without a UID here.
@@ -537,13 +539,13 @@ def _known(
     By the server's own name for them, where it has one. Else by header and size; where several messages share those,
     by the date of receipt as well. A header that nobody has may have been rewritten by the server (mail stores keep
     states in it): then by Message-ID, size and date, among those that wait here. Where two arrivals claim one place,
-    or two messages remain, or one has the header and the date and another size, their bodies decide.
+    or two messages remain, or before the window one has the header and the date and another size, their bodies decide.
     """
     read = [message for message in arrivals if message.identity]
     by_header = _held_by_header(folder, {message.identity or b"" for message in read}, Counter(waiting))
     rewritten = [message for message in read if not by_header[message.identity or b""]]
     by_message_id = _held_by_message_id(folder, rewritten, Counter(waiting))
-    resembling = _held_with_another_size(folder, rewritten)
+    resembling = _held_with_another_size(folder, [m for m in rewritten if m.received_at < window_start])
     claims: dict[int, list[int]] = defaultdict(list)
     places: dict[int, int] = {}
     for uid, pk in _held_by_server_id(folder, arrivals).items():

@@ -203,7 +203,8 @@ class ImapServer:
     def meet(self, name: bytes, uids: Iterable[int]) -> tuple[Opened, dict[int, RemoteMessage]]:
         """`stay_in`, and with it, in the same round trip, flags, date and size of the UIDs that exist.
 
-        Raises FolderGone when it does not open. The caller looks at the UIDVALIDITY before it believes the rest.
+        Nothing where the server refuses that. Raises FolderGone when it does not open. The caller looks at the
+        UIDVALIDITY before it believes the rest.
         """
         is_open = self._open_now is not None and self.opened_name == name
         select = None if is_open else self.ask_to_open(name)
@@ -214,7 +215,10 @@ class ImapServer:
             with suppress(CommandRefused):
                 self._collect(asked)
             raise
-        return opened, self._described(asked)
+        try:
+            return opened, self._described(asked)
+        except CommandRefused:
+            return opened, {}  # one mail that cannot be described is enough for some servers
 
     def open_since(
         self, name: bytes, *, after: int, known: int, changed_since: int | None

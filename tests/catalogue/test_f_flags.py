@@ -179,3 +179,16 @@ def test_f12_our_own_change_is_no_news(case: Case) -> None:
     flag(case, "Ours", add="\\Seen \\Flagged")
     outcome = case.sync(thorough=False)
     assert (outcome.imported, outcome.changed) == (0, 0)
+
+
+def test_f01_what_is_asked_of_a_mail_that_the_server_cannot_describe_is_done(case: Case) -> None:
+    """Its date is asked for before; who refuses that does not refuse the flag."""
+    case.deliver("One")
+    case.deliver("Two")
+    case.sync()
+    case.line.answers[rb"^UID FETCH 1"] = b"NO Some messages could not be FETCHed (Failure)"
+    flag(case, "One", "Two", add="\\Seen")
+    case.try_sync()
+    case.line.heal()
+    case.until_quiet()
+    assert there(case) == [{"\\Seen"}, {"\\Seen"}]

@@ -73,3 +73,17 @@ def test_h08_a_copy_half_made_is_known_again(case: Case) -> None:
         case.try_sync()
     case.until_quiet()
     assert case.subjects("Archive") == ["Once"]
+
+
+def test_h08_what_is_asked_of_a_copy_with_a_date_of_its_own_is_done_although_its_size_is_told_anew(
+    case: Case,
+) -> None:
+    estimate(case)
+    raw = case.deliver("Twice", days_ago=1)
+    case.give(raw, "Twice", folder="Archive", at=timezone.now() - timedelta(days=3))
+    case.until_quiet()
+    estimate(case, ANOTHER)
+    with case.acting():
+        actions.trash(case.chosen("Twice", path="Archive"), by=case.world.ann)
+    case.until_quiet()
+    assert (case.subjects("Archive"), case.subjects("Trash")) == ([], ["Twice"])

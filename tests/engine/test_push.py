@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mailsync import actions, tags
+from mailsync import actions, pushing, storing, tags
 from mailsync.imap.session import Session
-from mailsync.models import Mailbox, OperationState
+from mailsync.importing import Prepared
+from mailsync.models import Folder, Mailbox, OperationState
+from mailsync.run import Run
 from tests.engine.conftest import Box, dying_before_store
 from tests.rigs.filling import fill
 from tests.rigs.proxy import line_to, without
@@ -218,6 +220,41 @@ def test_c14_what_waits_for_a_server_that_is_restored_is_done_to_no_other_mail(
     assert set(box.subjects(there)) == {"Stays", *subjects}
     assert not any(box.dovecot.uids(box.login, there).values())
     assert not box.dovecot.uids(box.login, "Trash")
+    box.assert_equal()
+
+
+def test_c14_a_click_while_a_restored_folder_is_read_empties_it_for_nobody(
+    box: Box, tmp_path: Path, monkeypatch
+) -> None:
+    """What was known of its UIDs is forgotten in the middle of the pull, which must not go on with them."""
+    subjects = [f"Stays {number}" for number in range(3)]
+    for subject in subjects:
+        box.deliver(subject)
+    box.sync()
+    maildir = box.dovecot.maildir(box.login)
+    shutil.copytree(maildir, tmp_path / "backup")
+    box.deliver("Newsletter")
+    box.sync()
+    shutil.rmtree(maildir)
+    shutil.copytree(tmp_path / "backup", maildir)
+    box.deliver("Contract 0")
+    box.deliver("Contract 1")
+    monkeypatch.setattr(pushing, "LOOK_EVERY", 0)
+    real = storing._store
+    clicked: list[bool] = []
+
+    def click_and_store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
+        if not clicked:
+            clicked.append(True)
+            with box.acting():
+                actions.trash(box.chosen("Newsletter"), by=box.world.ann)
+        real(run, folder, prepared)
+
+    monkeypatch.setattr(storing, "_store", click_and_store)
+    for _run in range(4):
+        box.sync()
+    assert clicked
+    assert set(box.subjects()) == {*subjects, "Contract 0", "Contract 1"}
     box.assert_equal()
 
 
