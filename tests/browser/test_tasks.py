@@ -103,6 +103,7 @@ def test_the_choice_of_a_task_stays_open_when_another_was_made_meanwhile(world, 
     ann.goto("/")
     row(ann, "Anchor chains").get_by_role("link").click()
     panel = ann.get_by_role("region", name="Tasks")
+    ann.wait_for_load_state("networkidle")  # what comes above it moves it
     panel.get_by_text("Add to a task").click()
     expect(panel.get_by_role("button", name="Ask the smith")).to_be_visible()
     with world.acting():
