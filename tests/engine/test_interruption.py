@@ -63,8 +63,9 @@ def test_x01_kill_9_of_the_worker_in_mid_sync(full: Case) -> None:
     full.count_what_is_there()
     full.line.late = 0.0002  # each message: else it may be done before the test sees that it is in the middle
     for already in (50, 500, 1_000):
+        more = max(already, len(full.placements()) + 1)  # what is there may be enough before it has begun
         worker = start_sync(full)
-        wait_for_messages(full, already)
+        wait_for_messages(full, more)
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
         left = Schedule.objects.get(mailbox=full.mailbox)
