@@ -13,12 +13,11 @@ from datetime import datetime
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import pulling
+from mailsync import pulling, replica
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import AT_ONCE, SLICE, Opened, Status
 from mailsync.models import Folder
 from mailsync.pulling import FIRST_SLICE
-from mailsync.replica import OtherMail
 from mailsync.run import Run
 from mailsync.storing import Intake
 from mailsync.sync.ledger import UidRanges
@@ -147,7 +146,7 @@ def _look(run: Run, firsts: list[tuple[Folder, int]], intake: Intake, *, reflags
     looks: list[_Look] = []
     coming: set[tuple[datetime, int]] = set()
     for folder, _first in firsts:
-        with suppress(FolderGone, CommandRefused, OtherMail):
+        with suppress(FolderGone, CommandRefused, replica.OtherMail):
             if bytes(folder.name) in found:
                 opened, listed = found[bytes(folder.name)]
                 pulling.accept(run, folder, opened)

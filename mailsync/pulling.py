@@ -48,9 +48,7 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
             return _read_all(run, folder)
         return _catch_up(run, folder, ask)
     except replica.OtherMail:
-        with replica.writing(run.lease, folder.pk) as locked:
-            assert locked is not None
-            replica.forget(locked, locked.uidvalidity or 0)
+        replica.read_anew(run.lease, folder)
         return True
 
 

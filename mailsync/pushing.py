@@ -29,7 +29,6 @@ from mailsync.models import (
     Placement,
     SpecialUse,
 )
-from mailsync.replica import OtherMail
 from mailsync.run import OutOfTime, Run
 from mailsync.sync.plan import only_here
 from mailsync.sync.state import RemoteMessage
@@ -88,8 +87,8 @@ def push(run: Run) -> int:
         run.tried.update(group.ids)
         try:
             new_uids = _send(run, group)
-        except OtherMail:
-            _forget(run, group.folder)
+        except replica.OtherMail:
+            replica.read_anew(run.lease, group.folder)
             if run.folders_listed:
                 raise OutOfTime from None  # a pull that is under way knows the UIDs of before
         except (CommandRefused, FolderGone) as error:
@@ -250,7 +249,7 @@ def _vouched(run: Run, group: Group) -> Opened:
 
     A server that was restored from a backup, or exchanged, may keep the UIDVALIDITY and give our UIDs to others: they
     would be moved and removed (C14). UIDs grow, so one that is right vouches for those below it, and the highest that
-    wait are asked for while the folder opens. Raises OtherMail.
+    wait are asked for while the folder opens. Raises replica.OtherMail.
     """
     folder = group.folder
     name, highest = bytes(folder.name), max(group.uids)
@@ -263,7 +262,7 @@ def _vouched(run: Run, group: Group) -> Opened:
     opened, there = run.server.meet(name, meant)
     if opened.uidvalidity == group.operations[0].uidvalidity:
         if _has_others(run, meant, there):
-            raise OtherMail
+            raise replica.OtherMail
         run.vouched[folder.pk] = max(
             (uid for uid in there if uid in meant and meant[uid].received_at), default=0
         )
@@ -287,13 +286,6 @@ def _has_others(run: Run, meant: Mapping[int, Operation], there: Mapping[int, Re
         rows = Message.objects.filter(mailbox=run.mailbox_id, header_hash__in=[keys[uid] for uid in others])
         ours = {(bytes(key), bytes(header)) for key, header in rows.values_list("header_hash", "header")}
     return any((keys[uid], headers[uid]) not in ours for uid in others)
-
-
-def _forget(run: Run, folder: Folder) -> None:
-    """What is known of its UIDs is void, as after a new UIDVALIDITY: the next pull reads it anew."""
-    with replica.writing(run.lease, folder.pk) as locked:
-        assert locked is not None
-        replica.forget(locked, locked.uidvalidity or 0)
 
 
 def _store(run: Run, group: Group, opened: Opened) -> None:

@@ -76,7 +76,7 @@ UNPLACED_GRACE = timedelta(hours=1)
 
 
 class OtherMail(Exception):
-    """UIDs that we know belong to other messages now: the folder must be read anew."""
+    """UIDs that we know belong to other messages now: see `read_anew`."""
 
 
 @contextmanager
@@ -391,6 +391,13 @@ def forget(folder: Folder, uidvalidity: int) -> None:
             "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "errors_in_row",
         ]
     )  # fmt: skip
+
+
+def read_anew(lease: Lease, folder: Folder) -> None:
+    """In a transaction of its own: its UIDs belong to others now, under the UIDVALIDITY that it had (`OtherMail`)."""
+    with writing(lease, folder.pk) as locked:
+        assert locked is not None
+        forget(locked, locked.uidvalidity or 0)
 
 
 def _void_uids(folder: Folder) -> None:

@@ -167,8 +167,11 @@ def test_d13_and_does_not_come_back_with_what_is_missing(case: Case, act: str) -
 
 def test_d13_what_another_program_takes_the_mark_from_comes_back(case: Case) -> None:
     take_away(case, "archive")
+    there = case.dovecot.uids(case.login)
     if not keeps_marked(case):
+        assert 1 not in there, "nothing is left that could be unmarked"
         return
+    assert there[1] == {"\\Deleted"}
     case.on_server("STORE", "1", "-FLAGS", "(\\Deleted)")
     case.copies[case.shas["Mail 0"]] += 1
     assert causes(check(case)["INBOX"]) == {"missing": 1}
