@@ -14,6 +14,7 @@ from mailsync.imap.errors import CommandRefused
 from mailsync.imap.server import SLICE
 from mailsync.importing import header_hash
 from mailsync.models import (
+    OPEN,
     Folder,
     Operation,
     OperationKind,
@@ -31,7 +32,7 @@ def is_ready(run: Run, change: Operation) -> bool:
         return False
     if change.kind != OperationKind.DELETE:
         return True
-    of_mail = Operation.objects.filter(mailbox=run.mailbox_id, state__in=replica.OPEN, uid__isnull=False)
+    of_mail = Operation.objects.filter(mailbox=run.mailbox_id, state__in=OPEN, uid__isnull=False)
     return not of_mail.filter(Q(folder=change.folder_id) | Q(target=change.folder_id)).exists()
 
 

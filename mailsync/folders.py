@@ -19,6 +19,7 @@ from mailsync import actions, schedule
 from mailsync.foldernames import INBOX, encode, moved, path_of, within
 from mailsync.models import (
     FOLDER_KINDS,
+    OPEN,
     Act,
     Folder,
     Mailbox,
@@ -29,7 +30,6 @@ from mailsync.models import (
 
 MOST_LETTERS = 200
 MOST_LEVELS = 20
-OPEN = (OperationState.PENDING, OperationState.SENDING)
 CREATED, RENAMED, DELETED = "create folder", "rename folder", "delete folder"
 VERBS = (CREATED, RENAMED, DELETED)
 

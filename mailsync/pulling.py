@@ -18,7 +18,7 @@ from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.mime import parse
-from mailsync.models import Folder, Operation, OperationKind, Placement
+from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement
 from mailsync.run import Run
 from mailsync.storing import Intake, import_carefully, stay_in
 from mailsync.sync import ladder
@@ -377,7 +377,7 @@ def _may_hold_copies(run: Run, folder: Folder) -> bool:
     the cursor (mailsync.moving)."""
     if run.server.session.can("MOVE") or folder.full_at is None:
         return False
-    tried = Operation.objects.filter(mailbox=folder.mailbox_id, state__in=replica.OPEN, tries__gt=0)
+    tried = Operation.objects.filter(mailbox=folder.mailbox_id, state__in=OPEN, tries__gt=0)
     return tried.filter(kind=OperationKind.MOVE, target=folder).exists()
 
 

@@ -32,12 +32,12 @@ from accounts.requests import id_or_none
 from crm.models import Feed
 from mailsync.health import NEEDS_A_PERSON
 from mailsync.models import (
+    OPEN,
     EmergencyAccess,
     Mailbox,
     MailboxGrant,
     MailboxState,
     Operation,
-    OperationState,
     Outgoing,
     OutgoingState,
 )
@@ -47,7 +47,7 @@ PAGE = 40
 MEGABYTE = 1024 * 1024
 
 # Changes that the server has not heard of, letters that it was not given.
-OPEN = Operation.objects.filter(state__in=[OperationState.PENDING, OperationState.SENDING])
+OPEN_CHANGES = Operation.objects.filter(state__in=OPEN)
 WAITING = Outgoing.objects.filter(state__in=[OutgoingState.QUEUED, OutgoingState.SENDING])
 
 # What a choice asks of a mailbox, at a moment.
@@ -304,7 +304,7 @@ def _described(boxes: QuerySet[Mailbox], resting: Iterable[int]) -> QuerySet[Mai
             output_field=IntegerField(),
         ),
         in_crm=Exists(Feed.objects.filter(mailbox=OuterRef("pk"), enabled=True)),
-        changes=number(OPEN),
+        changes=number(OPEN_CHANGES),
         letters=number(WAITING),
         people=number(MailboxGrant.objects.all()),
         stored=Coalesce(Subquery(kept.values(n=total)), 0),

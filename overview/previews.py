@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mailsync.models import Mailbox, MailboxGrant
-from overview.finding import OPEN, WAITING
+from overview.finding import OPEN_CHANGES, WAITING
 from retention.preview import Amount, total
 from retention.usage import stored
 
@@ -30,6 +30,6 @@ def disconnecting(boxes: Collection[Mailbox]) -> Leaving:
         clients=total(each.crm for each in held),
         tasks=total(each.task for each in held),
         people=MailboxGrant.objects.filter(mailbox__in=ids).count(),
-        changes=OPEN.filter(mailbox__in=ids).count(),
+        changes=OPEN_CHANGES.filter(mailbox__in=ids).count(),
         letters=WAITING.filter(mailbox__in=ids).count(),
     )

@@ -20,7 +20,7 @@ from accounts.models import Account
 from crm import activities
 from mailsync import discarding, holding, live, replica, schedule
 from mailsync.giving_way import give_way
-from mailsync.models import Mailbox, Message, Operation, OperationState
+from mailsync.models import OPEN, Mailbox, Message, Operation
 from mailsync.sync.state import is_undated
 from mailsync.windows import PURGED, keep_away
 from plans.subscriptions import limits_for
@@ -162,9 +162,7 @@ def _remove(run: RetentionRun, mailbox_id: int, held: list[int]) -> None:
     rule = runs.rule_of(run)
     if rule.crm_bound_stays:
         activities.one_at_a_time(run.account_id)  # a link to a client that is being made comes first or after
-    under_way = Operation.objects.filter(
-        placement__message=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
-    )
+    under_way = Operation.objects.filter(placement__message=OuterRef("pk"), state__in=OPEN)
     leaving = rule.leaving(Message.objects.filter(~Exists(under_way), pk__in=discarding.among(held)))
     cutoff = rule.cutoff
     sizes: dict[str, list[int]] = defaultdict(list)

@@ -19,7 +19,7 @@ from mailsync.models.mailbox import (
     SentCopies,
 )
 from mailsync.models.message import Attachment, Message
-from mailsync.models.operation import FOLDER_KINDS, Operation, OperationKind, OperationState
+from mailsync.models.operation import FOLDER_KINDS, OPEN, Operation, OperationKind, OperationState
 from mailsync.models.outgoing import (
     DeliveryReport,
     Dispatch,
@@ -37,6 +37,7 @@ from mailsync.models.usage import LedgerEntry, OutgoingUsage
 
 __all__ = [
     "FOLDER_KINDS",
+    "OPEN",
     "Act",
     "Assignment",
     "Attachment",

@@ -34,6 +34,10 @@ class OperationState(models.TextChoices):
     VOID = "void"  # taken back by the employee, or its UID died with the UIDVALIDITY
 
 
+# What the server has not answered yet.
+OPEN = (OperationState.PENDING, OperationState.SENDING)
+
+
 class Operation(models.Model):
     """An intention with the server's coordinates (folder, uidvalidity, uid): it replays harmlessly.
 
@@ -55,7 +59,7 @@ class Operation(models.Model):
     uidvalidity = models.BigIntegerField(null=True)
     uid = models.BigIntegerField(null=True)
     # The message that it is meant for, by its INTERNALDATE and header: a server that was restored from a backup gives
-    # the UID to another under the same UIDVALIDITY (C14). Empty where the message was found under this UID since.
+    # the UID to another under the same UIDVALIDITY (C14).
     received_at = models.DateTimeField(null=True)
     header_hash = models.BinaryField(max_length=32, null=True)
     add = ArrayField(models.TextField(), default=list)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsync.models import Folder
-from mailsync.replica import OPEN
+from mailsync.models import OPEN, Folder
 from tests.engine.conftest import Box, connect
 from tests.rigs import judge
 from tests.rigs.mailserver import MailServer

@@ -14,8 +14,7 @@ from crm import activities, arrivals
 from crm.models import Activity, ActivityKind, Contact
 from mailsync import actions, connecting, discarding, folders, settling
 from mailsync.connecting import Choice
-from mailsync.models import Act, Folder, Message, Operation, OperationKind, Placement, SpecialUse
-from mailsync.replica import OPEN
+from mailsync.models import OPEN, Act, Folder, Message, Operation, OperationKind, Placement, SpecialUse
 from mailsync.roles import CHOOSABLE, FoundFolder
 from retention.purge import purge
 from tasks import actions as tasks
