@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import Employee
 from mailsync import events
-from mailsync.models import Event, EventKind, Message, Operation, OperationState, Placement
+from mailsync.models import OPEN, Event, EventKind, Message, Operation, Placement
 
 # What left one folder and appears in another within this time was moved.
 MOVE_TAKES = timedelta(hours=1)
@@ -80,13 +80,12 @@ def of(message_id: int, *, reader: Employee, now: datetime) -> History:
     folders = [place.folder_id for place in places]
     renumbered = Event.objects.filter(folder__in=folders, at__gte=message.stored_at or message.received_at)
     open_now = set(
-        Operation.objects.filter(
-            placement__in=places, state__in=[OperationState.PENDING, OperationState.SENDING]
-        ).values_list("kind", flat=True)
+        Operation.objects.filter(placement__in=places, state__in=OPEN).values_list("kind", flat=True)
     )
     begun = message.stored_at
     whole = begun is not None and begun >= events.kept_since(now)
-    told = [*lines_of(happened, reader, open_now), *(_renumbering(event) for event in renumbered)]
+    concerned = (event for event in renumbered if _was_there(event, happened))
+    told = [*lines_of(happened, reader, open_now), *map(_renumbering, concerned)]
     newest_first = sorted(told, key=lambda line: line.at, reverse=True)
     came = _arrival(message, origin(happened, [(p.folder.path, p.uid) for p in places]) if whole else None)
     since = None if whole else (events.kept_since(now) if begun else _earliest(happened, now))
@@ -177,6 +176,27 @@ def _line(event: Event, reader: Employee) -> Line:
         "new": _name(event.target),
     }
     return Line(event.at, text, _ICONS[kind], event.uid if kind == EventKind.PLACED else None)
+
+
+def _was_there(renumbered: Event, happened: Iterable[Event]) -> bool:
+    """Whether the message was in the folder then: after it had come there, or before it came or left for the first
+    time."""
+    path = renumbered.path
+    before: list[Event] = []
+    after: list[Event] = []
+    for event in happened:
+        if path in (event.path, event.target) or event.kind == EventKind.MOVE_REFUSED:
+            (before if event.at <= renumbered.at else after).append(event)
+    return not _left(before[-1], path) if before else not (after and _arrived(after[0], path))
+
+
+def _arrived(event: Event, path: str) -> bool:
+    return event.kind == EventKind.PLACED or (event.kind == EventKind.MOVE and event.target == path)
+
+
+def _left(event: Event, path: str) -> bool:
+    gone = event.kind in (EventKind.GONE, EventKind.EXPUNGE)
+    return gone or (event.kind == EventKind.MOVE and event.target != path)
 
 
 def _renumbering(event: Event) -> Line:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Employee
 from mailsync import actions, history
@@ -76,6 +77,36 @@ def test_what_was_undone_in_time_never_reached_the_server() -> None:
         "You moved it from Inbox to Trash. Undone before the server heard of it",
         "You moved it from Trash to Inbox.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("happened", "shown"),
+    [
+        ([], True),
+        ([("flag", "INBOX", "")], True),
+        ([("gone", "INBOX", ""), ("placed", "Archive", "")], False),
+        ([("move", "INBOX", "Archive"), ("flag", "Archive", "")], False),
+        ([("move", "Archive", "INBOX")], True),
+        ([("move", "Archive", "INBOX"), ("move refused", "INBOX", "")], True),
+        ([("move", "Archive", "INBOX"), ("move", "INBOX", "Archive")], True),
+    ],
+)
+def test_a_folder_that_was_renumbered_before_the_mail_came_there_is_not_told_of(
+    box: Box, happened: list[tuple[str, str, str]], *, shown: bool
+) -> None:
+    """Archive, where the mail is now."""
+    box.deliver("Filed", folder="Archive")
+    box.sync()
+    box.dovecot.doveadm("mailbox", "update", "-u", box.login, "--uid-validity", "4711", "Archive")
+    box.sync()
+    with box.acting():
+        message = Message.objects.get()
+        for number, (kind, path, target) in enumerate(happened, start=1):
+            Event.objects.create(
+                account=box.world.acme, message=message, kind=kind, path=path, target=target, uid=number
+            )
+        told = history.of(message.pk, reader=box.world.ann, now=timezone.now())
+    assert any("renumbered all messages of Archive" in line.text for line in told.lines) == shown
 
 
 @pytest.mark.parametrize("order", ["gone first", "placed first"])
