@@ -1,12 +1,14 @@
 """An open page is told at once that something changed, and only what its employee may know."""
 
-from collections.abc import Iterator
-from typing import Self, cast
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any, Self, cast
 
 import pytest
 from django.http import StreamingHttpResponse
 from django.urls import reverse
 
+from accounts.middleware import TenancyMiddleware
 from mailsync import emergencies, live
 from mailsync.views.live import _places
 from tests.engine.conftest import Box, box
@@ -111,6 +113,26 @@ def test_a_page_that_left_before_it_read_a_line_gives_its_place_back(world: Worl
     response.close()
 
     assert _places._value == before
+
+
+def test_a_response_that_is_never_sent_gives_its_place_back(world: World) -> None:
+    """A middleware that raises after the view leaves nobody who would close it."""
+    before = _places._value
+    client = world.client(world.ann)
+    client.raise_request_exception = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TenancyMiddleware, "__call__", _broken_after(TenancyMiddleware.__call__))
+        assert client.get(reverse("mail:events")).status_code == 500
+    gc.collect()
+    assert _places._value == before
+
+
+def _broken_after(call: Callable[..., Any]) -> Callable[..., Any]:
+    def broken(*args: Any) -> Any:
+        call(*args)
+        raise RuntimeError("after the view")
+
+    return broken
 
 
 def test_a_sync_that_brings_mail_tells_and_one_that_brings_none_is_silent(box: Box, impatient: None) -> None:

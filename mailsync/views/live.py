@@ -43,7 +43,8 @@ events.opens_own_transactions = True  # type: ignore[attr-defined]
 
 
 class _Stream:
-    """Keeps its place until it is closed, which Django does with every response, read to its end or not."""
+    """Keeps its place until it is closed, which Django does with every response, read to its end or not; or until it is
+    forgotten, where the response was never sent because something above the view raised."""
 
     def __init__(self, mailbox_ids: list[int], reader: int) -> None:
         self._lines = _lines(mailbox_ids, reader)
@@ -60,6 +61,9 @@ class _Stream:
             self._open = False
             self._lines.close()
             _places.release()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _lines(mailbox_ids: list[int], reader: int) -> Generator[bytes]:
