@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 SYNC_OFF_AGAIN = timedelta(minutes=10)  # a plan may have changed: asking costs one query
 MOST_BACK_OFF = timedelta(minutes=15)
 BUSY_BACK_OFF, MOST_BUSY_BACK_OFF = timedelta(minutes=5), timedelta(hours=1)
-REFUSED_TRIES = 3  # then only a repair tries again, or an employee's act once a day: providers lock accounts
 REFUSED_REST = timedelta(days=1)
 PLAN_OFF = "Your company's plan has no mail at present."
 # No states of the mailbox: they are asked anew each time.
@@ -63,10 +62,9 @@ def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outc
     except ServerError as error:
         seconds = error.seconds if isinstance(error, Busy) else 0
         outcome = Outcome(state_after(error), error=error.sentence, seconds=seconds)
-    except secrets.WrongKeyError:
-        outcome = Outcome(
-            MailboxState.REFUSED, error="The stored password cannot be opened any more; enter it again."
-        )
+    except secrets.WrongKeyError as error:
+        log.error("wrong_key", mailbox=lease.mailbox_id)
+        outcome = Outcome(MailboxState.STOPPED, error=str(error.sentence))
     except (LeaseLost, MemoryError):
         raise  # out of memory is as good as dead: the lease runs out, and that counts (mailsync.deaths)
     except SystemExit:
@@ -213,7 +211,7 @@ def _due(outcome: Outcome, failures: int, refusals: int, now: datetime) -> datet
     """The next time; None where only a person's act should try again."""
     if outcome.state in (MailboxState.PAUSED, PARKED, ON_HOLD):
         return now + SYNC_OFF_AGAIN
-    if outcome.state == MailboxState.WITHDRAWN or refusals >= REFUSED_TRIES:
+    if outcome.state == MailboxState.WITHDRAWN or refusals >= schedule.REFUSED_TRIES:
         return None
     if outcome.state == MailboxState.BUSY:
         wait: timedelta = min(BUSY_BACK_OFF * 2 ** min(failures - 1, 10), MOST_BUSY_BACK_OFF)

@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
 from accounts import sealing
 
 
 class WrongKeyError(Exception):
-    """The token was sealed with a key that is not in MAIL_SECRET_KEYS, or for another account."""
+    """The token was sealed with a key that is not in MAIL_SECRET_KEYS, or for another account.
+
+    No server has refused anything, so it is tried again: a wrong setting is put right, and no mailbox needs a repair.
+    """
+
+    sentence = gettext_lazy(
+        "The stored password cannot be opened with the keys of this installation. It goes on by itself when its "
+        "operator has put MAIL_SECRET_KEYS right; where the key is lost, enter the password again."
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

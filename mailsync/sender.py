@@ -6,6 +6,7 @@ later leaves it unsure, and what is unsure is never sent again by itself.
 """
 
 import random
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ from mailsync.models import Mailbox, Outgoing, OutgoingState
 from mailsync.signing_in import smtp_credentials
 from mailsync.smtp import Accepted, Answer, Later, Outcome, Refused, Unsure
 
+# Of a job, which is killed at nearly twice of it: one that is slow to take a letter is not cut off at its final dot.
+RUN_SECONDS = 300
 MOST_TRIES = 40
 MOST_LOGINS = 5  # refused ones: more of them lock people out
 PATIENCE = timedelta(days=2)
@@ -33,14 +36,14 @@ log = structlog.get_logger(__name__)
 
 
 def send(turn: Turn) -> int:
-    """Send all that is due, then give the turn back; returns how many letters the server has taken.
+    """Send what is due, then give the turn back; returns how many letters the server has taken.
 
-    Stops where the server cannot be reached: the others would fare no better.
+    Stops where the server cannot be reached: the others would fare no better; and after RUN_SECONDS, whatever waits.
     """
-    taken, not_before = 0, None
+    taken, not_before, until = 0, None, time.monotonic() + RUN_SECONDS
     try:
         _revive(turn)
-        while not_before is None and (letter := _take(turn)):
+        while not_before is None and time.monotonic() < until and (letter := _take(turn)):
             outcome = _deliver(turn, letter)
             not_before = _settle(turn, letter, outcome)
             taken += isinstance(outcome, Accepted)
@@ -99,8 +102,8 @@ def _deliver(turn: Turn, letter: Outgoing) -> Outcome:
         return Later(error.sentence, "login", {})
     except ServerError as error:
         return Later(error.sentence, "server", {})
-    except secrets.WrongKeyError:
-        return Later(_("The stored password cannot be opened any more; enter it again."), "login", {})
+    except secrets.WrongKeyError as error:
+        return Later(str(error.sentence), "server", {})
 
 
 def _hand_over(turn: Turn, letter: Outgoing) -> Outcome:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from mailsync import secrets
@@ -34,6 +35,19 @@ def test_a_changed_password_stops_the_sync_after_three_tries_and_keeps_everythin
     box.sync()
     mailbox = box.reload()
     assert (mailbox.state, mailbox.last_error, mailbox.troubled_since) == ("ok", "", None)
+
+
+def test_a_wrong_key_is_no_refusal_and_the_sync_goes_on_when_it_is_put_right(box: Box, settings) -> None:
+    box.deliver("Kept")
+    key, settings.MAIL_SECRET_KEYS = settings.MAIL_SECRET_KEYS, [Fernet.generate_key().decode()]
+    for _try in range(5):
+        assert "MAIL_SECRET_KEYS" in box.try_sync().error
+    mailbox, plan = box.reload(), Schedule.objects.get(mailbox=box.mailbox)
+    assert (mailbox.state, plan.refusals, plan.rests_until) == ("stopped", 0, None)
+    assert plan.due_at is not None
+    settings.MAIL_SECRET_KEYS = key
+    box.sync()
+    assert (box.reload().state, box.subjects()) == ("ok", ["Kept"])
 
 
 def test_an_unknown_host_is_named(box: Box) -> None:

@@ -5,11 +5,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
 from django.db.models import Sum
+from django.utils import timezone
 
-from mailsync import quota
-from mailsync.models import Outgoing, OutgoingState
+from mailsync import quota, sender
+from mailsync.models import Dispatch, Outgoing, OutgoingState
 from tests.rigs.smtp import Fault
 from tests.rigs.smtp import Outgoing as Post
 from tests.sending.conftest import due_now, queued, work
@@ -49,6 +51,33 @@ def test_each_fault_ends_as_the_table_says(writing: World, post: Post) -> None:
         assert (times == 1) or letter.state in (REFUSED, UNSURE), fault
         now = letter.ledger.model.objects.filter(outgoing=letter)
         assert sum(now.values_list("count", flat=True)) == (0 if state == REFUSED else 1), fault
+
+
+def test_a_wrong_key_lets_letters_wait_however_often_they_are_tried(
+    writing: World, post: Post, settings: Any
+) -> None:
+    """An operator's slip of an hour refuses nobody's letters."""
+    letter = queued(writing)
+    key, settings.MAIL_SECRET_KEYS = settings.MAIL_SECRET_KEYS, [Fernet.generate_key().decode()]
+    for _try in range(sender.MOST_LOGINS + 1):
+        letter = work(due_now(letter))
+        assert (letter.state, letter.error_kind) == (WAITS, "server")
+    settings.MAIL_SECRET_KEYS = key
+    assert work(due_now(letter)).state == SENT
+
+
+def test_a_sender_gives_its_turn_back_in_time_and_the_rest_goes_with_the_next(
+    writing: World, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job has an end, and that must not be between a final dot and the answer."""
+    first, second = queued(writing, subject="One"), queued(writing, subject="Two")
+    monkeypatch.setattr(sender, "RUN_SECONDS", -1.0)
+    assert work(first).state == WAITS
+    monkeypatch.setattr(sender, "RUN_SECONDS", 300.0)
+    due_at = Dispatch.objects.get(mailbox=writing.ann_box).due_at
+    assert due_at is not None
+    assert due_at <= timezone.now()
+    assert (work(first).state, work(second).state) == (SENT, SENT)
 
 
 class Killed(BaseException):
