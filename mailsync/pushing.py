@@ -21,6 +21,7 @@ from mailsync.imap.server import Opened
 from mailsync.importing import header_hash
 from mailsync.models import (
     FOLDER_KINDS,
+    OPEN,
     Folder,
     Message,
     Operation,
@@ -64,7 +65,7 @@ class Group:
 
 def has_work(mailbox_id: int) -> bool:
     """Whether there is anything that the server has not heard of; inside a transaction of the account."""
-    return Operation.objects.filter(mailbox=mailbox_id, state__in=replica.OPEN).exists()
+    return Operation.objects.filter(mailbox=mailbox_id, state__in=OPEN).exists()
 
 
 def revive(run: Run) -> None:
@@ -153,7 +154,8 @@ def _fill_coordinates(run: Run) -> None:
         waiting_ones = Operation.objects.filter(
             mailbox=run.mailbox_id, state=OperationState.PENDING, uid=None, placement__uid__isnull=False
         )
-        for operation in waiting_ones.select_related("placement__folder").order_by("-id"):
+        rows = waiting_ones.select_related("placement__folder", "placement__message").order_by("-id")
+        for operation in rows.defer("placement__message__header"):
             placement = operation.placement
             assert placement is not None
             same = Operation.objects.filter(
@@ -165,7 +167,9 @@ def _fill_coordinates(run: Run) -> None:
             else:
                 operation.folder, operation.uid = placement.folder, placement.uid
                 operation.uidvalidity = placement.folder.uidvalidity
-                operation.save(update_fields=["folder", "uid", "uidvalidity"])
+                operation.received_at = placement.received_at
+                operation.header_hash = placement.message.header_hash
+                operation.save(update_fields=["folder", "uid", "uidvalidity", "received_at", "header_hash"])
 
 
 def _take(run: Run) -> Group | None:
@@ -256,7 +260,7 @@ def _vouched(run: Run, group: Group) -> Opened:
     if highest <= run.vouched.get(folder.pk, 0):
         return run.server.stay_in(name)
     with replica.writing(run.lease):
-        waiting = Operation.objects.filter(folder=folder, state__in=replica.OPEN).exclude(received_at=None)
+        waiting = Operation.objects.filter(folder=folder, state__in=OPEN).exclude(received_at=None)
         newest = list(waiting.order_by("-uid")[:MOST_VOUCHING])
     meant = {op.uid: op for op in (*newest, *group.operations) if op.uid is not None}
     opened, there = run.server.meet(name, meant)

@@ -25,12 +25,15 @@ from mailsync import discarding, events, live, schedule
 from mailsync.actions import remove_placements
 from mailsync.models import (
     FOLDER_KINDS,
+    OPEN,
     Folder,
     Message,
     Operation,
     OperationKind,
     OperationState,
+    Outgoing,
     Placement,
+    SpecialUse,
     Tombstone,
 )
 from mailsync.models.folder import no_cursors
@@ -52,7 +55,6 @@ T = TypeVar("T")
 FEW_UIDS = 2_000
 # Of a message, the size by which its server knows it.
 TOLD = Coalesce("told_size", "size", output_field=BigIntegerField())
-OPEN = (OperationState.PENDING, OperationState.SENDING)
 _NEVER_CAME = """
 SELECT p.id FROM mailsync_placement p WHERE p.folder_id = %s AND p.uid IS NULL AND NOT EXISTS (
     SELECT FROM mailsync_operation o WHERE o.placement_id = p.id AND o.kind = 'move'
@@ -381,6 +383,11 @@ def forget(folder: Folder, uidvalidity: int) -> None:
     """Every UID is void: the folder is to be read anew. One that was never read has none."""
     if folder.uidvalidity is not None:
         _void_uids(folder)
+        if folder.special_use == SpecialUse.DRAFTS:
+            # Of no UIDVALIDITY, so that each draft is looked for by its name.
+            Outgoing.objects.filter(mailbox=folder.mailbox_id, copy_uid__isnull=False).update(
+                copy_uidvalidity=0
+            )
         folder.errors_in_row += 1  # pulling counts how often in a row
     folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
     folder.server_messages = folder.server_uidnext = 0

@@ -1,5 +1,6 @@
 """Push: what an employee does here is on the server soon, exactly once, or taken back with a reason."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from mailsync import actions, pushing, storing, tags
 from mailsync.imap.session import Session
 from mailsync.importing import Prepared
-from mailsync.models import Folder, Mailbox, OperationState
+from mailsync.models import Folder, Mailbox, Operation, OperationState, Placement
 from mailsync.run import Run
 from tests.engine.conftest import Box, dying_before_store
 from tests.rigs.filling import fill
@@ -220,6 +221,31 @@ def test_c14_what_waits_for_a_server_that_is_restored_is_done_to_no_other_mail(
     assert set(box.subjects(there)) == {"Stays", *subjects}
     assert not any(box.dovecot.uids(box.login, there).values())
     assert not box.dovecot.uids(box.login, "Trash")
+    box.assert_equal()
+
+
+def test_c14_a_star_that_waited_for_its_uid_is_given_to_no_other_mail(box: Box) -> None:
+    """The folder was rebuilt, and then restored from a backup that had another mail there."""
+    box.deliver("Newsletter")
+    box.sync()
+    with box.acting():
+        actions.set_flags(box.chosen("Newsletter"), add=["\\Flagged"], by=box.world.ann)
+    box.dovecot.doveadm("mailbox", "update", "-u", box.login, "--uid-validity", "4711", "INBOX")
+    box.sync()
+    with box.acting():
+        star, placement = Operation.objects.get(), Placement.objects.get()
+        assert (star.state, star.uid, placement.uid) == ("pending", None, 1)
+    maildir = box.dovecot.maildir(box.login)
+    [newsletter] = (path for path in maildir.glob("[cn][ue][rw]/*") if b"Newsletter" in path.read_bytes())
+    newsletter.write_bytes(newsletter.read_bytes().replace(b"Newsletter", b"A contract"))
+    an_hour_ago = newsletter.stat().st_mtime - 3600
+    os.utime(newsletter, (an_hour_ago, an_hour_ago))
+    for index in maildir.glob("dovecot.index*"):
+        index.unlink()
+    for _run in range(3):
+        box.sync()
+    assert box.dovecot.uids(box.login) == {1: set()}
+    assert box.subjects() == ["A contract"]
     box.assert_equal()
 
 
