@@ -144,14 +144,29 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_BEAT_SCHEDULE = {
-    "tick": {"task": "mailsync.tick", "schedule": env.float("MAIL_TICK_SECONDS", default=5.0)},
+    "tick": {
+        "task": "mailsync.tick",
+        "schedule": env.float("MAIL_TICK_SECONDS", default=5.0),
+        "options": {"expires": 30},
+    },
     "send_due": {
         "task": "mailsync.send_due",
         "schedule": 3.0,
         "options": {"queue": "interactive", "expires": 3},
     },
     # Whose turn it is by night, and what a click asked for while the broker was down.
-    "hint_checks": {"task": "mailsync.hint_checks", "schedule": 15.0},
+    "hint_checks": {"task": "mailsync.hint_checks", "schedule": 15.0, "options": {"expires": 30}},
+    # What a click started while the broker was down, and what a worker left lying.
+    "hint_enrolments": {
+        "task": "mailsync.hint_enrolments",
+        "schedule": 120.0,
+        "options": {"queue": "bulk", "expires": 120},
+    },
+    "discard_left": {
+        "task": "mailsync.discard_left",
+        "schedule": crontab(minute="25"),
+        "options": {"queue": "bulk", "expires": 3600},
+    },
     "drop_events": {
         "task": "mailsync.drop_events",
         "schedule": crontab(hour="3", minute="40"),

@@ -1,31 +1,25 @@
 """The worker's side of connecting for others: test what a row says and connect it, or say why not."""
 
-from datetime import timedelta
-
 from django.conf import settings as config
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts import tenancy
 from mailsync import probing, roles, secrets, transferring
 from mailsync.connecting import CannotConnect, Choice, ServerSettings, connect
+from mailsync.enrolling import to_do
 from mailsync.models import EnrolmentRow, EnrolmentState, Mailbox
 from mailsync.presets import Server
 from mailsync.probing import Found, ProbeFailed, Subject
 from plans.subscriptions import limits_for
-
-# A worker that has had a row for longer is dead.
-TEST_TAKES = timedelta(minutes=10)
 
 
 def admit(account_id: int, row_id: int) -> None:
     """Carry out one row. One that another worker has, or that is done, is left alone."""
     now = timezone.now()
     with tenancy.acting_for(account_id):
-        lost = Q(state=EnrolmentState.TESTING, tried_at__lt=now - TEST_TAKES)
-        mine = EnrolmentRow.objects.filter(Q(state=EnrolmentState.WAITING) | lost, pk=row_id)
+        mine = EnrolmentRow.objects.filter(to_do(now), pk=row_id)
         if not mine.update(state=EnrolmentState.TESTING, tried_at=now):
             return
         row = EnrolmentRow.objects.select_related("owner", "enrolment__by__account").get(pk=row_id)

@@ -18,6 +18,7 @@ from mailsync.foldernames import canonical
 from mailsync.imap.errors import CommandRefused, FolderGone, ServerError
 from mailsync.imap.server import ImapServer
 from mailsync.models import (
+    OPEN,
     Folder,
     FolderCheck,
     Mailbox,
@@ -31,7 +32,6 @@ from mailsync.models import (
 )
 from mailsync.parking import is_parked
 from mailsync.probing import found_folder
-from mailsync.replica import OPEN
 from mailsync.schedule import CheckTurn, LeaseLost
 from mailsync.signing_in import signed_in
 from mailsync.sync.ledger import Cause, Comparison, Difference, OurSide, ServerSide, UidRanges, compare
@@ -77,8 +77,8 @@ def check(account_id: int, mailbox_id: int, *, seconds: float = RUN_SECONDS) -> 
         raise
     except ServerError as error:
         _note_failure(turn, error.sentence)
-    except secrets.WrongKeyError:
-        _note_failure(turn, "The stored password cannot be opened any more; enter it again.")
+    except secrets.WrongKeyError as error:
+        _note_failure(turn, str(error.sentence))
     except SystemExit:  # told to end: it goes on with the next worker
         _end(turn, finished=False, wake=False)
         raise

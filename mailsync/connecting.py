@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from celery import current_app
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -143,7 +144,7 @@ def start_test(
     `sealed` is secrets.seal(password): the plain text goes no further than the form; or there is a `consent`. With
     `mailbox` it is the test of a repair. Tests of yesterday are dropped, and their secrets with them.
     """
-    _drop_old()
+    drop_old_tests()
     test = ConnectionTest.objects.create(
         account_id=by.account_id,
         by=by,
@@ -163,7 +164,7 @@ def ask_consent(
 ) -> ConnectionTest:
     """A test that waits for the person to come back from the provider. Its servers are the provider's and no other:
     a token goes nowhere else."""
-    _drop_old()
+    drop_old_tests()
     settings = ServerSettings(imap=provider.imap, smtp=provider.smtp, login=login or address)
     return ConnectionTest.objects.create(
         account_id=by.account_id,
@@ -209,7 +210,7 @@ def test_as_it_is(mailbox: Mailbox, *, by: Employee) -> ConnectionTest:
     )
 
 
-def _drop_old() -> None:
+def drop_old_tests() -> None:
     """Tests of yesterday, and consents that led to nothing. Those are not revoked: at Google that would end every
     consent of the same person to us, also the one that did lead to a mailbox."""
     yesterday = timezone.now() - TEST_LIVES
@@ -236,7 +237,16 @@ def fail_test(test_id: int, key: str, sentence: str) -> None:
 
 def use_up(test: ConnectionTest) -> None:
     """A test serves once; its copy of the password goes, and its hold on the consent."""
-    ConnectionTest.objects.filter(pk=test.pk).update(state="used", secret=b"", consent=None)
+    _use_up(ConnectionTest.objects.filter(pk=test.pk))
+
+
+def use_up_tests_of(mailbox: Mailbox) -> None:
+    """Those that were begun before it changed hands or was let go: none may replace its login now."""
+    _use_up(ConnectionTest.objects.filter(mailbox=mailbox))
+
+
+def _use_up(tests: QuerySet[ConnectionTest]) -> None:
+    tests.update(state="used", secret=b"", consent=None)
 
 
 # Connecting

@@ -5,19 +5,22 @@ Never reaches the mail server. What somebody above mail holds (MessageQuerySet.f
 each batch is one transaction and asks anew what leaves.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 
 from django.db import connection, models
-from django.db.models import Exists, ManyToOneRel, OuterRef
+from django.db.models import Exists, ManyToOneRel, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts import tenancy
+from accounts.models import Account
 from mailsync import schedule
 from mailsync.actions import remove_placements
 from mailsync.giving_way import give_way
 from mailsync.models import (
+    OPEN,
     Mailbox,
     Message,
     Operation,
@@ -29,6 +32,7 @@ from mailsync.models import (
 from mailsync.models.message import MessageQuerySet
 
 BATCH = 500
+RUN_SECONDS = 200  # of a job, which is killed later
 # Messages that a few milliseconds suffice for: to remove what hangs on them; themselves, which takes longer because ten
 # tables are asked whether they know them.
 SLICE, PART = 300, 30
@@ -112,12 +116,32 @@ def drop(message_ids: Iterable[int]) -> int:
     return len(leaving)
 
 
-def discard_let_go(account_id: int, mailbox_id: int) -> int:
-    """Discard in batches until nothing of it is left; returns how many rows went."""
-    gone = 0
+def discard_let_go(account_id: int, mailbox_id: int, *, seconds: float = RUN_SECONDS) -> int:
+    """Discard in batches until nothing of it is left, or the time is over and the next worker is hinted; returns how
+    many rows went."""
+    gone, until = 0, time.monotonic() + seconds
     while batch := _discard_batch(account_id, mailbox_id):
         gone += batch
+        if time.monotonic() > until:
+            schedule.hint_discarding(account_id, mailbox_id)
+            break
     return gone
+
+
+def hint_everywhere() -> None:
+    """Hint workers once more at the mailboxes, of every account, that have let go what is still here: a hint may be
+    lost, and a worker may die."""
+    for account_id in Account.objects.order_by("pk").values_list("pk", flat=True):
+        with tenancy.acting_for(account_id):
+            for mailbox_id in _with_leavings().values_list("pk", flat=True):
+                schedule.hint_discarding(account_id, mailbox_id)
+
+
+def _with_leavings() -> QuerySet[Mailbox]:
+    loose = Message.objects.filter(mailbox=OuterRef("pk")).free()
+    shown = Placement.objects.filter(folder__mailbox=OuterRef("pk"))
+    gone = Q(disconnected_at__isnull=False) & (Exists(loose) | Exists(shown))
+    return Mailbox.objects.filter(gone | Exists(_switched_off(shown)))
 
 
 def _lock_free(message_ids: Iterable[int]) -> list[int]:
@@ -197,10 +221,16 @@ def _discard_messages(mailbox: Mailbox) -> int:
     return 0 if len(held) < BATCH else len(held)
 
 
+def _switched_off(placements: QuerySet[Placement]) -> QuerySet[Placement]:
+    """Those in folders that are not synchronised; but what is on its way there stays until the server has answered."""
+    moves = Operation.objects.filter(placement=OuterRef("pk"), state__in=OPEN, kind=OperationKind.MOVE)
+    return placements.filter(~Exists(moves), folder__syncing=False)
+
+
 def _discard_placements(mailbox: Mailbox) -> int:
     """Of folders that are switched off; a message stays while another folder shows it, or something holds it."""
-    off = Placement.objects.filter(folder__mailbox=mailbox, folder__syncing=False)
-    batch = list(off.values_list("pk", "message_id")[:BATCH])
+    off = Placement.objects.filter(folder__mailbox=mailbox)
+    batch = list(_switched_off(off).values_list("pk", "message_id")[:BATCH])
     remove_placements([placement for placement, _ in batch])
     elsewhere = Placement.objects.filter(message=OuterRef("pk"))
     nowhere = Message.objects.filter(~Exists(elsewhere), pk__in={message for _, message in batch})

@@ -6,26 +6,30 @@ arguments, a session, the report. Rows that are wrong are kept with their senten
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django import forms
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import notices, tenancy
 from accounts.models import Account, Employee, NoticeKind
-from mailsync import schedule, secrets, transferring
+from mailsync import connecting, schedule, secrets, transferring
 from mailsync.forms import AddressForm
 from mailsync.models import Enrolment, EnrolmentRow, EnrolmentState, Mailbox
 from plans.offers import plan_name
 from plans.subscriptions import limits_for
 
 SECRETS_LIVE = timedelta(days=1)
+# A worker that has had a row for longer is dead.
+TEST_TAKES = timedelta(minutes=10)
 JOB = "mailsync.admit"
+HINT_SECONDS = 120  # then it is repeated (hint_everywhere)
 OPEN = (EnrolmentState.BAD, EnrolmentState.READY, EnrolmentState.INVITED, EnrolmentState.FAILED)
 AT_WORK = (EnrolmentState.WAITING, EnrolmentState.TESTING)
 
@@ -156,8 +160,7 @@ def start(enrolment: Enrolment) -> int:
     ids = list(rows.order_by("number").values_list("pk", flat=True))
     EnrolmentRow.objects.filter(pk__in=ids).update(state=EnrolmentState.WAITING, said="")
     for row_id in ids:
-        send = partial(schedule.send, JOB, [enrolment.account_id, row_id], schedule.BULK, None)
-        transaction.on_commit(send)
+        transaction.on_commit(partial(_hint, enrolment.account_id, row_id))
     _tell_owners(enrolment)
     return len(ids)
 
@@ -197,7 +200,26 @@ def forget_secrets(account_id: int) -> None:
 
 
 def forget_everywhere() -> None:
-    """The same in every account."""
+    """The same in every account, also of those that were only tested."""
     for account_id in Account.objects.order_by("pk").values_list("pk", flat=True):
         with tenancy.acting_for(account_id):
             forget_secrets(account_id)
+            connecting.drop_old_tests()
+
+
+def hint_everywhere() -> None:
+    """Hint workers once more at the rows of every account that wait for one, or whose worker has died."""
+    for account_id in Account.objects.order_by("pk").values_list("pk", flat=True):
+        with tenancy.acting_for(account_id):
+            for row_id in EnrolmentRow.objects.filter(to_do(timezone.now())).values_list("pk", flat=True):
+                transaction.on_commit(partial(_hint, account_id, row_id))
+
+
+def to_do(now: datetime) -> Q:
+    """The rows that a worker may take."""
+    lost = Q(state=EnrolmentState.TESTING, tried_at__lt=now - TEST_TAKES)
+    return Q(state=EnrolmentState.WAITING) | lost
+
+
+def _hint(account_id: int, row_id: int) -> None:
+    schedule.send(JOB, [account_id, row_id], schedule.BULK, HINT_SECONDS)

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import Account
 from mailsync import deaths, parking
-from mailsync.models import Mailbox, MailboxState, Operation, OperationState, Schedule
+from mailsync.models import OPEN, Mailbox, MailboxState, Operation, Schedule
+from mailsync.schedule import REFUSED_TRIES
 from plans.subscriptions import limits_for
 
 TITLES = {
@@ -44,6 +45,7 @@ class Health:
     next_at: datetime | None
     at_work: bool
     waiting: int
+    is_last_try: bool = False
     parked: bool = False
     on_hold: bool = False
 
@@ -110,9 +112,12 @@ class Health:
             return _("It is being tried now.")
         if self.next_at is None and self.state == MailboxState.SET_ASIDE:
             return _("Nothing is tried until somebody has it tried again.")
-        if self.next_at is None or self.state in NEEDS_A_PERSON:
-            return self._next_of_a_refusal()
-        return _("It is tried again at %(time)s.") % {"time": near(self.next_at)}
+        if self.next_at is None:
+            return _("Nothing is tried until it is repaired.")
+        words = _("It is tried again at %(time)s.")
+        if self.is_last_try:
+            words = _("It is tried again at %(time)s, then no more until it is repaired.")
+        return words % {"time": near(self.next_at)}
 
     @property
     def words(self) -> str:
@@ -120,20 +125,11 @@ class Health:
         since = _("Since %(time)s.") % {"time": self.since_near} if self.since else ""
         return " ".join(part for part in (since, self.missing, self.waits, self.next) if part)
 
-    def _next_of_a_refusal(self) -> str:
-        if self.next_at is None:
-            return _("Nothing is tried until it is repaired.")
-        return _("It is tried again at %(time)s, then no more until it is repaired.") % {
-            "time": near(self.next_at)
-        }
-
 
 def of(mailboxes: QuerySet[Mailbox], *, resting: Collection[int] | None = None) -> list[Health]:
     """The health of these mailboxes, those in trouble first. `resting` are the parked ones, where they are known."""
     now = timezone.now()
-    open_ones = Operation.objects.filter(
-        mailbox=OuterRef("pk"), state__in=[OperationState.PENDING, OperationState.SENDING]
-    )
+    open_ones = Operation.objects.filter(mailbox=OuterRef("pk"), state__in=OPEN)
     counted = open_ones.order_by().values("mailbox").annotate(n=Count("pk")).values("n")
     rows = mailboxes.select_related("owner", "schedule").annotate(waiting=Coalesce(Subquery(counted), 0))
     boxes = list(rows.defer("secret"))
@@ -180,6 +176,9 @@ def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> H
         next_at=max(times, default=None),
         at_work=bool(plan and plan.leased_until and plan.leased_until > now),
         waiting=waiting,
+        is_last_try=plan is not None
+        and mailbox.state in NEEDS_A_PERSON
+        and plan.refusals + 1 >= REFUSED_TRIES,
         parked=parked,
         on_hold=mailbox.paused_at is not None,
     )

@@ -60,9 +60,16 @@ def admit(account_id: int, row_id: int) -> None:
     admitting.admit(account_id, row_id)
 
 
+@shared_task(name="mailsync.hint_enrolments")
+def hint_enrolments() -> None:
+    """Hint workers at mailboxes that wait to be connected (beat; queue bulk)."""
+    enrolling.hint_everywhere()
+
+
 @shared_task(name="mailsync.forget_enrolments")
 def forget_enrolments() -> None:
-    """Forget the passwords of mailboxes that were not connected within a day (beat, by night; queue bulk)."""
+    """Forget the passwords of mailboxes that were not connected, and of tests, within a day (beat, by night; queue
+    bulk)."""
     enrolling.forget_everywhere()
 
 
@@ -70,6 +77,12 @@ def forget_enrolments() -> None:
 def discard_copies(account_id: int, mailbox_id: int) -> None:
     """Remove our copies of what a person let go (queue bulk)."""
     discarding.discard_let_go(account_id, mailbox_id)
+
+
+@shared_task(name="mailsync.discard_left")
+def discard_left() -> None:
+    """Hint workers at what was let go and is still here (beat, hourly; queue bulk)."""
+    discarding.hint_everywhere()
 
 
 @shared_task(name="mailsync.forget_consent")

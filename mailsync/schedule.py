@@ -33,6 +33,8 @@ RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
 NIGHT_FROM, NIGHT_MINUTES = 1, 240
 CHECK_EVERY = timedelta(hours=20)
 CHECK_HINT_SECONDS = 20
+DISCARDING_HINT_SECONDS = 3600
+REFUSED_TRIES = 3  # then only a repair tries again, or an employee's act once a day: providers lock accounts
 # Hints of clicks leave in a thread of their own: no answer to an employee waits for the broker.
 _messenger = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hints")
 _in_hand: set[int] = set()
@@ -112,8 +114,10 @@ def interrupt(mailbox_ids: Iterable[int]) -> None:
 
 
 def hint_discarding(account_id: int, mailbox_id: int) -> None:
-    """Have a worker remove what a mailbox has let go, once the running transaction is committed."""
-    transaction.on_commit(partial(send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, None))
+    """Have a worker remove what a mailbox has let go, once the running transaction is committed. Repeated hourly."""
+    transaction.on_commit(
+        partial(send, "mailsync.discard_copies", [account_id, mailbox_id], BULK, DISCARDING_HINT_SECONDS)
+    )
 
 
 def hint_forgetting(account_id: int, consent_id: int) -> None:
@@ -194,7 +198,9 @@ def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
 def _set_aside(mailbox_id: int, left: datetime) -> None:
     """Once, however many find it so at this moment. It is due at no time, until a person has it tried again."""
     ours = Schedule.objects.filter(mailbox_id=mailbox_id, leased_until=left)
-    if ours.update(leased_until=None, due_at=None, deaths=deaths.MOST):
+    if ours.update(
+        leased_until=None, due_at=None, deaths=deaths.MOST, check_asked_at=None, check_asked_by=None
+    ):
         deaths.set_aside(mailbox_id)
 
 
@@ -237,9 +243,10 @@ def start_anew(*mailbox_ids: int) -> None:
 
 
 def ask_check(mailbox_id: int, *, by_id: int | None) -> None:
-    """Have a mailbox compared with its server soon; asking again while one runs changes nothing."""
+    """Have a mailbox compared with its server soon, unless it was set aside; asking again while one runs changes
+    nothing."""
     now = timezone.now()
-    asked = Schedule.objects.filter(mailbox_id=mailbox_id, check_asked_at=None)
+    asked = Schedule.objects.filter(mailbox_id=mailbox_id, check_asked_at=None, deaths__lt=deaths.MOST)
     asked.update(check_asked_at=now, check_asked_by=by_id, check_hinted_until=None)
     for account_id in Schedule.objects.filter(mailbox_id=mailbox_id).values_list("account_id", flat=True):
         transaction.on_commit(partial(_messenger.submit, _hint_check, account_id, mailbox_id))

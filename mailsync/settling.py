@@ -20,6 +20,7 @@ from mailsync.connecting import (
     refuse_if,
     settings_of,
     use_up,
+    use_up_tests_of,
     why_not_roles,
 )
 from mailsync.models import ConnectionTest, Consent, Mailbox, MailboxState, Message, Schedule
@@ -195,7 +196,8 @@ def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
     if mailbox.consent_id:
         schedule.hint_forgetting(
             mailbox.account_id, mailbox.consent_id
-        )  # lost, it is made up for by _drop_old
+        )  # lost, it is made up for by drop_old_tests
+    use_up_tests_of(mailbox)
     mailbox.folders.update(**no_cursors())
     Schedule.objects.filter(mailbox=mailbox).update(due_at=None)
     _let_go(mailbox)
@@ -203,6 +205,13 @@ def disconnect(mailbox: Mailbox, *, by: Employee | None) -> int:
         "mailbox.disconnected", mailbox.address, account_id=mailbox.account_id, by=by, messages=leaving
     )
     return leaving
+
+
+@transaction.atomic
+def disconnect_all(mailboxes: Collection[Mailbox], *, by: Employee | None) -> int:
+    """The same for several, or for none; each is locked before the first is changed, in the order of every writer."""
+    schedule.lock(box.pk for box in mailboxes)
+    return sum(disconnect(box, by=by) for box in mailboxes)
 
 
 def _let_go(mailbox: Mailbox) -> None:

@@ -4,6 +4,8 @@ Messages, conversations, links, history, drafts and letters that wait hang on th
 by the same transaction. The mail server is not asked and learns nothing.
 """
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -13,7 +15,6 @@ from accounts.models import Account, Employee
 from mailsync import connecting, live, notices, schedule, sharing, unread
 from mailsync.models import (
     Assignment,
-    ConnectionTest,
     GrantLevel,
     Mailbox,
     MailboxGrant,
@@ -31,15 +32,22 @@ class CannotTransfer(Exception):
         self.sentence = sentence
 
 
+def lock(account_id: int, mailbox_ids: Iterable[int]) -> Account:
+    """Hold what a transfer needs, in the order of every writer: first the account's lock, as connecting and sharing
+    take it, so that the plan's limits hold against all of them. For all mailboxes at once, where there are several."""
+    account = connecting.lock_account(account_id)
+    schedule.lock(mailbox_ids)
+    return account
+
+
 @transaction.atomic
 def transfer(mailbox: Mailbox, heir: Employee, *, by: Employee, keeps: str = "") -> None:
     """Make `heir` the owner. With `keeps` (a GrantLevel) the owner before goes on using it, by a grant.
 
-    `mailbox` has its new owner afterwards. Takes the account's lock, as connecting and sharing do, so that the plan's
-    limits hold against all of them. Raises CannotTransfer.
+    `mailbox` has its new owner afterwards. Who transfers several in one transaction has locked them. Raises
+    CannotTransfer.
     """
-    account = connecting.lock_account(mailbox.account_id)
-    schedule.lock([mailbox.pk])
+    account = lock(mailbox.account_id, [mailbox.pk])
     current = Mailbox.objects.select_related("owner").get(pk=mailbox.pk)
     before = current.owner
     _refuse_if(_why_not_people(current, before, heir, by))
@@ -49,8 +57,7 @@ def transfer(mailbox: Mailbox, heir: Employee, *, by: Employee, keeps: str = "")
     sender_name = heir.name if current.sender_name == before.name else current.sender_name
     Mailbox.objects.filter(pk=mailbox.pk).update(owner=heir, place=None, sender_name=sender_name)
     MailboxGrant.objects.filter(mailbox=mailbox, employee=heir).delete()
-    # A test that was begun before holds a password, and must not replace the login of somebody else's mailbox.
-    ConnectionTest.objects.filter(mailbox=mailbox).update(state="used", secret=b"", consent=None)
+    connecting.use_up_tests_of(mailbox)
     mailbox.owner, mailbox.place, mailbox.sender_name = heir, None, sender_name
     audit.record(
         "mailbox.transferred",

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Employee
 from crm import feeds
 from crm.feeds import State
-from mailsync import pausing, settling, transferring
+from mailsync import pausing, transferring
 from mailsync.models import Mailbox
 from mailsync.transferring import CannotTransfer
 from overview.models import Deed
@@ -41,13 +41,12 @@ def feed_crm(boxes: Iterable[Mailbox], *, enabled: bool, queue: Collection[int] 
     return _deed(CRM, before, by)
 
 
-def disconnect(boxes: Iterable[Mailbox], *, by: Employee) -> int:
-    """Let them go, each in a transaction of its own; returns how many copies leave. The servers keep everything."""
-    return sum(settling.disconnect(box, by=by) for box in boxes)
-
-
-def transfer(boxes: Iterable[Mailbox], heir: Employee, *, keeps: str, by: Employee) -> tuple[int, list[str]]:
+@transaction.atomic
+def transfer(
+    boxes: Collection[Mailbox], heir: Employee, *, keeps: str, by: Employee
+) -> tuple[int, list[str]]:
     """Hand them to a colleague; returns how many were, and a sentence about each that was not."""
+    transferring.lock(by.account_id, _ids(boxes))
     done, refusals = 0, []
     for box in boxes:
         try:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import override
 
@@ -15,6 +16,7 @@ from accounts import notices, tenancy
 from accounts.models import Employee, NoticeKind
 from crm import handing as records
 from crm.kinds import KINDS
+from mailsync import transferring
 from mailsync.models import Mailbox
 from mailsync.transferring import CannotTransfer, transfer
 from retention.models import HandedOver, Leaver, LeaverState
@@ -91,7 +93,9 @@ def _tell_heirs(leaver: Leaver) -> None:
 def _move_mailboxes(leaver: Leaver, heir: Employee, _kind: str) -> list[int]:
     """Those that were disconnected go along, so that their bound mail and settings have somebody."""
     moved = []
-    for box in Mailbox.objects.filter(owner=leaver.employee).order_by("disconnected_at", "address"):
+    for box in _held(
+        leaver, Mailbox.objects.filter(owner=leaver.employee).order_by("disconnected_at", "address")
+    ):
         try:
             transfer(box, heir, by=leaver.by)
         except CannotTransfer as refusal:
@@ -126,7 +130,7 @@ def _backward(leaver: Leaver) -> bool:
 
 def _return_mailboxes(leaver: Leaver, batch: HandedOver) -> int:
     back = 0
-    for box in Mailbox.objects.filter(pk__in=batch.ids, owner=batch.heir).order_by("address"):
+    for box in _held(leaver, Mailbox.objects.filter(pk__in=batch.ids, owner=batch.heir).order_by("address")):
         try:
             transfer(box, leaver.employee, by=leaver.by)
         except CannotTransfer as refusal:
@@ -152,3 +156,9 @@ def report(leaver: Leaver) -> list[dict[str, Any]]:
         lines[batch.kind]["moved"] += len(batch.ids)
         lines[batch.kind]["returned"] += batch.returned or 0
     return [line for line in lines.values() if line["total"] or line["moved"]]
+
+
+def _held(leaver: Leaver, mailboxes: QuerySet[Mailbox]) -> list[Mailbox]:
+    boxes = list(mailboxes)
+    transferring.lock(leaver.account_id, [box.pk for box in boxes])
+    return boxes

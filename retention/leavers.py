@@ -291,7 +291,7 @@ def _warn(leaver: Leaver, left: list[Mailbox], now: datetime) -> list[Employee]:
 
 def _end(leaver: Leaver, left: list[Mailbox], now: datetime) -> None:
     """Disconnect what nobody took. The servers keep everything, and what is bound stays here."""
-    messages = sum(settling.disconnect(box, by=None) for box in left)
+    messages = settling.disconnect_all(left, by=None)
     Leaver.objects.filter(pk=leaver.pk).update(ended_at=now)
     audit.record(
         "leaver.ended",

@@ -22,7 +22,7 @@ from accounts.models import Employee
 from accounts.spreadsheets import cell
 from accounts.views import RequestOfEmployee
 from mailsync import access, schedule
-from mailsync.models import Folder, FolderCheck, GrantLevel, Mailbox, Schedule, SpecialUse
+from mailsync.models import Folder, FolderCheck, GrantLevel, Mailbox, MailboxState, Schedule, SpecialUse
 from mailsync.sync.ledger import Cause
 from mailsync.templatetags.mail import grouped
 from plans.subscriptions import limits_for
@@ -150,6 +150,7 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
     lines = _lines(mailbox)
     asked_at = Schedule.objects.filter(mailbox=mailbox).values_list("check_asked_at", flat=True).first()
     rounds = _rounds(list(_checks(mailbox)[:HISTORY_ROWS]))
+    set_aside = mailbox.state == MailboxState.SET_ASIDE
     folded = [line for line in lines if line.tone == "equal"] if len(lines) > LINES_SHOWN else []
     return {
         **SECTION,
@@ -167,7 +168,9 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
         "late": asked_at is not None and timezone.now() - asked_at > WAITING_TOO_LONG,
         "last": rounds[0] if rounds else None,
         "rounds": rounds,
-        "may_check": access.may(request.user, mailbox, GrantLevel.MANAGE)
+        "set_aside": set_aside,
+        "may_check": not set_aside
+        and access.may(request.user, mailbox, GrantLevel.MANAGE)
         and limits_for(request.user.account, request.user.account.today()).sync_enabled,
     }
 

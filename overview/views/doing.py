@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from accounts.models import Employee
 from accounts.requests import id_or_none, ids_of, next_page
 from accounts.views import RequestOfEmployee, admin_required
-from mailsync import pausing
+from mailsync import pausing, settling
 from mailsync.models import GrantLevel, Mailbox
 from mailsync.templatetags.mail import grouped
 from overview import access, bulk, finding, previews
@@ -135,7 +135,7 @@ def _disconnect(request: RequestOfEmployee, boxes: Boxes) -> HttpResponse:
     if not request.POST.get("confirmed"):
         return _preview(request, boxes, "disconnect", leaving=previews.disconnecting(boxes))
     n = len(boxes)
-    gone = bulk.disconnect(list(boxes), by=request.user)
+    gone = settling.disconnect_all(list(boxes), by=request.user)
     words = ngettext(
         "%(n)s mailbox is disconnected; %(gone)s copies leave Mailbound. The mail server keeps everything.",
         "%(n)s mailboxes are disconnected; %(gone)s copies leave Mailbound. The mail servers keep everything.",

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -12,11 +13,15 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import tenancy
+from accounts.models import Employee
 from mailsync import actions, discarding, lanes, parking, replica, schedule, settling, transferring
 from mailsync.connecting import CannotConnect
 from mailsync.models import ConnectionTest, Folder, Mailbox, Operation, Placement, SpecialUse
 from mailsync.sync.state import Place
+from overview import bulk
 from plans.subscriptions import change_plan
+from retention import handing_over, leavers
+from retention.models import HandedOver, Leaver
 from tests.consistency import assert_consistent
 from tests.world import World, mailbox
 
@@ -162,6 +167,61 @@ def test_what_a_page_does_to_a_mailbox_and_the_end_of_its_run_wait_for_each_othe
             waited_for(done)
             Mailbox.objects.filter(pk=box.pk).update(synced_at=timezone.now())
         done.result(60)
+
+
+@pytest.mark.parametrize("what", ["disconnect", "transfer", "hand over", "give back", "end"])
+def test_what_is_done_to_several_mailboxes_locks_them_in_the_order_of_everybody(
+    world: World, what: str
+) -> None:
+    """Two who held one each and waited for the other's were both refused."""
+    now = timezone.now()
+    with world.acting():
+        low = Mailbox.objects.select_related("owner").get(pk=world.ann_box.pk)
+        high = mailbox(world.ann, "aaa@acme.example")
+        leaver = Leaver.objects.create(
+            account=world.acme,
+            employee=world.ann if what != "give back" else world.cyd,
+            heir=world.ann if what == "give back" else world.bob,
+            by=world.adm,
+            state={"hand over": "moving", "give back": "returning"}.get(what, "kept"),
+            at=now,
+            ends_at=now if what == "end" else now + timedelta(days=30),
+        )
+        if what == "give back":
+            HandedOver.objects.create(
+                account=world.acme, leaver=leaver, heir=world.ann, kind="mailboxes", ids=[high.pk, low.pk]
+            )
+        if what in ("hand over", "end"):
+            Employee.objects.filter(pk=world.ann.pk).update(is_active=False)
+    acts = {
+        "disconnect": lambda: settling.disconnect_all([high, low], by=world.adm),
+        "transfer": lambda: bulk.transfer([high, low], world.bob, keeps="", by=world.adm),
+        "hand over": lambda: handing_over.work(world.acme.pk, leaver.pk, seconds=10),
+        "give back": lambda: handing_over.work(world.acme.pk, leaver.pk, seconds=10),
+        "end": lambda: leavers.look_after(world.acme.pk, now),
+    }
+
+    def act() -> None:
+        try:
+            if what in ("disconnect", "transfer"):
+                alone(world, acts[what])
+            else:
+                acts[what]()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.acting():
+            schedule.lock([low.pk])
+            done = pool.submit(act)
+            waited_for(done)
+            schedule.lock([high.pk])
+        done.result(60)
+
+    with world.acting():
+        boxes = Mailbox.objects.filter(pk__in=[low.pk, high.pk])
+        before = {"disconnected_at": None} if what in ("disconnect", "end") else {"owner": world.ann}
+        assert not boxes.filter(**before)
 
 
 def test_a_login_that_was_tested_before_the_mailbox_changed_hands_is_not_written_over_the_new_one(

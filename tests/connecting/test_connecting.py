@@ -6,12 +6,22 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import tenancy
 from accounts.models import AuditEntry
-from mailsync import actions, connecting, discarding, folders, progress, secrets, settling
+from mailsync import (
+    actions,
+    connecting,
+    discarding,
+    enrolling,
+    folders,
+    progress,
+    schedule,
+    secrets,
+    settling,
+)
 from mailsync.connecting import CannotConnect, Choice, ServerSettings
 from mailsync.models import (
     ConnectionTest,
@@ -283,6 +293,91 @@ def test_a_disconnected_mailbox_forgets_the_password_and_the_copies_and_keeps_it
         assert not Message.objects.filter(mailbox=world.team_box).exists()
         assert MailboxGrant.objects.filter(mailbox=world.team_box, employee=world.bob).exists()
         assert world.team_box.folders.count() == 6
+
+
+def test_the_passwords_of_tests_go_with_the_mailbox_and_in_any_case_after_a_day(world):
+    with world.acting():
+        tests = [
+            ConnectionTest.objects.create(
+                account=world.acme, by=world.ann, mailbox=box, address=world.ann_box.address, secret=b"sealed"
+            )
+            for box in (world.ann_box, None, None)
+        ]
+        settling.disconnect(world.ann_box, by=world.ann)
+        rows = ConnectionTest.objects.order_by("pk")
+        assert [bytes(secret) for secret in rows.values_list("secret", flat=True)] == [
+            b"",
+            b"sealed",
+            b"sealed",
+        ]
+        yesterday = timezone.now() - connecting.TEST_LIVES * 2
+        rows.filter(pk=tests[1].pk).update(created_at=yesterday)
+    enrolling.forget_everywhere()
+    with world.acting():
+        assert list(rows.values_list("pk", flat=True)) == [tests[0].pk, tests[2].pk]
+
+
+def test_what_was_let_go_is_removed_though_the_hint_at_it_was_lost(world, hints):
+    world.message(world.folder(world.team_box))
+    junk = world.folder(world.ann_box, SpecialUse.JUNK)
+    world.message(junk)
+    world.message(world.folder(world.ann_box))
+    discarding.hint_everywhere()
+    assert hints == []
+    with world.acting():
+        settling.disconnect(world.team_box, by=world.ann)
+        on = set(world.ann_box.folders.exclude(pk=junk.pk).values_list("pk", flat=True))
+        settling.set_folders(world.ann_box, on, {}, by=world.ann)
+    hints.clear()  # Redis is emptied
+    discarding.hint_everywhere()
+    assert sorted(hints) == [[world.acme.pk, world.ann_box.pk], [world.acme.pk, world.team_box.pk]]
+    for args in list(hints):
+        discarding.discard_let_go(*args)
+    hints.clear()
+    discarding.hint_everywhere()
+    assert hints == []
+
+
+def test_a_worker_that_discards_for_long_leaves_the_rest_to_the_next(world, hints, monkeypatch):
+    for _ in range(3):
+        world.message(world.folder(world.team_box))
+    monkeypatch.setattr(discarding, "BATCH", 1)
+    with world.acting():
+        settling.disconnect(world.team_box, by=world.ann)
+    hints.clear()
+    assert discarding.discard_let_go(world.acme.pk, world.team_box.pk, seconds=0) == 1
+    assert hints == [[world.acme.pk, world.team_box.pk]]
+    assert discarding.discard_let_go(*hints[0]) == 2
+
+
+def test_what_is_on_its_way_to_a_folder_that_is_switched_off_stays_until_the_server_has_answered(
+    world, hints
+):
+    archive = world.folder(world.ann_box, SpecialUse.ARCHIVE)
+    placement = world.message(world.folder(world.ann_box))
+    with world.acting():
+        Folder.objects.filter(pk=archive.pk).update(syncing=False)
+        actions.move([placement.pk], Folder.objects.get(pk=archive.pk), by=world.ann)
+    hints.clear()
+    discarding.hint_everywhere()
+    assert hints == []
+    assert discarding.discard_let_go(world.acme.pk, world.ann_box.pk) == 0
+    with world.acting():
+        assert Placement.objects.get(pk=placement.pk).folder_id == archive.pk
+
+
+@pytest.fixture
+def hints(monkeypatch):
+    """What workers were told to discard, from now on."""
+    told = []
+
+    def send(name, args, *_):
+        if name == "mailsync.discard_copies":
+            told.append(args)
+
+    monkeypatch.setattr(schedule, "send", send)
+    monkeypatch.setattr(transaction, "on_commit", lambda work: work())
+    return told
 
 
 def test_a_star_that_waits_for_a_uid_ends_with_the_copies(world):

@@ -143,6 +143,23 @@ def test_the_page_of_a_mailbox_that_was_set_aside_offers_to_try_it_now(world: Wo
     assert "New mail arrives again once the connection works." not in page
 
 
+def test_a_mailbox_that_was_set_aside_is_not_said_to_be_compared_for_ever(world: World) -> None:
+    ann, url = world.client(world.ann), reverse("mail:completeness", args=[world.ann_box.pk])
+    with world.acting():
+        schedule.ask_check(world.ann_box.pk, by_id=world.ann.pk)
+    assert "Comparing with the server" in ann.get(url).content.decode()
+    die(world.ann_box, times=3)
+    assert claim(world.ann_box) is None
+    ann.post(reverse("mail:completeness-check", args=[world.ann_box.pk]))
+    page = ann.get(url).content.decode()
+    assert "Comparing with the server" not in page
+    assert "nothing is compared until somebody has it tried again" in page
+    assert 'id="check-now"' not in page
+    ann.post(f"/mailboxes/{world.ann_box.pk}/retry/")
+    ann.post(reverse("mail:completeness-check", args=[world.ann_box.pk]))
+    assert "Comparing with the server" in ann.get(url).content.decode()
+
+
 def test_asking_for_messages_that_were_left_out_takes_a_mailbox_back_that_was_set_aside(world: World) -> None:
     die(world.ann_box, times=3)
     assert claim(world.ann_box) is None

@@ -43,6 +43,15 @@ def test_a_wrong_password_says_since_when_what_is_missing_and_that_it_waits(worl
     assert "Try now" not in shown
 
 
+@pytest.mark.parametrize(("refusals", "words"), [(1, "."), (2, ", then no more until it is repaired.")])
+def test_a_refusal_that_is_tried_again_says_whether_that_is_the_last_time(
+    world: World, refusals: int, words: str
+) -> None:
+    due = timezone.now() + timedelta(minutes=3)
+    trouble(world, MailboxState.REFUSED, due_at=due, refusals=refusals)
+    assert f"It is tried again at {health.near(due)}{words}" in page(world, world.ann)
+
+
 def test_a_server_that_is_down_says_when_it_is_tried_again_and_can_be_tried_now(world: World) -> None:
     due = timezone.now() + timedelta(minutes=3)
     trouble(world, MailboxState.UNREACHABLE, due_at=due)

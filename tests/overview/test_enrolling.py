@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry, PersonalNotice
@@ -192,6 +192,27 @@ def test_passwords_are_forgotten_after_a_day_and_follow_the_keys_until_then(worl
     with world.acting():
         row.refresh_from_db()
         assert bytes(row.secret) == b""
+
+
+def test_rows_whose_hint_was_lost_or_whose_worker_died_are_hinted_again(world: World, monkeypatch) -> None:
+    lines = [
+        {"address": f"{name}@elsewhere.example", "owner_email": "cyd@acme.example", "password": "canary"}
+        for name in ("lost", "died", "under-way", "not-asked-for")
+    ]
+    sent: list[list[int]] = []
+    with world.acting():
+        made = enrolling.begin(lines[:3], by=world.adm)
+        enrolling.begin(lines[3:], by=world.adm)
+        lost, died, under_way = made.rows.order_by("number")
+        enrolling.start(made)
+        now = timezone.now()
+        rows = EnrolmentRow.objects
+        rows.filter(pk=died.pk).update(state="testing", tried_at=now - enrolling.TEST_TAKES * 2)
+        rows.filter(pk=under_way.pk).update(state="testing", tried_at=now)
+    monkeypatch.setattr(schedule, "send", lambda _name, args, *_: sent.append(args))
+    monkeypatch.setattr(transaction, "on_commit", lambda work: work())
+    enrolling.hint_everywhere()
+    assert sorted(sent) == [[world.acme.pk, lost.pk], [world.acme.pk, died.pk]]
 
 
 @pytest.mark.parametrize(
