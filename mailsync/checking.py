@@ -225,9 +225,9 @@ def _mend(run: Check, folder: Folder, comparison: Comparison, ours: OurSide) -> 
     if rewind_to is not None or removed:
         with replica.writing(run.turn.lease, folder.pk) as locked:
             assert locked is not None
-            locked.full_at = None
+            locked.full_at = locked.walk = None
             locked.uid_seen = min(locked.uid_seen, locked.uid_seen if rewind_to is None else rewind_to)
-            locked.save(update_fields=["full_at", "uid_seen"])
+            locked.save(update_fields=["full_at", "walk", "uid_seen"])
             if missing := comparison.count(Cause.MISSING):
                 found = Mailbox.objects.filter(pk=folder.mailbox_id)
                 found.update(missing=F("missing") + missing, missing_at=timezone.now())

@@ -161,7 +161,8 @@ def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
             assert locked is not None
             locked.error, locked.errors_in_row = error.sentence, locked.errors_in_row + 1
             locked.refused_since = locked.refused_since or timezone.now()
-            locked.save(update_fields=["error", "errors_in_row", "refused_since"])
+            locked.walk = None
+            locked.save(update_fields=["error", "errors_in_row", "refused_since", "walk"])
         return False
 
 

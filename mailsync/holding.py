@@ -7,6 +7,7 @@ from accounts import audit
 from accounts.models import Employee
 from mailsync import schedule
 from mailsync.models import Folder, Placement, SpecialUse
+from mailsync.models.folder import to_be_compared
 from mailsync.sync.brake import Brake, Verdict, judge
 
 # Folders that are emptied in the course of things.
@@ -47,7 +48,7 @@ def may_go(folder: Folder) -> bool:
     """
     if verdict(folder, _only_in(folder), folder.total) is Verdict.FOLLOW:
         return True
-    _write(folder, full_at=None)  # should it come back, all of it is compared
+    _write(folder, **to_be_compared())  # should it come back, all of it is compared
     return False
 
 
@@ -58,7 +59,7 @@ def answer(folder: Folder, brake: Brake, *, by: Employee) -> bool:
     held = Folder.objects.select_for_update().filter(pk=folder.pk, held_back__gt=0).first()
     if held is None:
         return False
-    _write(held, brake=brake, full_at=None)
+    _write(held, brake=brake, **to_be_compared())
     audit.record(
         "mailbox.loss_followed" if brake == Brake.FOLLOW else "mailbox.loss_kept",
         folder.mailbox.address,

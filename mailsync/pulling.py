@@ -4,9 +4,10 @@ Reading happens outside of transactions, then each batch of rows and the cursor 
 one. Killed at any point, the next run finds what is there and goes on.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -19,7 +20,7 @@ from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.mime import parse
 from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement
-from mailsync.run import Run
+from mailsync.run import OutOfTime, Run
 from mailsync.storing import Intake, import_carefully, stay_in
 from mailsync.sync import ladder
 from mailsync.sync.brake import Verdict
@@ -30,6 +31,7 @@ from mailsync.sync.state import Import, LocalFolder, Place, RemoteFolder, Remote
 
 FIRST_SLICE = 50  # one screen: readable before anything else is asked
 MOST_REBUILDS = 2
+HIGHEST_UID = 2**32 - 1
 
 
 def pull(run: Run, folder: Folder, status: Status | None) -> bool:
@@ -58,17 +60,45 @@ def _end_of_rebuilds(run: Run, folder: Folder) -> None:
         Folder.objects.filter(pk=folder.pk).update(errors_in_row=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What of a folder was looked at before the run's time was over: everything from UID `bottom` up to `top`, as it
+    was at `modseq`. Without it a folder that takes longer than a run would begin at its newest message for ever."""
+
+    top: int
+    bottom: int
+    modseq: int | None
+
+
 def _read_all(run: Run, folder: Folder) -> bool:
-    """Every message of the folder from the newest down, with its flags."""
+    """Every message of the folder from the newest down, with its flags; in as many runs as that takes."""
     asked_at, errors = timezone.now(), folder.errors_in_row
-    opened = _open(run, folder)
+    walk = Walk(**folder.walk) if folder.walk else None
+    opened, walk = _go_on(run, folder, walk) if walk else (_open(run, folder), None)
     rebuilds = folder.errors_in_row if folder.errors_in_row > errors else 0
-    walked = _walk(run, folder, opened)
-    if not vanish(run, folder, opened, UidRanges.of(walked)):
+    present, highest = _walk(run, folder, opened, walk)
+    if not vanish(run, folder, opened, present):
         return True
-    highest = max(walked, default=0)
     advance(run, folder, opened, highest, whole=True, asked_at=asked_at, rebuilds=rebuilds)
     return False
+
+
+def _go_on(run: Run, folder: Folder, walk: Walk) -> tuple[Opened, Walk | None]:
+    """What was looked at is made as it is now, and the rest is as far as before; None where all begins anew.
+
+    Without CONDSTORE the flags of what was looked at stay as they were then, until all are read again.
+    """
+    changed_since = walk.modseq if run.server.session.can("CONDSTORE") else None
+    opened, listed, flags = run.server.open_since(
+        bytes(folder.name), after=walk.top, known=walk.top, changed_since=changed_since
+    )
+    accept(run, folder, opened)
+    if folder.walk is None or not _counts_on(walk.modseq, opened.modseq):
+        return opened, None
+    _take_news(run, folder, opened, listed)
+    _show_flags(run, folder, opened, flags)
+    top = max((message.uid for message in listed), default=walk.top)
+    return opened, Walk(top, walk.bottom, opened.modseq)
 
 
 def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
@@ -82,9 +112,7 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     )
     if _is_rebuilt(folder, opened):
         return _read_all(run, folder)
-    for end in range(len(listed), 0, -SLICE):
-        run.check_time()
-        _take(run, folder, opened, listed[max(0, end - SLICE) : end], reflags=False)
+    _take_news(run, folder, opened, listed)
     if ask.flags is FlagsAsked.NEWEST and opened.exists:
         newest = _list(run, max(1, opened.exists - FEW + 1), opened.exists)
         flags = {message.uid: message.flags for message in newest}
@@ -98,6 +126,17 @@ def _catch_up(run: Run, folder: Folder, ask: Ask) -> bool:
     highest = max((message.uid for message in listed), default=0)
     advance(run, folder, opened, highest, whole=False, asked_at=asked_at)
     return False
+
+
+def _counts_on(before: int | None, now: int | None) -> bool:
+    """Whether the server tells what changed in between, or never did."""
+    return before == now or (before is not None and now is not None and before < now)
+
+
+def _take_news(run: Run, folder: Folder, opened: Opened, listed: list[RemoteMessage]) -> None:
+    for end in range(len(listed), 0, -SLICE):
+        run.check_time()
+        _take(run, folder, opened, listed[max(0, end - SLICE) : end], reflags=False)
 
 
 def _passed_through(run: Run, folder: Folder, cursor: int, listed: list[RemoteMessage]) -> bool:
@@ -147,18 +186,34 @@ def _is_rebuilt(folder: Folder, opened: Opened) -> bool:
     return folder.uidvalidity != opened.uidvalidity or 0 < opened.uidnext < folder.server_uidnext
 
 
-def _walk(run: Run, folder: Folder, opened: Opened) -> set[int]:
-    """The whole folder from the newest message down; returns the UIDs met."""
+def _walk(run: Run, folder: Folder, opened: Opened, walk: Walk | None) -> tuple[UidRanges, int]:
+    """The folder from the newest message down, or from where an earlier run ended; returns the UIDs that it has, and
+    the highest that was looked at."""
+    there = UidRanges.joined(run.server.uids(opened.exists)) if walk else UidRanges()
+    below = len(there - UidRanges(((walk.bottom, HIGHEST_UID),))) if walk else opened.exists
     present: set[int] = set()
     ahead: Future[list[RemoteMessage]] | None = None
-    for first, last in _slices(opened.exists):
-        run.check_time()
+    for first, last in _slices(below):
+        if time.monotonic() > run.deadline:
+            _remember(run, folder, opened, walk)
+            raise OutOfTime
         _progress(run, folder, opened.exists, opened.exists - last)
         listed = replica.awaited(run.lease, ahead) if ahead else _list(run, first, last)
         then = partial(_list, run, max(1, first - SLICE), first - 1) if first > 1 else None
         ahead = _take(run, folder, opened, listed, reflags=True, then=then)
         present.update(message.uid for message in listed)
-    return present
+        if present:
+            walk = Walk(walk.top if walk else max(present), min(present), opened.modseq)
+    return UidRanges.joined([*there.spans, *UidRanges.of(present).spans]), walk.top if walk else 0
+
+
+def _remember(run: Run, folder: Folder, opened: Opened, walk: Walk | None) -> None:
+    """The next run goes on there, unless the folder is to be looked at from its beginning for another reason."""
+    with replica.writing(run.lease, folder.pk) as locked:
+        assert locked is not None
+        if walk and (locked.uidvalidity, locked.full_at) == (opened.uidvalidity, folder.full_at):
+            locked.walk = asdict(walk)
+            locked.save(update_fields=["walk"])
 
 
 def _slices(exists: int) -> Iterator[tuple[int, int]]:
@@ -364,7 +419,7 @@ def advance(
             locked.error = ""
         locked.wanted = locked.fetched = opened.exists
         if whole:
-            locked.full_at = timezone.now()
+            locked.full_at, locked.walk = timezone.now(), None
         locked.save()
         # What is held back may wait for a UID that no move will bring.
         never_came = [] if locked.held_back else replica.never_came(locked, asked_at)

@@ -30,6 +30,7 @@ from mailsync.models import (
     Placement,
     SpecialUse,
 )
+from mailsync.models.folder import to_be_compared
 from mailsync.run import OutOfTime, Run
 from mailsync.sync.plan import only_here
 from mailsync.sync.state import RemoteMessage
@@ -427,7 +428,7 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
                 _roll_back(operation, group.folder)
         if failed:
             # Let the next pull read the folder whole: whatever the server did, we show it.
-            Folder.objects.filter(pk=group.folder.pk).update(full_at=None)
+            Folder.objects.filter(pk=group.folder.pk).update(**to_be_compared())
 
 
 def _waits_until(group: Group, error: CommandRefused | FolderGone, now: datetime) -> datetime | None:

@@ -391,11 +391,12 @@ def forget(folder: Folder, uidvalidity: int) -> None:
         folder.errors_in_row += 1  # pulling counts how often in a row
     folder.uidvalidity, folder.uid_seen, folder.modseq = uidvalidity, 0, None
     folder.server_messages = folder.server_uidnext = 0
-    folder.full_at = None
+    folder.full_at = folder.walk = None
     # Not the counters: the triggers have just counted what came back.
     folder.save(
         update_fields=[
-            "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "errors_in_row",
+            "uidvalidity", "uid_seen", "modseq", "server_messages", "server_uidnext", "full_at", "walk",
+            "errors_in_row",
         ]
     )  # fmt: skip
 

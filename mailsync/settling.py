@@ -24,7 +24,7 @@ from mailsync.connecting import (
     why_not_roles,
 )
 from mailsync.models import ConnectionTest, Consent, Mailbox, MailboxState, Message, Schedule
-from mailsync.models.folder import no_cursors
+from mailsync.models.folder import no_cursors, to_be_compared
 from mailsync.roles import FoundFolder
 from mailsync.sync.brake import Brake
 
@@ -71,7 +71,7 @@ def repair(
     )
     if is_other:
         # Each is read whole, also one that looks as before.
-        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY, full_at=None)
+        mailbox.folders.filter(syncing=True).update(brake=Brake.WARY, **to_be_compared())
         unread.begin_anew(mailbox.pk)
         audit.record(
             "mailbox.server_exchanged",

@@ -11,6 +11,7 @@ from accounts import audit
 from accounts.models import Employee
 from mailsync import schedule, unread
 from mailsync.models import Folder, Mailbox, MailboxState, SkippedMessage, Tombstone
+from mailsync.models.folder import to_be_compared
 from plans.limits import Limits, window_start
 
 DAY = timedelta(days=1)
@@ -61,7 +62,7 @@ def widen(mailbox: Mailbox, limits: Limits, *, by: Employee) -> None:
     schedule.interrupt([mailbox.pk])  # a run that is under way goes by the old window and would end the wish
     folders = Folder.objects.filter(mailbox=mailbox, syncing=True).order_by("pk")
     list(folders.select_for_update().values_list("pk", flat=True))
-    folders.update(uid_seen=0, full_at=None, wanted=F("server_messages"), fetched=0)
+    folders.update(uid_seen=0, wanted=F("server_messages"), fetched=0, **to_be_compared())
     since_connecting = (timezone.now() - mailbox.connected_at) / DAY
     Mailbox.objects.filter(pk=mailbox.pk).update(
         fetch_days=max(mailbox.fetch_days, limits.fetch_days - math.floor(since_connecting)),
@@ -86,8 +87,8 @@ def ask_again(mailbox: Mailbox) -> int:
     lowest = dict(noted.values("folder").annotate(uid=Min("uid")).values_list("folder", "uid"))
     for folder in Folder.objects.filter(pk__in=lowest).order_by("pk").select_for_update():
         folder.uid_seen = min(folder.uid_seen, lowest[folder.pk] - 1)
-        folder.full_at = None
-        folder.save(update_fields=["uid_seen", "full_at"])
+        folder.full_at = folder.walk = None
+        folder.save(update_fields=["uid_seen", "full_at", "walk"])
     tried, _each = noted.delete()
     # Of a mailbox that was set aside this asks, too, that somebody works on it again.
     again = schedule.start_anew if mailbox.state == MailboxState.SET_ASIDE else schedule.wake

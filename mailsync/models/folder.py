@@ -53,6 +53,8 @@ class Folder(models.Model):
     server_messages = models.BigIntegerField(default=0)
     server_uidnext = models.BigIntegerField(default=0)
     full_at = models.DateTimeField(null=True)
+    # How far down a look at every message has come that a run had no time to end (pulling.Walk).
+    walk = models.JSONField(null=True)
     # How many placements the last plan would have dropped and the brake held back; see sync.brake.
     held_back = models.PositiveIntegerField(default=0)
     brake = models.CharField(max_length=10, blank=True, choices=[(b.value, b.name) for b in Brake])
@@ -86,7 +88,12 @@ def no_cursors() -> dict[str, object]:
         "modseq": None,
         "server_messages": 0,
         "server_uidnext": 0,
-        "full_at": None,
         "wanted": 0,
         "fetched": 0,
+        **to_be_compared(),
     }
+
+
+def to_be_compared() -> dict[str, object]:
+    """Columns of a folder of which every message is looked at in the next run, from the newest down."""
+    return {"full_at": None, "walk": None}

@@ -92,18 +92,21 @@ class TwoWay(History):
 
     @rule(
         acts=ann_first,
-        mishap=st.sampled_from(["cut", "killed", "killed", "disturbed", "disturbed", "overtaken"]),
+        mishap=st.sampled_from(["cut", "killed", "killed", "late", "disturbed", "disturbed", "overtaken"]),
         when=st.integers(1, 130),
         meanwhile=somebody,
         after=phone,
     )
     def sync_is(self, acts: Acts, mishap: str, when: int, meanwhile: Acts, after: Acts) -> None:
-        """Cut or killed at some step, disturbed by somebody before some command, or overtaken by another worker."""
+        """Cut or killed at some step, out of time, disturbed by somebody before some command, or overtaken by
+        another worker."""
         self.act(acts)
         if mishap == "cut":
             self.a_run_is_over(whole=mishaps.cut(self.case, when))
         elif mishap == "killed":
             self.a_run_is_over(whole=mishaps.killed(self.case, when))
+        elif mishap == "late":
+            self.a_run_is_over(whole=mishaps.late(self.case, when))
         elif mishap == "disturbed":
             self._disturbed(when % 12 + 1, meanwhile)
         else:

@@ -1,23 +1,28 @@
-"""What befalls a run: its line is cut, it is killed, somebody acts in the middle, another worker overtakes it."""
+"""What befalls a run: its line is cut, it is killed, its time is over, somebody acts in the middle, another worker
+overtakes it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from threading import current_thread, main_thread
 from typing import Any
 from unittest.mock import patch
 
+from django.utils import timezone
 from hypothesis import reject
 
-from mailsync import replica
+from mailsync import first, pulling, replica
 from mailsync.engine import Outcome
 from mailsync.imap.session import Session
-from mailsync.models import Schedule
+from mailsync.models import Folder, Schedule
+from mailsync.run import Run
 from mailsync.schedule import LeaseLost
+from mailsync.sync.state import RemoteMessage
 from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.rigs.proxy import Way
 
-NAMES = ["cut", "killed", "killed", "disturbed", "overtaken"]
+NAMES = ["cut", "killed", "killed", "disturbed", "overtaken", "late"]
 HANGS: list[TimeoutError] = []
 
 
@@ -74,6 +79,8 @@ def befall(case: Case, mishap: str, when: int, act: Callable[[], None]) -> None:
         cut(case, when)
     elif mishap == "killed":
         killed(case, when)
+    elif mishap == "late":
+        late(case, when)
     else:
         _disturbed(case, when % 15 + 1, act, overtaken=mishap == "overtaken")
 
@@ -108,6 +115,29 @@ def cut(case: Case, when: int) -> bool:
     line.settle()
     line.heal()
     return not outcome.error
+
+
+def late(case: Case, when: int) -> bool:
+    """A day later one run, whose time is over after a few slices of two messages; whether it was whole."""
+    yesterday = timezone.now() - timedelta(days=2)
+    with case.acting():
+        Folder.objects.filter(mailbox=case.mailbox, full_at__isnull=False).update(full_at=yesterday)
+    real, left = pulling._list, when % 4
+
+    def listed(at_work: Run, low: int, high: int) -> list[RemoteMessage]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            at_work.deadline = 0.0
+        return real(at_work, low, high)
+
+    with (
+        patch.object(pulling, "SLICE", 2),
+        patch.object(pulling, "FIRST_SLICE", 1),
+        patch.object(pulling, "_list", listed),
+        patch.object(first, "pull_whole", lambda *_: set()),
+    ):
+        return not run(case).again
 
 
 def killed(case: Case, when: int) -> bool:

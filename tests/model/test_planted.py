@@ -65,6 +65,10 @@ def _no_flags_changed(*arguments: Any, **options: Any) -> Any:
     return replace(ask, flags=FlagsAsked.NONE) if ask.flags is FlagsAsked.CHANGED else ask
 
 
+def _goes_on_blindly(run: Any, folder: Any, walk: Any) -> Any:
+    return pulling._open(run, folder), walk
+
+
 _advance, _choose = pulling.advance, ladder.choose
 
 FAULTS: dict[str, tuple[object, str, Any]] = {
@@ -78,6 +82,7 @@ FAULTS: dict[str, tuple[object, str, Any]] = {
     "UIDs outlive their UIDVALIDITY": (replica, "_void_uids", _nothing),
     "the cursor goes a UID too far": (pulling, "advance", _a_uid_too_far),
     "the cursor is as of after the reading": (pulling, "advance", _as_of_now),
+    "a look that goes on sees no news": (pulling, "_go_on", _goes_on_blindly),
     "what is gone stays": (pulling, "plan_vanished", _none_of_them),
     "what changed its place is fetched as another": (replica, "possibly_known", _none_of_them),
     "what a killed worker left is not sent again": (pushing, "revive", _nothing),
