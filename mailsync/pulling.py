@@ -191,10 +191,11 @@ def _walk(run: Run, folder: Folder, opened: Opened, walk: Walk | None) -> tuple[
     the highest that was looked at."""
     there = UidRanges.joined(run.server.uids(opened.exists)) if walk else UidRanges()
     below = len(there - UidRanges(((walk.bottom, HIGHEST_UID),))) if walk else opened.exists
-    present: set[int] = set()
+    begun, present = walk, set[int]()
     ahead: Future[list[RemoteMessage]] | None = None
-    for first, last in _slices(below):
-        if time.monotonic() > run.deadline:
+    for first, last in _slices(below, SLICE if walk else FIRST_SLICE):
+        # However long it took to ask where to go on, one slice is done.
+        if time.monotonic() > run.deadline and (begun is None or present):
             _remember(run, folder, opened, walk)
             raise OutOfTime
         _progress(run, folder, opened.exists, opened.exists - last)
@@ -216,10 +217,10 @@ def _remember(run: Run, folder: Folder, opened: Opened, walk: Walk | None) -> No
             locked.save(update_fields=["walk"])
 
 
-def _slices(exists: int) -> Iterator[tuple[int, int]]:
-    """Ranges of sequence numbers from the top: a screen, then many. A message that is expunged meanwhile
+def _slices(exists: int, size: int) -> Iterator[tuple[int, int]]:
+    """Ranges of sequence numbers from the top: so many, then more. A message that is expunged meanwhile
     only shifts lower numbers down, so going down nothing is missed."""
-    last, size = exists, FIRST_SLICE
+    last = exists
     while last >= 1:
         first = max(1, last - size + 1)
         yield first, last
