@@ -19,10 +19,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts import prepared
 from accounts.models import Employee
-from mailsync import assigning, events, schedule, unread
+from mailsync import access, assigning, events, schedule, unread
+from mailsync.levels import LEVEL_OF
 from mailsync.models import (
     Act,
     Folder,
+    GrantLevel,
     Mailbox,
     Message,
     Operation,
@@ -214,21 +216,33 @@ def expunge(placements: Placements, *, by: Employee) -> Act:
 
 @transaction.atomic
 def undo(act: Act, *, by: Employee) -> Act:
-    """Take an Act back, once, by whoever did it; what has left meanwhile stays where it is."""
+    """Take an Act back, once, by whoever did it and still may; what has left meanwhile stays where it is.
+
+    Raises CannotMove, also where some of it is on its way to the server, or nothing is left to take back.
+    """
     mine = Act.objects.filter(pk=act.pk, by=by, undone_at=None).exclude(undo={})
     if not mine.update(undone_at=timezone.now()):
         raise CannotMove(_("This cannot be undone any more."))
     count = 0
     _lock_all(act)
+    _refuse_without_right(act, by)
     for change in act.undo.get("flags", ()):
         rows = Placement.objects.filter(pk__in=change["placements"])
         count += set_flags(rows, add=change["add"], remove=change["remove"], by=by).count
     for folder_id, ids in act.undo.get("moves", {}).items():
-        target = Folder.objects.filter(pk=folder_id).first()
+        target = Folder.objects.filter(pk=folder_id, deleting=False).first()
         if target:
-            still_there = Placement.objects.filter(pk__in=ids, folder__in=act.undo.get("to", ()))
-            count += move(still_there, target, by=by).count
+            there = Placement.objects.filter(pk__in=ids, folder__in=act.undo.get("to", ()))
+            still_there = list(there.values_list("pk", flat=True))
+            moved = move(still_there, target, by=by).count
+            if moved < len(still_there):
+                raise CannotMove(_STILL_MOVING)
+            count += moved
     count += assigning.restore(act.undo, by=by) + unread.restore(act.undo, by=by)
+    if not count:
+        raise CannotMove(
+            _("Nothing is left to undo: these messages are elsewhere now, or were changed since.")
+        )
     return _act("undo", count, by)
 
 
@@ -372,6 +386,25 @@ def _open_moves(rows: list[Row]) -> dict[int, Operation]:
         unheard, placement__in=waiting, kind=OperationKind.MOVE, state=OperationState.PENDING
     )
     return {op.placement_id: op for op in pending if op.placement_id}
+
+
+def _refuse_without_right(act: Act, by: Employee) -> None:
+    """Who had the right when they did it may have lost it since."""
+    flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
+    moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
+    assigned = list(map(int, act.undo.get("assigned", ())))
+    read = [*act.undo.get("read", ()), *act.undo.get("unread", ())]
+    touched = {
+        LEVEL_OF["star"]: (flagged, assigned),
+        LEVEL_OF["move"]: (moved, []),
+        GrantLevel.READ: ([], read),
+    }
+    boxes = access.boxes(by)
+    for needed, (placements, messages) in touched.items():
+        allowed = {box.id for box in boxes if access.includes(box.level, needed)}
+        concerned = _asked(_MAILBOXES_OF, ids=placements, messages=messages)
+        if {mailbox for (mailbox,) in concerned} - allowed:
+            raise CannotMove(_("You may not do this in the mailbox any more."))
 
 
 def _lock_all(act: Act) -> None:

@@ -74,15 +74,17 @@ def assign(placements: Sequence[int], to: Employee | None, *, by: Employee) -> A
 
 
 def restore(undo: Mapping[str, Any], *, by: Employee) -> int:
-    """Give each message back to whose it was, unless somebody has given it on since; returns how many."""
-    by_owner: dict[int | None, list[int]] = defaultdict(list)
+    """Give each message back to whose it was, unless somebody has given it on since; returns how many. Who cannot open
+    the mailbox any more gets nothing: then it is nobody's."""
+    by_owner: dict[tuple[int, int | None], list[int]] = defaultdict(list)
     earlier = {int(pk): held for pk, held in undo.get("assigned", {}).items()}
     for message, mailbox, whose in _stand(earlier):
         if whose == undo["whose"]:
-            by_owner[earlier[message]].append(message)
+            by_owner[mailbox, earlier[message]].append(message)
             live.tell(mailbox)
-    for held, messages in by_owner.items():
-        _write(messages, Employee.objects.filter(pk=held).first() if held else None, by)
+    for (mailbox, held), messages in by_owner.items():
+        people = access.people_of(Mailbox.objects.get(pk=mailbox)) if held else ()
+        _write(messages, next((person for person in people if person.pk == held), None), by)
     return sum(map(len, by_owner.values()))
 
 

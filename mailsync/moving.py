@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+from mailsync.imap.errors import CommandRefused
 from mailsync.importing import header_hash
 from mailsync.models import Folder
 from mailsync.run import Run
@@ -18,9 +19,13 @@ def resume(run: Run, source: bytes, target: Folder, wanted: Mapping[int, bytes])
     """
     there = _copied(run, target, wanted)
     run.server.open(source)
-    run.server.delete_copied([uid for uid in wanted if uid in there])
     rest = [uid for uid in wanted if uid not in there]
-    new = run.server.move(rest, bytes(target.name), target.uidvalidity) if rest else {}
+    try:
+        run.server.delete_copied([uid for uid in wanted if uid in there])
+        new = run.server.move(rest, bytes(target.name), target.uidvalidity) if rest else {}
+    except CommandRefused as error:
+        error.half_done |= bool(there)
+        raise
     return {**there, **new}
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import tenancy
@@ -19,7 +20,7 @@ from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.mime import parse
-from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement
+from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement, SpecialUse
 from mailsync.run import OutOfTime, Run
 from mailsync.storing import Intake, import_carefully, stay_in
 from mailsync.sync import ladder
@@ -429,12 +430,15 @@ def advance(
 
 
 def _may_hold_copies(run: Run, folder: Folder) -> bool:
-    """Whether a move to it was tried and is not over, where that begins with a COPY: the next try looks for that above
-    the cursor (mailsync.moving)."""
+    """Whether a move to it, or for the Trash a folder's deletion, was tried and is not over, where that begins with a
+    COPY: the next try looks for that above the cursor (mailsync.moving)."""
     if run.server.session.can("MOVE") or folder.full_at is None:
         return False
     tried = Operation.objects.filter(mailbox=folder.mailbox_id, state__in=OPEN, tries__gt=0)
-    return tried.filter(kind=OperationKind.MOVE, target=folder).exists()
+    comes_here = Q(kind=OperationKind.MOVE, target=folder)
+    if folder.special_use == SpecialUse.TRASH:
+        comes_here |= Q(kind=OperationKind.DELETE)
+    return tried.filter(comes_here).exists()
 
 
 def _progress(run: Run, folder: Folder, wanted: int, looked: int) -> None:

@@ -415,8 +415,11 @@ def _refused(run: Run, group: Group, error: CommandRefused | FolderGone) -> None
         Operation.objects.filter(pk__in=[op.pk for op in failed]).update(
             state=OperationState.FAILED, error=error.sentence, finished_at=now
         )
+        # Half done it is under way, as after a lost answer: it can be taken back only when it is over.
+        half_done = isinstance(error, CommandRefused) and error.half_done
         _make_pending(
-            Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING), error.sentence
+            Operation.objects.filter(pk__in=group.ids, state=OperationState.SENDING),
+            "" if half_done else error.sentence,
         )
         if not_before is not None:
             Operation.objects.filter(pk__in=group.ids).update(not_before=not_before)

@@ -94,11 +94,13 @@ class FolderGone(ServerError):
 
 
 class CommandRefused(ServerError):
-    """A tagged NO or BAD. `final` tells whether asking again can help."""
+    """A tagged NO or BAD. `final` tells whether asking again can help; `half_done` that something of it was done: a
+    copy is there whose original the server would not remove, or some of many were moved."""
 
     def __init__(self, sentence: str, *, final: bool) -> None:
         super().__init__(sentence)
         self.final = final
+        self.half_done = False
 
 
 class NoRoom(CommandRefused):

@@ -421,15 +421,20 @@ class ImapServer:
         that one.
 
         MOVE, else COPY + \\Deleted + UID EXPUNGE, else \\Deleted only: never a folder-wide EXPUNGE, which would
-        remove what other programs marked (D13).
+        remove what other programs marked (D13). Raises CommandRefused, which says whether a part was done.
         """
         new: dict[int, int] = {}
-        for chunk in uid_chunks(uids):
-            if self.session.can("MOVE"):
-                new |= self._copying(b"MOVE", chunk, target, uidvalidity)
-            else:
-                new |= self._copying(b"COPY", chunk, target, uidvalidity)
-                self._delete(chunk)
+        begun = False
+        try:
+            for chunk in uid_chunks(uids):
+                verb = b"MOVE" if self.session.can("MOVE") else b"COPY"
+                new |= self._copying(verb, chunk, target, uidvalidity)
+                begun = True
+                if verb == b"COPY":
+                    self._delete(chunk)
+        except CommandRefused as error:
+            error.half_done = begun
+            raise
         return new
 
     def with_message_id(self, message_id: str, *, or_uid: int | None = None) -> list[int]:

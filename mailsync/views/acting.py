@@ -87,10 +87,15 @@ def act(request: RequestOfEmployee) -> HttpResponse:
 def undo(request: RequestOfEmployee) -> HttpResponse:
     earlier = get_object_or_404(Act, pk=id_of(request.POST.get("act")), by=request.user)
     try:
-        actions.undo(earlier, by=request.user)
+        undone = actions.undo(earlier, by=request.user)
     except actions.CannotMove as refusal:
         return _refused(request, str(refusal))
-    return _answer(request, access.boxes(request.user), None, _("Undone."))
+    said = _("Undone.")
+    if undone.count < earlier.count:
+        said = _("Undone for %(n)s of %(all)s: the others are elsewhere now, or were changed since.")
+    return _answer(
+        request, access.boxes(request.user), None, said % {"n": undone.count, "all": earlier.count}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -447,6 +447,57 @@ def test_an_undo_that_cannot_be_done_yet_may_be_tried_again(at_acme):
     assert where(letter) == "INBOX"
 
 
+def test_what_cannot_be_undone_whole_yet_is_not_undone_in_part(at_acme):
+    inbox = at_acme.folder(at_acme.ann_box)
+    waits, under_way = at_acme.message(inbox), at_acme.message(inbox)
+    act = actions.archive(some(waits, under_way), by=at_acme.ann)
+    sent(Operation.objects.get(placement=under_way))
+
+    with pytest.raises(actions.CannotMove, match="still under way"):
+        actions.undo(act, by=at_acme.ann)
+    assert (where(waits), where(under_way)) == ("Archive", "Archive")
+    Placement.objects.filter(pk=under_way.pk).update(uid=31)
+    actions.undo(act, by=at_acme.ann)
+
+    assert (where(waits), where(under_way)) == ("INBOX", "INBOX")
+
+
+@pytest.mark.parametrize("how", ["gone", "being deleted"])
+def test_an_undo_that_moves_nothing_is_not_called_one(at_acme, how):
+    projects = Folder.objects.create(
+        account=at_acme.acme, mailbox=at_acme.ann_box, name=b"Projects", path="Projects", uidvalidity=7
+    )
+    letter = at_acme.message(projects)
+    act = actions.archive(some(letter), by=at_acme.ann)
+    sent(operations()[0])
+    Placement.objects.filter(pk=letter.pk).update(uid=31)
+    if how == "gone":  # another program did it
+        projects.delete()
+    else:
+        Folder.objects.filter(pk=projects.pk).update(deleting=True)
+
+    with pytest.raises(actions.CannotMove, match="Nothing is left to undo"):
+        actions.undo(act, by=at_acme.ann)
+
+    assert where(letter) == "Archive"
+
+
+@pytest.mark.parametrize("half_done", [True, False])
+def test_a_move_that_was_refused_is_taken_back_only_where_nothing_of_it_was_done(at_acme, half_done):
+    """Half done it has no error: a copy may lie in the target."""
+    letter = at_acme.message(at_acme.folder(at_acme.ann_box))
+    act = actions.archive(some(letter), by=at_acme.ann)
+    Operation.objects.update(tries=1, error="" if half_done else "Not now.")
+
+    if half_done:
+        with pytest.raises(actions.CannotMove, match="still under way"):
+            actions.undo(act, by=at_acme.ann)
+    else:
+        actions.undo(act, by=at_acme.ann)
+
+    assert where(letter) == ("Archive" if half_done else "INBOX")
+
+
 # Counters and waking.
 
 

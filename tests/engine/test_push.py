@@ -3,10 +3,13 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailsync import actions, pushing, storing, tags
+from mailsync.imap import server
+from mailsync.imap.errors import CommandRefused
 from mailsync.imap.session import Session
 from mailsync.importing import Prepared
 from mailsync.models import Folder, Mailbox, Operation, OperationState, Placement
@@ -306,6 +309,71 @@ def test_g07_what_was_copied_and_not_removed_is_not_copied_again(box: Box, refus
         assert moved in {each.pk for each in box.placements("Archive")}
         assert box.folder("Archive").uid_seen == 2
         box.assert_equal()
+
+
+@pytest.mark.parametrize("then", ["undo", "trash", "expunge"])
+def test_g07_what_was_copied_and_not_removed_goes_nowhere_else_until_that_is_over(
+    box: Box, then: str
+) -> None:
+    """The copy would stay in the first target, beside what was moved on."""
+    with line_to(box.dovecot.host, box.dovecot.port, without("MOVE")) as line:
+        with box.acting():
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=line.port)
+        box.deliver("Once")
+        box.sync()
+        moved = [box.one("Once").pk]
+        line.answers[b"^UID STORE"] = b"NO [INUSE] Try later"
+        with box.acting():
+            act = (actions.trash if then == "expunge" else actions.archive)(moved, by=box.world.ann)
+        box.sync()
+
+        def go_on() -> None:
+            with box.acting():
+                if then == "undo":
+                    actions.undo(act, by=box.world.ann)
+                else:
+                    (actions.expunge if then == "expunge" else actions.trash)(moved, by=box.world.ann)
+
+        with pytest.raises(actions.CannotMove, match="still under way"):
+            go_on()
+        line.heal()
+        box.sync()
+        go_on()
+        box.sync()
+        there = [path for path in ("INBOX", "Archive", "Trash") for _each in box.subjects(path)]
+        assert there == {"undo": ["INBOX"], "trash": ["Trash"], "expunge": []}[then]
+        box.assert_equal()
+
+
+def test_g07_a_part_of_many_that_was_moved_is_not_called_back_while_the_rest_waits(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More UIDs than one command takes, and a later one is refused for now."""
+    monkeypatch.setattr(server, "COMMAND_UIDS", 10)
+    for number in range(40):
+        box.deliver(f"Mail {number}")
+    box.sync()
+    real, commands = server.ImapServer._copying, []
+
+    def copying(at: server.ImapServer, *what: Any) -> dict[int, int]:
+        commands.append(what)
+        if len(commands) > 3:
+            raise CommandRefused("[INUSE] later", final=False)
+        return real(at, *what)
+
+    with box.acting():
+        act = actions.archive(box.chosen(), by=box.world.ann)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(server.ImapServer, "_copying", copying)
+        box.sync()
+    with box.acting(), pytest.raises(actions.CannotMove, match="still under way"):
+        actions.undo(act, by=box.world.ann)
+    box.sync()
+    with box.acting():
+        back = actions.undo(act, by=box.world.ann).count
+    box.sync()
+    assert (len(box.subjects()), len(box.subjects("Archive"))) == (back, 40 - back)
+    box.assert_equal()
 
 
 def test_f11_two_thousand_messages_are_marked_in_a_few_commands(box: Box) -> None:

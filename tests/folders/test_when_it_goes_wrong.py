@@ -8,7 +8,7 @@ import pytest
 
 from mailsync.models import Folder, Mailbox, Message, Operation, OperationState
 from tests.folders.conftest import Desk
-from tests.rigs.proxy import Proxy, line_to
+from tests.rigs.proxy import Proxy, line_to, without
 
 REFUSAL = b"NO [NOPERM] Permission denied"
 
@@ -113,3 +113,22 @@ def test_a_server_that_is_busy_is_asked_again_and_the_wish_stays_on_screen(desk:
     desk.box.sync()
     assert desk.there() == [b"Projects", b"Projects/Inside"]
     desk.box.assert_equal()
+
+
+def test_what_a_deletion_has_copied_to_the_trash_is_not_copied_again(desk: Desk) -> None:
+    """At a server without MOVE that refuses to remove it for now; the folder's deletion goes on in the next run."""
+    box = desk.box
+    with line_to(box.dovecot.host, box.dovecot.port, without("MOVE")) as line:
+        with box.acting():
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(imap_port=line.port)
+        desk.create("Old")
+        box.sync()
+        desk.delete("Old")
+        box.deliver("Late", folder="Old")
+        line.answers[b"^UID STORE"] = b"NO [INUSE] Try later"
+        box.sync()
+        box.sync()
+        line.heal()
+        for _run in range(2):
+            box.sync()
+        assert (desk.there(), box.subjects("Trash"), len(line.asked("COPY"))) == ([], ["Late"], 1)

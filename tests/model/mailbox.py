@@ -333,11 +333,10 @@ class ModelBox:
             return  # a move that came too late may have been taken for a copy's
         try:
             with self.case.acting():
-                count = actions.undo(act, by=self.case.world.ann).count
+                actions.undo(act, by=self.case.world.ann)
         except actions.CannotMove:
             return
-        if count:
-            letter.meets(undoing())
+        letter.meets(undoing())
 
     def ann_removes_for_good(self, choice: int, _to: int, _on: bool) -> None:
         """The next one that is in the Trash; where there is none, one goes there."""

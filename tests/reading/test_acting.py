@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 
-from mailsync.models import GrantLevel, MailboxGrant, Placement, SpecialUse
+from mailsync.models import Act, GrantLevel, MailboxGrant, Placement, SpecialUse
 from tests.reading.factory import fill
 from tests.world import World
 
@@ -216,6 +216,35 @@ def test_bob_cannot_undo_what_ann_did(world: World) -> None:
     assert undo
     assert world.client(world.bob).post("/mail/undo/", {"act": undo[1]}, **HTMX).status_code == 404
     assert where(world, placement) == "archive"
+
+
+@pytest.mark.parametrize("level", [None, GrantLevel.READ])
+@pytest.mark.parametrize("verb", ["archive", "star"])
+def test_who_may_not_do_it_any_more_cannot_undo_it(world: World, verb: str, level: str | None) -> None:
+    placement = world.message(world.folder(world.team_box))
+    bob = world.client(world.bob)
+    act(bob, verb, placement)
+    with world.acting():
+        done = Act.objects.get(by=world.bob)
+        grants = MailboxGrant.objects.filter(mailbox=world.team_box)
+        grants.update(level=level) if level else grants.delete()
+        before = Placement.objects.values_list("folder", "flags").get()
+    answer = bob.post("/mail/undo/", {"act": done.pk, "list": "all"}, **HTMX)
+    assert (answer.status_code, "any more" in answer.content.decode()) == (422, True)
+    with world.acting():
+        assert Placement.objects.values_list("folder", "flags").get() == before
+
+
+def test_an_undo_says_of_how_many_when_others_were_moved_on(world: World) -> None:
+    inbox = world.folder(world.ann_box)
+    taken, left = world.message(inbox), world.message(inbox)
+    ann = world.client(world.ann)
+    act(ann, "archive", taken, left)
+    with world.acting():
+        done = Act.objects.get()
+    act(ann, "trash", taken)
+    answer = ann.post("/mail/undo/", {"act": done.pk, "list": "all"}, **HTMX)
+    assert "Undone for 1 of 2" in answer.content.decode()
 
 
 def test_nobody_else_touches_anns_mail(world: World) -> None:

@@ -7,10 +7,10 @@ import redis
 from django.urls import reverse
 from django.utils import timezone
 
-from mailsync import access, assigning, conversation, live, notices, noting, presence
+from mailsync import access, actions, assigning, conversation, live, notices, noting, presence
 from mailsync.assigning import CannotAssign
 from mailsync.importing import prepare, store
-from mailsync.models import Act, Assignment, Message, Note, Placement, SpecialUse
+from mailsync.models import Act, Assignment, MailboxGrant, Message, Note, Placement, SpecialUse
 from tests.world import World, build
 
 ROOT, MINE = "<first@elsewhere.example>", "<second@acme.example>"
@@ -145,6 +145,16 @@ def test_nobody_is_given_what_they_cannot_open_and_a_reader_gives_nothing(world,
         world.team_box.grants.update(level="read")
     assert "422" in act(world, world.bob, "assign:me", thread[0])
     assert whose(world) == {}
+
+
+def test_an_undo_gives_no_work_to_who_lost_the_mailbox(world: World) -> None:
+    placement = world.message(world.folder(world.team_box))
+    with world.acting():
+        assigning.assign([placement.pk], world.bob, by=world.ann)
+        act = assigning.assign([placement.pk], world.ann, by=world.ann)
+        MailboxGrant.objects.filter(mailbox=world.team_box).delete()
+        actions.undo(act, by=world.ann)
+        assert not Assignment.objects.exists()
 
 
 def test_two_who_take_the_same_message_leave_one_owner_and_the_later_undo_does_not_steal_it(world, thread):
