@@ -36,6 +36,8 @@ REFUSED_REST = timedelta(days=1)
 PLAN_OFF = "Your company's plan has no mail at present."
 # No states of the mailbox: they are asked anew each time.
 PARKED, ON_HOLD = "parked", "on hold"
+# Then mail is fetched one by one: it may be one of them at which the session ends.
+MOST_FAILURES = 2
 UNEXPECTED = (
     "The synchronisation stopped on an unexpected error. It is tried again; the operator's log says more."
 )
@@ -117,7 +119,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             reading=reading,
             preparing=preparing,
             parser=parser,
-            careful=lease.deaths > 0,
+            careful=lease.deaths > 0 or lease.failures >= MOST_FAILURES,
             one_by_one=lease.failures > 0,
         )
         again = _work(run)

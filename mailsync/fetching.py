@@ -80,10 +80,14 @@ class BodyStream:
         self._read_on()
 
     def take(self) -> tuple[Batch, list[Prepared]]:
-        """The next batch as asked and as it came; there must be one. Raises what ends a session, FolderGone and
-        CommandRefused."""
+        """The next batch as asked and as it came; there must be one. Raises what ends a session, FolderGone, and
+        CommandRefused, after which the next but this one may be taken."""
         self._read_on()
-        batch, preparing = replica.awaited(self.run.lease, self.under_way[0][1])
+        try:
+            batch, preparing = replica.awaited(self.run.lease, self.under_way[0][1])
+        except CommandRefused:
+            self.under_way.popleft()
+            raise
         prepared = preparing.result()
         self.under_way.popleft()
         self._read_on()
@@ -138,10 +142,12 @@ class BodyStream:
         folder, wanted = batch.folder, self.wanted[batch.folder.pk]
         if opening:
             self._open(folder, opening, sent)
-        for fetched in self.run.server.take_messages(sent, wanted):
-            self.early[folder.pk, fetched.uid] = fetched
-        for message in batch.messages:
-            del wanted[message.uid]
+        try:
+            for fetched in self.run.server.take_messages(sent, wanted):
+                self.early[folder.pk, fetched.uid] = fetched
+        finally:
+            for message in batch.messages:
+                del wanted[message.uid]
         came = [self.early.pop((folder.pk, message.uid), None) for message in batch.messages]
         here = [fetched for fetched in came if fetched]
         return batch, self.run.preparing.submit(self._prepare, folder, here)

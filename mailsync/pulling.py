@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import tenancy
@@ -20,9 +20,9 @@ from mailsync.fetching import Listing
 from mailsync.imap.errors import CommandRefused, FolderGone
 from mailsync.imap.server import SLICE, Opened, Status
 from mailsync.mime import parse
-from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement, SpecialUse
+from mailsync.models import OPEN, Folder, Operation, OperationKind, Placement, SkippedMessage, SpecialUse
 from mailsync.run import OutOfTime, Run
-from mailsync.storing import Intake, import_carefully, stay_in
+from mailsync.storing import Intake, NotYet, import_carefully, stay_in
 from mailsync.sync import ladder
 from mailsync.sync.brake import Verdict
 from mailsync.sync.ladder import EVERYTHING, FEW, Ask, FlagsAsked, Seen
@@ -53,6 +53,8 @@ def pull(run: Run, folder: Folder, status: Status | None) -> bool:
     except replica.OtherMail:
         replica.read_anew(run.lease, folder)
         return True
+    except NotYet:
+        return False  # its cursor stays
 
 
 def _end_of_rebuilds(run: Run, folder: Folder) -> None:
@@ -422,6 +424,11 @@ def advance(
         locked.wanted = locked.fetched = opened.exists
         if whole:
             locked.full_at, locked.walk = timezone.now(), None
+            # What came in a later try is here.
+            came = Placement.objects.filter(folder=locked, uid=OuterRef("uid"))
+            SkippedMessage.objects.filter(
+                Exists(came), folder=locked, uidvalidity=locked.uidvalidity or 0
+            ).delete()
         locked.save()
         # What is held back may wait for a UID that no move will bring.
         never_came = [] if locked.held_back else replica.never_came(locked, asked_at)

@@ -31,12 +31,13 @@ class Run:
     reading: ThreadPoolExecutor
     preparing: ThreadPoolExecutor
     parser: Parser
-    careful: bool = False  # a worker died of this mailbox: message by message, each noted while it is read
+    careful: bool = False  # a worker died of this mailbox, or two runs failed: message by message
     one_by_one: bool = False  # the run before failed: no folder is asked for together with another
     imported: int = 0
     changed: int = 0
     folders_listed: bool = False  # from then on no folder is made, renamed or deleted in this run
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
+    refused: set[tuple[int, int]] = field(default_factory=set)  # mails, by folder and UID; counted once a run
     vouched: dict[int, int] = field(default_factory=dict)  # by folder, see pushing._vouched
     looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 

@@ -17,16 +17,23 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import deaths, importing, pushing, replica
 from mailsync.fetching import REBUILT, BodyStream, Listing, batches_of, prepared
-from mailsync.imap.errors import FolderGone
+from mailsync.imap.errors import Broken, CommandRefused, FolderGone
 from mailsync.imap.server import ImapServer
 from mailsync.importing import Prepared
-from mailsync.models import Folder, SkippedMessage
+from mailsync.models import Folder, Placement, SkippedMessage
 from mailsync.run import OutOfTime, Run
 from mailsync.sync.plan import plan_flags
 from mailsync.sync.state import Flags, RemoteFolder, RemoteMessage
 
-MOST_TRIES = 3
+MOST_TRIES, MOST_TRIES_FOR_NOW = 3, 10  # runs
+ENDING = (
+    "The connection ended each time while it was fetched. It is left alone until somebody has it tried again."
+)
 DEADLY = "The process that read it was killed, twice. It is left alone until somebody has it tried again."
+
+
+class NotYet(CommandRefused):
+    """All but some mails are here, which the server refuses and is to be asked for again in the next run."""
 
 
 class _Part(NamedTuple):
@@ -77,8 +84,7 @@ class Intake:
             for _batch in range(batches):
                 for uid in self._store_next():
                     missing.pop(uid, None)
-            for message in missing.values():
-                self._fetch_missing(folder, message)
+            self._fetch_singly(folder, list(missing.values()), any_came=len(missing) < len(messages))
             yield folder
 
     def server_at(self, folder: Folder) -> ImapServer:
@@ -88,14 +94,50 @@ class Intake:
         return self.run.server
 
     def _store_next(self) -> list[int]:
-        """UIDs of the next batch that came."""
-        batch, arrived = self.stream.take()
+        """UIDs of the next batch that came; none where the server refused it, as it does for one bad mail."""
+        try:
+            batch, arrived = self.stream.take()
+        except CommandRefused:
+            return []
         _store(self.run, batch.folder, arrived)
         self.run.check_time()
         if pushing.waiting(self.run):
             self.stream.hold()
             pushing.push(self.run)
         return [item.uid for item in arrived]
+
+    def _fetch_singly(self, folder: Folder, missing: list[RemoteMessage], *, any_came: bool) -> None:
+        """What did not come with others. A mail that the server refuses while it hands out others is noted, and left
+        out after some runs; where it hands out none, that says nothing of a mail, and nothing is noted.
+
+        Raises NotYet where the folder must be asked again.
+        """
+        refused: dict[int, CommandRefused] = {}
+        for message in missing:
+            try:
+                self._fetch_missing(folder, message)
+            except CommandRefused as error:
+                refused[message.uid] = error
+                any_came = any_came or (len(refused) == 1 and _hands_out_others(self.run, folder))
+                if len(refused) >= MOST_TRIES and not any_came:
+                    raise
+            else:
+                any_came = True
+        if refused and not any_came:
+            raise next(iter(refused.values()))
+        again = [
+            error
+            for uid, error in refused.items()
+            if _try_again(
+                self.run,
+                folder,
+                uid,
+                f"The server refuses it: {error.sentence}",
+                most=MOST_TRIES if error.final else MOST_TRIES_FOR_NOW,
+            )
+        ]
+        if again:
+            raise NotYet(again[0].sentence, final=False)
 
     def _fetch_missing(self, folder: Folder, message: RemoteMessage) -> None:
         if (folder.pk, message.uid) in self.stream.deadly:
@@ -112,16 +154,22 @@ def stay_in(run: Run, folder: Folder) -> None:
 
 
 def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-    """One by one: the note that stands when a worker dies, or is out of memory, says of which message."""
-    for message in _without_giants(run, folder, wanted):
-        _skip(run, folder, message.uid, DEADLY, deadly=True)
+    """One by one: the note that stands when a worker dies, or is out of memory, says of which message; and the one that
+    stands when the session ends at the same message in three runs."""
+    noted = _noted(run, folder, reason=ENDING)
+    # The others first: what ends the session keeps none of them away.
+    for message in sorted(_without_giants(run, folder, wanted), key=lambda message: message.uid in noted):
+        if run.lease.deaths:
+            _skip(run, folder, message.uid, DEADLY, deadly=True)
         try:
             with deaths.limited_cpu(message.size):
                 _fetch_alone(run, folder, message)
         except MemoryError:
             raise
-        except BaseException:
+        except BaseException as error:
             _forget_note(run, folder, message.uid)
+            if isinstance(error, Broken):
+                _try_again(run, folder, message.uid, ENDING, deadly=True)
             raise
         _forget_note(run, folder, message.uid)
         run.check_time()
@@ -145,6 +193,26 @@ def _forget_note(run: Run, folder: Folder, uid: int) -> None:
     with tenancy.acting_for(run.lease.account_id):
         noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, uid=uid)
         noted.filter(deadly=True).delete()
+
+
+def _noted(run: Run, folder: Folder, *, reason: str) -> dict[int, int]:
+    """How often each UID was tried that is noted for this reason."""
+    with tenancy.acting_for(run.lease.account_id):
+        noted = SkippedMessage.objects.filter(
+            folder=folder, uidvalidity=folder.uidvalidity or 0, reason=reason
+        )
+        return dict(noted.values_list("uid", "tries"))
+
+
+def _try_again(
+    run: Run, folder: Folder, uid: int, reason: str, *, most: int = MOST_TRIES, deadly: bool = False
+) -> bool:
+    """Count a run in which it failed; False where that was the last. `deadly`: then it is not asked for at all."""
+    before = _noted(run, folder, reason=reason).get(uid, 0)
+    tries = before if (folder.pk, uid) in run.refused else before + 1
+    run.refused.add((folder.pk, uid))
+    _skip(run, folder, uid, reason, tries=tries, deadly=deadly and tries >= most)
+    return tries < most
 
 
 def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:
@@ -210,7 +278,23 @@ def _fetch_alone(run: Run, folder: Folder, message: RemoteMessage) -> None:
     _skip(run, folder, message.uid, "The server lists it and does not hand it out.")
 
 
-def _skip(run: Run, folder: Folder, uid: int, reason: str, *, deadly: bool = False) -> None:
+def _hands_out_others(run: Run, folder: Folder) -> bool:
+    """Whether the newest mail of the folder that is here would come again."""
+    with tenancy.acting_for(run.lease.account_id):
+        here = Placement.objects.filter(folder=folder, uid__isnull=False).order_by("-uid")
+        uid = here.values_list("uid", flat=True).first()
+    if uid is None:
+        return False
+    try:
+        run.server.take_messages(run.server.ask_messages([uid]), {})
+    except CommandRefused:
+        return False
+    return True
+
+
+def _skip(
+    run: Run, folder: Folder, uid: int, reason: str, *, tries: int = MOST_TRIES, deadly: bool = False
+) -> None:
     with replica.writing(run.lease):
         SkippedMessage.objects.update_or_create(
             folder=folder,
@@ -218,7 +302,7 @@ def _skip(run: Run, folder: Folder, uid: int, reason: str, *, deadly: bool = Fal
             uid=uid,
             defaults={
                 "account_id": folder.account_id,
-                "tries": MOST_TRIES,
+                "tries": tries,
                 "reason": reason,
                 "deadly": deadly,
                 "last_at": timezone.now(),

@@ -10,7 +10,8 @@ from mailsync.models.folder import Folder
 class SkippedMessage(models.Model):
     """Tried, failed, counted; after three tries the engine leaves it and the page says so.
 
-    `deadly`: a worker died while it read this one, so no run asks for it until a person has it tried again.
+    `deadly`: a worker died while it read this one, or the session ended each time, so no run asks for it until a person
+    has it tried again.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="+")
