@@ -270,6 +270,9 @@ class FoldersForm(RoleFields):
 
     def __init__(self, data: QueryDict | None = None, *, rows: list[Folder]) -> None:
         super().__init__(data, initial={"folders": [str(row.pk) for row in rows if row.syncing]})
+        seen = set(data.getlist("shown")) if data is not None else set()
+        self.shown = {row.pk for row in rows if str(row.pk) in seen}
+        self._unseen = {str(row.pk) for row in rows if row.syncing} - seen
         selectable = [row for row in rows if row.selectable]
         _choices(self.fields["folders"], [(str(row.pk), row.path) for row in selectable])
         ordinary = [row for row in selectable if row.special_use in ("", *roles.CHOOSABLE)]
@@ -281,6 +284,10 @@ class FoldersForm(RoleFields):
     def clean(self) -> dict[str, Any]:
         self.check_roles()
         return super().clean() or self.cleaned_data
+
+    def ticked(self) -> set[str]:
+        """As it was sent; what came since the page was opened, as it is."""
+        return self._unseen | set(self["folders"].value() or [])
 
     def chosen(self) -> set[int]:
         return {int(pk) for pk in self.cleaned_data["folders"]}

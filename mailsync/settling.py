@@ -6,7 +6,7 @@ Nothing here speaks to a mail server: what a repair takes over was tested by a w
 from collections.abc import Collection, Mapping
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -132,20 +132,32 @@ def replace_login(
 
 @transaction.atomic
 def set_folders(
-    mailbox: Mailbox, chosen: Collection[int], role_ids: Mapping[str, int], *, by: Employee
+    mailbox: Mailbox,
+    chosen: Collection[int],
+    role_ids: Mapping[str, int],
+    *,
+    shown: Collection[int] | None = None,
+    by: Employee,
 ) -> None:
-    """Choose folders (by id) to sync and their roles. The copies of a folder switched off leave by a job."""
+    """Choose folders (by id) to sync and their roles. The copies of a folder switched off leave by a job.
+
+    Only those that were `shown`, by default all, are switched off or lose their role: of a folder that came since the
+    page was opened, nothing was said.
+    """
     schedule.lock([mailbox.pk])  # before the folders, as every other writer does
-    folders = {folder.pk: folder for folder in mailbox.folders.select_for_update()}
+    folders = {folder.pk: folder for folder in mailbox.folders.filter(deleting=False).select_for_update()}
+    shown = folders.keys() if shown is None else shown
     fixed = [f.pk for f in folders.values() if f.special_use and f.special_use not in roles.CHOOSABLE]
     refuse_if(why_not_roles(role_ids, fixed))
     wanted = {pk for pk in chosen if pk in folders and folders[pk].selectable}
     if not wanted:
         raise CannotConnect(_("Choose at least one folder."))
-    off = [pk for pk, folder in folders.items() if folder.syncing and folder.selectable and pk not in wanted]
+    on = {pk for pk, folder in folders.items() if folder.syncing and folder.selectable}
+    off = sorted(on & set(shown) - wanted)
     mailbox.folders.filter(pk__in=off).update(syncing=False, **no_cursors())
     mailbox.folders.filter(pk__in=wanted).update(syncing=True)
-    mailbox.folders.filter(special_use__in=roles.CHOOSABLE).update(special_use="")
+    given_back = Q(pk__in=shown) | Q(special_use__in=role_ids)
+    mailbox.folders.filter(given_back, special_use__in=roles.CHOOSABLE).update(special_use="")
     for role, pk in role_ids.items():
         if role in roles.CHOOSABLE and pk in folders:
             mailbox.folders.filter(pk=pk).update(special_use=role)

@@ -119,7 +119,7 @@ def _settings_page(
         "reach": windows.reach_of(limits) if windows.can_widen(mailbox, limits) else None,
         "progress": progress.of(mailbox, timezone.now()),
         "folders_form": folders,
-        "tree": stored_tree(rows, set(folders["folders"].value() or [])),
+        "tree": stored_tree(rows, folders.ticked()),
         "sender_form": SenderForm(
             initial={
                 "sender_name": mailbox.sender_name,
@@ -154,7 +154,7 @@ def folders(request: RequestOfEmployee, mailbox_id: int) -> HttpResponse:
     form = FoldersForm(request.POST, rows=_folder_rows(mailbox))
     if form.is_valid():
         try:
-            settling.set_folders(mailbox, form.chosen(), form.role_ids(), by=request.user)
+            settling.set_folders(mailbox, form.chosen(), form.role_ids(), shown=form.shown, by=request.user)
         except CannotConnect as refusal:
             form.add_error(None, refusal.sentence)
     if form.errors:

@@ -22,6 +22,7 @@ from mailsync.models import (
     MailboxGrant,
     Security,
     SkippedMessage,
+    SpecialUse,
 )
 from plans.subscriptions import change_plan
 
@@ -351,7 +352,8 @@ def test_folders_and_roles_are_saved_from_the_page(world):
         ids = dict(world.ann_box.folders.values_list("path", "pk"))
     url = reverse("mail:mailbox-folders", args=[world.ann_box.pk])
     client = world.client(world.ann)
-    client.post(url, {"folders": [ids["INBOX"], ids["Sent"]], "role_sent": ids["Sent"]})
+    sent = {"shown": [*ids.values()], "folders": [ids["INBOX"], ids["Sent"]], "role_sent": ids["Sent"]}
+    client.post(url, sent)
     with world.acting():
         on = set(world.ann_box.folders.filter(syncing=True).values_list("path", flat=True))
         assert on == {"INBOX", "Sent"}
@@ -362,6 +364,29 @@ def test_folders_and_roles_are_saved_from_the_page(world):
     with world.acting(world.other):
         foreign = world.eve_box.folders.first().pk
     assert client.post(url, {"folders": [foreign]}).status_code == 422
+
+
+def test_a_folder_that_came_since_the_page_was_opened_stays_as_it_is(world):
+    with world.acting():
+        world.ann_box.folders.filter(special_use="archive").update(special_use="")
+    url = reverse("mail:mailbox-settings", args=[world.ann_box.pk])
+    client = world.client(world.ann)
+    page = client.get(url).content.decode()
+    shown = re.findall(r'name="shown" value="(\d+)"', page)
+    inbox, trash = world.folder(world.ann_box), world.folder(world.ann_box, SpecialUse.TRASH)
+    with world.acting():
+        row = {"account": world.acme, "mailbox": world.ann_box, "delimiter": "/"}
+        new = Folder.objects.create(name=b"New", path="New", special_use="archive", **row)
+        Folder.objects.filter(pk=trash.pk).update(deleting=True)
+    saving = reverse("mail:mailbox-folders", args=[world.ann_box.pk])
+    refused = client.post(saving, {"shown": shown, "folders": []}).content.decode()
+    assert f'value="{new.pk}" checked' in refused
+    assert f'value="{inbox.pk}" checked' not in refused
+    assert client.post(saving, {"shown": shown, "folders": [inbox.pk]}).status_code == 302
+    with world.acting():
+        on = set(world.ann_box.folders.filter(syncing=True).values_list("path", flat=True))
+        assert on == {"INBOX", "New", "Trash"}
+        assert Folder.objects.get(pk=new.pk).special_use == "archive"
 
 
 def test_disconnecting_says_the_number_first(world):
