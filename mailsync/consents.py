@@ -86,17 +86,28 @@ def token_at_hand(consent: Consent) -> Secret:
 
 
 def forget(account_id: int, consent_id: int) -> None:
-    """Delete a consent that no mailbox lives by any more, and have the provider forget it, as far as it can."""
+    """Delete a consent that no mailbox lives by any more, and have the provider forget it, as far as it can.
+
+    Not where the same person's consent serves elsewhere: at Google, revoking one ends all that the person gave us.
+    """
     with tenancy.acting_for(account_id):
         consent = Consent.objects.filter(pk=consent_id, mailbox=None).first()
         if consent is None:
             return
         refresh = _opened(consent)["refresh"]
         consent.delete()
+        is_last = not _serves_elsewhere(consent)
     provider = oauth.by_key(consent.provider)
-    if provider:
+    if provider and is_last:
         with suppress(ServerError):
             tokens.revoke(provider, refresh)
+
+
+def _serves_elsewhere(consent: Consent) -> bool:
+    """Whether a mailbox or a test of the account has another consent of this person."""
+    in_use = Consent.objects.exclude(mailbox=None, tests=None).filter(provider=consent.provider)
+    addresses = in_use.values_list("address", flat=True)
+    return any(oauth.same_person(address, consent.address) for address in addresses)
 
 
 def _renewed(row: Consent) -> Secret:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from mailsync import connecting, consents, settling, signing_in, tokens, watcher
 from mailsync.imap.errors import Unreachable, Withdrawn
 from mailsync.imap.idle import open_idle
-from mailsync.models import ConnectionTest, Consent, MailboxState, Schedule
+from mailsync.models import ConnectionTest, Consent, Mailbox, MailboxState, Schedule
 from tests.rigs.consenting import ConsentedBox
 from tests.test_watcher import run_apart
 
@@ -180,6 +180,33 @@ def test_disconnecting_has_the_provider_forget_and_other_keys_seal_anew(
         assert consented.box.reload().consent is None
     assert consented.provider.asked() == {"revoke": 1}
     consents.forget(*arguments)
+
+
+@pytest.mark.parametrize("used_by", ["a mailbox", "a test", "nobody"])
+def test_a_consent_is_revoked_once_no_other_of_the_same_person_is_in_use(
+    consented: ConsentedBox, used_by: str
+) -> None:
+    """Connected again by a new consent before a worker came to end the old one; in another way of writing it."""
+    box, old = consented.box, consented.consent()
+    with box.acting():
+        settling.disconnect(box.reload(), by=None)
+        new = Consent.objects.create(
+            account_id=old.account_id,
+            provider=old.provider,
+            address=old.address.upper(),
+            secret=consents.sealed("access", "refresh", old.account_id),
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+        if used_by == "a mailbox":
+            Mailbox.objects.filter(pk=box.mailbox.pk).update(consent=new, disconnected_at=None)
+        if used_by == "a test":
+            connecting.start_test(
+                by=box.world.ann, address=box.login, settings=connecting.settings_of(box.mailbox), consent=new
+            )
+    consents.forget(old.account_id, old.pk)
+    with box.acting():
+        assert not Consent.objects.filter(pk=old.pk).exists()
+    assert consented.provider.asked().get("revoke", 0) == (used_by == "nobody")
 
 
 def test_a_consent_in_use_is_not_forgotten(consented: ConsentedBox) -> None:
