@@ -109,13 +109,16 @@ def replace_login(
     by: Employee | None,
     private_host_allowed: bool,
 ) -> None:
-    """Other servers, login, password or consent, proven to work; the trouble is over and the mailbox awake."""
+    """Other servers, login, password or consent, proven to work; the trouble is over and the mailbox awake.
+
+    One that an admin paused stays so and goes on saying it.
+    """
     schedule.lock([mailbox.pk])
-    Mailbox.objects.filter(pk=mailbox.pk).update(
-        **settings.columns(),
-        secret=sealed,
-        consent=consent,
-        private_host_allowed=private_host_allowed,
+    row = Mailbox.objects.filter(pk=mailbox.pk)
+    row.update(
+        **settings.columns(), secret=sealed, consent=consent, private_host_allowed=private_host_allowed
+    )
+    row.filter(paused_at=None).update(
         state=MailboxState.OK if mailbox.synced_at else MailboxState.NEW,
         last_error="",
         troubled_since=None,

@@ -17,6 +17,7 @@ from mailsync import (
     discarding,
     enrolling,
     folders,
+    pausing,
     progress,
     schedule,
     secrets,
@@ -214,6 +215,16 @@ def test_a_repair_changes_the_login_and_nothing_else(world):
         assert Schedule.objects.get(mailbox=after).due_at is not None
         assert (test.state, bytes(test.secret)) == ("used", b"")
         assert after.private_host_allowed is False
+
+
+def test_a_mailbox_that_is_repaired_while_an_admin_paused_it_goes_on_saying_so(world):
+    with world.acting():
+        pausing.pause([world.ann_box.pk], by=world.adm)
+        settling.repair(world.ann_box, repair_test(world, world.ann_box), by=world.ann)
+        repaired = Mailbox.objects.get(pk=world.ann_box.pk)
+    assert (repaired.imap_host, repaired.state) == ("imap.new.example", "paused")
+    assert repaired.troubled_since == repaired.paused_at
+    assert "An admin paused this mailbox." in world.client(world.ann).get("/").content.decode()
 
 
 def test_a_repair_that_was_not_tested_or_is_of_another_mailbox_is_refused(world):
