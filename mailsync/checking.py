@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 HISTORY_KEPT = timedelta(days=90)
 RUN_SECONDS = 200  # the bulk workers' share; the rest goes on in the next run
 NO_MAIL = "The account's plan has no mail: nothing is compared."
+PAUSED = "An admin paused the mailbox: nothing is compared."
 PARKED = "The mailbox is parked, because the plan has no room for it: nothing is compared."
 NEW_FOLDER = "This folder is new on the server; it comes with the next sync."
 UNEXPECTED = "The comparison stopped on an unexpected error; the operator's log says more."
@@ -96,7 +97,10 @@ def _compare_mailbox(turn: CheckTurn, seconds: float) -> tuple[bool, bool]:
         mailbox = Mailbox.objects.select_related("account", "consent").get(pk=turn.lease.mailbox_id)
         limits = limits_for(mailbox.account, mailbox.account.today())
         parked = is_parked(mailbox, limits)
-    if mailbox.disconnected_at or mailbox.paused_at:
+    if mailbox.disconnected_at:
+        return True, False
+    if mailbox.paused_at:
+        _note_failure(turn, PAUSED)
         return True, False
     if not limits.sync_enabled:
         _note_failure(turn, NO_MAIL)

@@ -170,6 +170,7 @@ def _context(request: RequestOfEmployee, mailbox: Mailbox) -> dict[str, Any]:
         "rounds": rounds,
         "set_aside": set_aside,
         "may_check": not set_aside
+        and mailbox.paused_at is None
         and access.may(request.user, mailbox, GrantLevel.MANAGE)
         and limits_for(request.user.account, request.user.account.today()).sync_enabled,
     }

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
+from mailsync import pausing
 from mailsync.models import Folder, FolderCheck, GrantLevel, Mailbox, MailboxGrant, Schedule, SpecialUse
 from plans.subscriptions import change_plan
 from tests.world import World
@@ -174,6 +175,17 @@ def test_without_mail_in_the_plan_there_is_nothing_to_ask(world: World) -> None:
     with world.acting():
         change_plan(world.acme, "free", on=timezone.now().date(), by=None)
     assert "Check now" not in page(world)
+
+
+def test_while_an_admin_pauses_the_mailbox_the_page_says_so_and_offers_no_comparison(world: World) -> None:
+    with world.acting():
+        pausing.pause([world.ann_box.pk], by=world.adm)
+    shown = page(world)
+    assert "nothing is compared until an admin resumes it" in shown
+    assert "Check now" not in shown
+    with world.acting():
+        pausing.resume([world.ann_box.pk], by=world.adm)
+    assert "Check now" in page(world)
 
 
 def test_the_history_tells_each_comparison_once(world: World) -> None:

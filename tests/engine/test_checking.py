@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailsync import actions, checking, discarding, folders, importing, replica, schedule
+from mailsync import actions, checking, discarding, folders, importing, pausing, replica, schedule
 from mailsync.models import (
     Folder,
     FolderCheck,
@@ -381,6 +381,13 @@ def test_without_mail_in_the_plan_nothing_is_compared(box: Box) -> None:
         change_plan(box.world.acme, "free", on=timezone.now().date(), by=None)
 
     assert check(box)[""].error == checking.NO_MAIL
+
+
+def test_while_an_admin_pauses_the_mailbox_nothing_is_compared(box: Box) -> None:
+    with box.acting():
+        pausing.pause([box.mailbox.pk], by=box.world.adm)
+
+    assert check(box)[""].error == checking.PAUSED
 
 
 def test_a_disconnected_mailbox_is_let_be(box: Box) -> None:
