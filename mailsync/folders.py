@@ -30,6 +30,8 @@ from mailsync.models import (
 
 MOST_LETTERS = 200
 MOST_LEVELS = 20
+# Bytes of a whole name: an index holds it, and mail servers have their limits too.
+LONGEST_NAME = 1000
 CREATED, RENAMED, DELETED = "create folder", "rename folder", "delete folder"
 VERBS = (CREATED, RENAMED, DELETED)
 
@@ -176,7 +178,7 @@ class _Known:
         return _wished(folder, self._renames)
 
     def refuse_taken(self, raw: bytes, *, renaming: Folder | None = None) -> None:
-        """Raises CannotChange where the name exists here, or still exists there, or is nested too deep.
+        """Raises CannotChange where the name exists here, or still exists there, or is nested too deep or too long.
 
         A folder that is renamed may not take over what lies below its new name either.
         """
@@ -189,12 +191,24 @@ class _Known:
                 )
                 % {"n": MOST_LEVELS}
             )
+        self._refuse_if_too_long(raw, renaming)
         path = path_of(raw)
         if raw.upper() == INBOX:
             raise CannotChange(_("The name “%(folder)s” belongs to the inbox.") % {"folder": path})
         for folder in self.rows:
             if renaming is None or folder.pk != renaming.pk:
                 self._refuse_if_taken(raw, path, folder, and_below=renaming is not None)
+
+    def _refuse_if_too_long(self, raw: bytes, renaming: Folder | None) -> None:
+        """What the server has that is longer already may still be made shorter."""
+        old, delimiter = (self.wished(renaming), renaming.delimiter) if renaming else (b"", "")
+        inside = (
+            len(name) - len(old) for name in map(self.wished, self.rows) if within(name, old, delimiter)
+        )
+        if len(raw) > len(old) and len(raw) + max(inside, default=0) > LONGEST_NAME:
+            raise CannotChange(
+                _("Together with the folders above and inside, this name is too long. Choose a shorter one.")
+            )
 
     def _refuse_if_taken(self, raw: bytes, path: str, folder: Folder, *, and_below: bool) -> None:
         wished = self.wished(folder)

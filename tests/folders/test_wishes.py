@@ -73,6 +73,31 @@ def test_folders_are_nested_twenty_deep_and_no_deeper(world: World) -> None:
             folders.create_folder(world.ann_box, "one more", parent, by=world.ann)
 
 
+def test_a_name_that_is_too_long_with_those_above_and_inside_is_refused_in_words(world: World) -> None:
+    with world.acting():
+        top = folders.create_folder(world.ann_box, "未" * 180, by=world.ann).undo["folder"]
+        above = Folder.objects.get(pk=top)
+        inside = folders.create_folder(world.ann_box, "未" * 180, above, by=world.ann).undo["folder"]
+        with pytest.raises(CannotChange, match="too long"):
+            folders.create_folder(world.ann_box, "未" * 180, Folder.objects.get(pk=inside), by=world.ann)
+        with pytest.raises(CannotChange, match="too long"):
+            folders.rename_folder(above, "未" * 200, by=world.ann)
+        folders.rename_folder(above, "Short", by=world.ann)
+
+
+def test_a_name_that_the_server_has_and_is_too_long_may_be_made_shorter(
+    world: World, projects: Folder
+) -> None:
+    with world.acting():
+        long = b"Projects/" + b"x" * 1200
+        Folder.objects.create(
+            account=world.acme, mailbox=world.ann_box, name=long, path=long.decode(), delimiter="/"
+        )
+        folders.rename_folder(projects, "Project", by=world.ann)
+        with pytest.raises(CannotChange, match="too long"):
+            folders.rename_folder(Folder.objects.get(pk=projects.pk), "Projects of ours", by=world.ann)
+
+
 def test_a_server_without_hierarchy_has_no_folders_inside_folders(world: World, projects: Folder) -> None:
     with world.acting():
         Folder.objects.filter(mailbox=world.ann_box).update(delimiter="")
