@@ -40,8 +40,9 @@ class Tag:
 
 
 def tags_of(flags: Iterable[str]) -> list[Tag]:
-    """The tags among flags, by name."""
-    return sorted((tag(flag) for flag in flags if _is_tag(flag)), key=lambda each: each.name.lower())
+    """The tags among flags, by name. To servers a keyword is one in any case of letters, and so it is one tag."""
+    keywords = {flag.lower(): flag for flag in flags if _is_tag(flag)}
+    return sorted(map(tag, keywords.values()), key=lambda each: each.name.lower())
 
 
 def tag(keyword: str) -> Tag:

@@ -24,7 +24,7 @@ def tagging(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     if request.method == "POST":
         letter = access.get_letter(request.user, placement_id, GrantLevel.REPLY)
         try:
-            put = [tags.keyword_of(request.POST["put"])] if "put" in request.POST else []
+            put = [_as_known(tags.keyword_of(request.POST["put"]), letter)] if "put" in request.POST else []
         except ValueError as refused:
             error = str(refused)
         else:
@@ -41,6 +41,13 @@ def tagging(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
         "typed": request.POST.get("put", "") if error else "",
     }
     return render(request, "mail/_tags.html", context)
+
+
+def _as_known(keyword: str, letter: access.Letter) -> str:
+    """The keyword of the tag that is called so there already: in another case the server takes it for the same."""
+    name = tags.tag(keyword).name.lower()
+    known = [*letter.tags, *paging.tags_in_use(letter.folder_id)]
+    return next((tag.keyword for tag in known if tag.name.lower() == name), keyword)
 
 
 def _offered(letter: access.Letter) -> list[tags.Tag]:

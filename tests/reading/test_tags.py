@@ -70,6 +70,22 @@ def test_ann_puts_a_tag_on_and_the_server_is_to_hear_of_it(world: World) -> None
     assert ">To be paid</i>" in listed
 
 
+@pytest.mark.parametrize(
+    ("there", "typed"), [("Invoice", "invoice"), ("To_Be_Paid", "to be paid"), ("Work", "work")]
+)
+def test_a_tag_that_is_typed_in_another_case_is_the_one_that_is_there(
+    world: World, there: str, typed: str
+) -> None:
+    has, gets = (world.message(world.folder(world.ann_box), flags=flags) for flags in ([there], []))
+    for placement in (has, gets):
+        world.client(world.ann).post(url(placement), {"put": typed}, **HTMX)
+        assert tags_of(world, placement) == [there]
+
+
+def test_a_keyword_that_is_written_in_two_cases_is_one_tag() -> None:
+    assert [tag.name.lower() for tag in tags.tags_of(["Invoice", "invoice", "paid"])] == ["invoice", "paid"]
+
+
 def test_she_takes_it_off_however_the_server_spells_it(world: World) -> None:
     placement = world.message(world.folder(world.ann_box), flags=["Urgent"])
     world.client(world.ann).post(url(placement), {"take": "urgent"}, **HTMX)
