@@ -3,7 +3,7 @@
 One statement for all folders; in another what the reader has not read where that is theirs alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -227,14 +227,20 @@ def _folders(mailbox_ids: list[int]) -> dict[int, list[FolderLine]]:
 def lines_of(folders: Sequence[FolderLine]) -> list[FolderLine]:
     """Folders with a role first, in the order of a day's work; then the others as an indented tree."""
     with_role = sorted((f for f in folders if f.role), key=lambda f: _ROLES.index(SpecialUse(f.role)))
-    others = foldertree.tree([f for f in folders if not f.role], _parts)
+    tops = {_parts(folder)[0] for folder in folders}
+    others = foldertree.tree([f for f in folders if not f.role], lambda one: _telling_parts(one, tops))
     return [
         *(replace(folder, name=str(SpecialUse(folder.role).label)) for folder in with_role),
         *(replace(line.folder, name=line.label, depth=line.depth) for line in others),
     ]
 
 
+def _telling_parts(folder: FolderLine, tops: Collection[str]) -> list[str]:
+    """Many servers keep every folder below INBOX; that says nothing to people, unless one of `tops` is called alike."""
+    parts = _parts(folder)
+    is_left_out = len(parts) > 1 and parts[0].upper() == "INBOX" and parts[1] not in tops
+    return parts[1:] if is_left_out else parts
+
+
 def _parts(folder: FolderLine) -> list[str]:
-    """Many servers keep every folder below INBOX; that says nothing to people."""
-    parts = foldertree.split(folder.path, folder.delimiter)
-    return parts[1:] if len(parts) > 1 and parts[0].upper() == "INBOX" else parts
+    return foldertree.split(folder.path, folder.delimiter)

@@ -146,6 +146,22 @@ def test_folders_with_a_role_come_first_and_the_rest_is_a_tree_without_the_serve
     ]
 
 
+def test_a_folder_in_the_inbox_and_one_of_that_name_at_the_top_are_told_apart() -> None:
+    paths = ["Trash", "INBOX", "INBOX/Trash", "Work", "Work/a", "INBOX/Work", "INBOX/Work/b", "INBOX/Plans"]
+    roles = {"INBOX": "inbox", "Trash": "trash"}
+    lines = trees.lines_of([line(path, roles.get(path, "")) for path in paths])
+    assert [(each.name, each.depth) for each in lines] == [
+        ("Inbox", 0),
+        ("Trash", 0),
+        ("INBOX / Trash", 0),
+        ("INBOX / Work", 0),
+        ("b", 1),
+        ("Plans", 0),
+        ("Work", 0),
+        ("a", 1),
+    ]
+
+
 def test_the_tree_shows_kept_counters_and_whose_mailbox_it_is(world: World) -> None:
     inbox = world.folder(world.team_box)
     world.message(inbox)
