@@ -125,12 +125,13 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
 
 
 def resume(letter: Letter, *, by: Employee) -> Outgoing:
-    """A draft of the Drafts folder in our editor. One of ours is that letter; of another program's a letter is made,
-    and the copy goes to the Trash where the employee may move it: nothing is doubled, nothing is lost.
+    """A draft of the Drafts folder as a letter. One of ours is that letter, on its way perhaps: a planned one keeps its
+    copy there. Of another program's a letter is made, and the copy goes to the Trash where the employee may move it:
+    nothing is doubled, nothing is lost.
     """
     name = parse.summarize(letter.header, b"").message_id
-    ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name, state=OutgoingState.DRAFT)
-    for known in ours[:1]:
+    ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name)
+    for known in ours.exclude(state__in=(OutgoingState.SENT, OutgoingState.DISCARDED)):
         return known
     begun = _taken_over(letter, by)
     if access.includes(letter.box.level, GrantLevel.DELETE):

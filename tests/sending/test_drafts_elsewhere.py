@@ -12,12 +12,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from mailsync import letterpush, outbox
 from mailsync.imap.server import ImapServer
 from mailsync.models import Folder, Outgoing, OutgoingState, Schedule, SpecialUse
 from mailsync.schedule import LeaseLost
+from mailsync.views.letter_state import state_of
 from tests.engine.conftest import Box
 from tests.engine.test_checking import causes, check
 from tests.model.mishaps import before_command
@@ -222,6 +224,25 @@ def test_a_draft_that_the_phone_threw_away_and_took_back_stays_there(box: Box) -
     box.sync()
     box.sync()
     assert words(box) == ["Ours"]
+
+
+@pytest.mark.parametrize("state", [OutgoingState.QUEUED, OutgoingState.REFUSED, OutgoingState.UNSURE])
+def test_what_lies_in_drafts_of_a_letter_that_is_under_way_is_that_letter(
+    box: Box, state: OutgoingState
+) -> None:
+    """Taken for another program's it began a second letter, and both were sent."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    with box.acting():
+        outbox.queue(letter, by=box.world.ann, key="", send_at=timezone.now() + timedelta(days=1))
+        if state != OutgoingState.QUEUED:
+            Outgoing.objects.update(state=state, due_at=None, data_at=timezone.now())
+    box.sync()
+    [shown] = box.placements("Drafts")
+    ann = box.world.client(box.world.ann)
+    opened = ann.post(reverse("mail:answer", args=[shown.pk]), {"how": "draft"}, follow=True)
+    with box.acting():
+        assert state_of(Outgoing.objects.get()).sentence in opened.content.decode()
 
 
 def test_a_draft_that_was_moved_away_and_back_between_two_looks_is_the_same(box: Box) -> None:
