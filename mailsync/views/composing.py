@@ -4,7 +4,6 @@ import re
 import secrets
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -51,7 +50,7 @@ def write(request: RequestOfEmployee) -> HttpResponse:
     begun = composing.blank(
         sender, by=request.user, to=to, subject=request.POST.get("subject", "")[:MOST_SUBJECT]
     )
-    return _opened(request, begun)
+    return _opened(request, begun, new=True)
 
 
 @login_required
@@ -61,17 +60,19 @@ def answer(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     letter = access.get_letter(request.user, placement_id, GrantLevel.REPLY)
     how = request.POST.get("how", "")
     if how == "file":
-        return _opened(request, composing.forward_as_file(letter, by=request.user))
+        return _opened(request, composing.forward_as_file(letter, by=request.user), new=True)
     if how == "draft" and letter.role == SpecialUse.DRAFTS:
         return _opened(request, composing.resume(letter, by=request.user))
     if how not in (How.REPLY, How.REPLY_ALL, How.FORWARD):
         raise Http404
-    return _opened(request, composing.answer(letter, how, by=request.user))
+    return _opened(request, composing.answer(letter, how, by=request.user), new=True)
 
 
-def _opened(request: RequestOfEmployee, begun: Outgoing) -> HttpResponse:
-    carried = {"list": request.POST["list"]} if request.POST.get("list") else {}
-    url = f"{reverse('mail:letter', args=[begun.pk])}?{urlencode({**carried, 'new': 1})}"
+def _opened(request: RequestOfEmployee, found: Outgoing, *, new: bool = False) -> HttpResponse:
+    """The letter's page. A `new` one, begun by this very click, is thrown away when it is left untouched."""
+    carried = {"list": request.POST.get("list"), "new": "1" if new else ""}
+    query = {name: value for name, value in carried.items() if value}
+    url = reverse("mail:letter", args=[found.pk], query=query)
     if request.headers.get("HX-Request"):
         return JsonResponse({"url": url})
     return redirect(url)

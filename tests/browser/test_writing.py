@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 
-from mailsync import lettering
-from mailsync.models import Mailbox, Outgoing
+from mailsync import lettering, outbox
+from mailsync.models import Mailbox, Outgoing, SpecialUse
 from tests.browser.looking import look
 from tests.crm.conftest import Clients
 from tests.world import World, session_cookie
@@ -337,3 +339,37 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(world, ann: Page) -> No
     expect(ann.get_by_label("Subject")).to_have_value("Four")
     ann.keyboard.press("Escape")
     expect(ann.get_by_text("Choose a message")).to_be_visible()
+
+
+@pytest.mark.parametrize("by_way_of", ["our draft", "a phone's draft", "a letter taken back", "the bin"])
+def test_a_letter_that_was_only_looked_at_is_still_a_draft(world: World, ann: Page, by_way_of: str) -> None:
+    """Only what this very click began is thrown away when nothing was written into it."""
+    with world.acting():
+        mailbox = Mailbox.objects.get(pk=world.ann_box.pk)
+        given: dict[str, Any] = {
+            "to": [["Zoe", "zoe@x.example"]],
+            "subject": "Offer",
+            "html": "<p>Pages of work</p>",
+        }
+        letter = None if by_way_of == "a phone's draft" else outbox.start(mailbox, by=world.ann, **given)
+        if letter and by_way_of == "a letter taken back":
+            outbox.queue(letter, by=world.ann, key="", send_at=timezone.now() + timedelta(hours=1))
+        elif letter and by_way_of == "the bin":
+            outbox.discard(letter)
+    if by_way_of in ("our draft", "a phone's draft"):
+        drafts = world.folder(world.ann_box, SpecialUse.DRAFTS)
+        name = letter.message_id if letter else "d@phone"
+        raw = f"To: zoe@x.example\r\nSubject: Offer\r\nMessage-ID: <{name}>\r\n\r\nPages of work\r\n"
+        ann.goto(f"/mail/{drafts.pk}/{world.message(drafts, raw=raw.encode()).pk}/")
+        ann.get_by_role("button", name="Go on writing").click()
+    elif letter:
+        ann.goto(f"/mail/write/{letter.pk}/")
+        ann.get_by_role("button", name=re.compile("Take it back|Take it out of the bin")).click()
+    expect(text_of(ann)).to_contain_text("Pages of work")
+    expect(text_of(ann)).to_be_focused()  # the page is ready
+    requests: list[str] = []
+    ann.on("request", lambda request: requests.append(request.url))
+    ann.get_by_role("link", name="Close; the draft is kept").click()
+    expect(ann.locator("#composer")).to_have_count(0)
+    assert not [url for url in requests if url.endswith("/discard/")]
+    assert only_letter(world).state == "draft"
