@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -124,10 +125,11 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
     return begun
 
 
+@transaction.atomic
 def resume(letter: Letter, *, by: Employee) -> Outgoing:
     """A draft of the Drafts folder as a letter. One of ours is that letter, on its way perhaps: a planned one keeps its
     copy there. Of another program's a letter is made, and the copy goes to the Trash where the employee may move it:
-    nothing is doubled, nothing is lost.
+    nothing is doubled, nothing is lost. Raises actions.CannotMove where it cannot be moved at this moment.
     """
     name = parse.summarize(letter.header, b"").message_id
     ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import Employee
 from accounts.requests import id_or_none
 from accounts.views import RequestOfEmployee
-from mailsync import access, asking, composing, outbox
+from mailsync import access, actions, asking, composing, outbox
 from mailsync.composing import Sender
 from mailsync.mime import writing
 from mailsync.models import GrantLevel, How, Outgoing, OutgoingState, SpecialUse
@@ -62,7 +62,10 @@ def answer(request: RequestOfEmployee, placement_id: int) -> HttpResponse:
     if how == "file":
         return _opened(request, composing.forward_as_file(letter, by=request.user), new=True)
     if how == "draft" and letter.role == SpecialUse.DRAFTS:
-        return _opened(request, composing.resume(letter, by=request.user))
+        try:
+            return _opened(request, composing.resume(letter, by=request.user))
+        except actions.CannotMove as refusal:
+            return _refused(request, str(refusal))
     if how not in (How.REPLY, How.REPLY_ALL, How.FORWARD):
         raise Http404
     return _opened(request, composing.answer(letter, how, by=request.user), new=True)

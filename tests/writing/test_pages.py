@@ -131,6 +131,21 @@ def test_a_draft_of_another_program_goes_on_here_and_is_not_doubled(world, ann):
     assert begin(ann, f"/mail/message/{own.pk}/answer/", how="draft") == letter.pk
 
 
+def test_a_draft_of_another_program_waits_while_its_folder_is_read_anew(world: World, ann: Client) -> None:
+    """It cannot go to the Trash then: a letter that was made of it would double it."""
+    there = world.message(world.folder(world.ann_box, SpecialUse.DRAFTS), subject="Half")
+    with world.acting():
+        uid = Placement.objects.get(pk=there.pk).uid
+        Placement.objects.filter(pk=there.pk).update(uid=None)
+    url = f"/mail/message/{there.pk}/answer/"
+    refused = ann.post(url, {"how": "draft"}, headers=HTMX)
+    assert (refused.status_code, "Try again in a moment" in refused.content.decode()) == (422, True)
+    with world.acting():
+        assert not Outgoing.objects.exists()
+        Placement.objects.filter(pk=there.pk).update(uid=uid)
+    assert kept(world, begin(ann, url, how="draft")).subject == "Half"
+
+
 def test_two_clicks_send_one_letter_and_its_fate_is_told(world, ann):
     number = begin(ann)
     form = fields(world, number)
