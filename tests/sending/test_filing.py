@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
 
-from mailsync import bounces, filing, letterpush, outbox, pushing, schedule
+from mailsync import bounces, filing, letterpush, outbox, pushing, schedule, settling
 from mailsync.models import (
     DeliveryReport,
     Folder,
@@ -185,6 +185,23 @@ def test_a_draft_is_on_the_server_once_however_often_it_is_saved(box: Box) -> No
         outbox.discard(again(box, thrown))
     box.sync()
     assert on_server(box, "Drafts") == []
+
+
+def test_a_draft_that_was_thrown_away_while_the_server_was_away_for_long_goes_from_there(box: Box) -> None:
+    """Its letter is forgotten only then, or with the mailbox that is let go."""
+    letter, other = write(box, subject="Never mind"), write(box, subject="Nor that")
+    box.sync()
+    with box.acting():
+        outbox.discard(again(box, letter))
+    assert outbox.forget_discarded(timezone.now() + timedelta(days=8)) == 0
+    box.sync()
+    box.sync()
+    assert box.subjects("Drafts") == ["Nor that"]
+    assert outbox.forget_discarded(timezone.now() + timedelta(days=8)) == 1
+    with box.acting():
+        outbox.discard(again(box, other))
+        settling.disconnect(box.mailbox, by=box.world.ann)
+    assert outbox.forget_discarded(timezone.now() + timedelta(days=8)) == 1
 
 
 def test_a_draft_that_another_program_edited_stays_beside_ours(box: Box) -> None:
