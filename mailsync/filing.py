@@ -4,7 +4,7 @@ push carries them out (mailsync.letterpush)."""
 from collections.abc import Iterable
 
 from mailsync import presets, schedule
-from mailsync.mime import draftmark, parse
+from mailsync.mime import draftmark, parse, writing
 from mailsync.models import (
     Folder,
     Mailbox,
@@ -65,8 +65,10 @@ def recognize(folder: Folder, arrived: Iterable[tuple[int, bytes, bytes | memory
 def _has_work(letter: Outgoing) -> bool:
     """An empty draft is not put on the server; what is not there need not be removed."""
     if letter.state == OutgoingState.DRAFT:
-        written = (letter.html, letter.text, letter.subject, letter.to, letter.cc, letter.bcc)
-        return letter.copy_revision is not None or any(written)
+        written = (letter.text, letter.subject, letter.to, letter.cc, letter.bcc)
+        if letter.copy_revision is not None or any(written) or not writing.is_unwritten(letter.html):
+            return True
+        return letter.attachments.exists()
     return letter.state == OutgoingState.SENT or letter.copy_revision is not None
 
 

@@ -67,6 +67,14 @@ def is_empty(html: str) -> bool:
     return body is None or (not body.text(deep=True).strip() and body.css_first("img, hr") is None)
 
 
+def is_unwritten(html: str) -> bool:
+    """Whether there is nothing but the signature, in which each new letter begins."""
+    tree = LexborHTMLParser(html)
+    for signature in tree.css("div.signature"):
+        signature.decompose()
+    return is_empty(tree.html or "")
+
+
 def images(html: str) -> set[str]:
     """The Content-IDs that HTML shows."""
     return set(_CID.findall(html))

@@ -156,3 +156,6 @@ def test_what_the_editor_gives_is_cleaned():
     assert writing.images(cleaned) == {"1@x"}
     assert writing.is_empty("<p></p><p> </p>")
     assert not writing.is_empty('<p><img src="cid:1"></p>')
+    signed = '<p></p><div class="signature"><p>Ann</p><img src="cid:1"></div>'
+    assert writing.is_unwritten(signed)
+    assert not writing.is_unwritten(f"{signed}<p>Below it</p>")

@@ -187,6 +187,17 @@ def test_a_draft_is_on_the_server_once_however_often_it_is_saved(box: Box) -> No
     assert on_server(box, "Drafts") == []
 
 
+def test_a_letter_with_nothing_but_the_signature_is_on_the_server_when_a_file_is_in_it(box: Box) -> None:
+    """Each new one begins with the signature: who only presses "Write" has written nothing."""
+    letter = write(box, to=[], subject="", html='<p></p><div class="signature"><p>Ann</p></div>')
+    box.sync()
+    assert on_server(box, "Drafts") == []
+    with box.acting():
+        outbox.attach(letter, name="plan.txt", content_type="text/plain", content=b"A plan")
+    box.sync()
+    assert len(on_server(box, "Drafts")) == 1
+
+
 def test_a_draft_that_was_thrown_away_while_the_server_was_away_for_long_goes_from_there(box: Box) -> None:
     """Its letter is forgotten only then, or with the mailbox that is let go."""
     letter, other = write(box, subject="Never mind"), write(box, subject="Nor that")
