@@ -25,8 +25,9 @@ from mailsync.models import Mailbox, Outgoing, OutgoingState
 from mailsync.signing_in import smtp_credentials
 from mailsync.smtp import Accepted, Answer, Later, Outcome, Refused, Unsure
 
-# Of a job, which is killed at nearly twice of it: one that is slow to take a letter is not cut off at its final dot.
-RUN_SECONDS = 300
+# Of a job, which is killed after 570 s: until when it begins letters, and until when it ends their text. A server that
+# is slow to take one is not cut off at its final dot, for which smtp.FINAL_TIMEOUT comes on top.
+RUN_SECONDS, TEXT_SECONDS = 90, 320
 MOST_TRIES = 40
 MOST_LOGINS = 5  # refused ones: more of them lock people out
 PATIENCE = timedelta(days=2)
@@ -40,11 +41,11 @@ def send(turn: Turn) -> int:
 
     Stops where the server cannot be reached: the others would fare no better; and after RUN_SECONDS, whatever waits.
     """
-    taken, not_before, until = 0, None, time.monotonic() + RUN_SECONDS
+    taken, not_before, began = 0, None, time.monotonic()
     try:
         _revive(turn)
-        while not_before is None and time.monotonic() < until and (letter := _take(turn)):
-            outcome = _deliver(turn, letter)
+        while not_before is None and time.monotonic() < began + RUN_SECONDS and (letter := _take(turn)):
+            outcome = _deliver(turn, letter, out_by=began + TEXT_SECONDS)
             not_before = _settle(turn, letter, outcome)
             taken += isinstance(outcome, Accepted)
             log.info(
@@ -92,12 +93,12 @@ def _take(turn: Turn) -> Outgoing | None:
     return letter
 
 
-def _deliver(turn: Turn, letter: Outgoing) -> Outcome:
+def _deliver(turn: Turn, letter: Outgoing, *, out_by: float) -> Outcome:
     """Outside of every transaction."""
     if letter.mailbox.disconnected_at is not None:
         return Refused(_("The mailbox is no longer connected."), "sender", {})
     try:
-        return _hand_over(turn, letter)
+        return _hand_over(turn, letter, out_by)
     except LoginRefused as error:
         return Later(error.sentence, "login", {})
     except ServerError as error:
@@ -106,7 +107,7 @@ def _deliver(turn: Turn, letter: Outgoing) -> Outcome:
         return Later(str(error.sentence), "server", {})
 
 
-def _hand_over(turn: Turn, letter: Outgoing) -> Outcome:
+def _hand_over(turn: Turn, letter: Outgoing, out_by: float) -> Outcome:
     def over() -> None:
         with dispatch.writing(turn):
             Outgoing.objects.filter(pk=letter.pk).update(data_at=timezone.now())
@@ -117,14 +118,16 @@ def _hand_over(turn: Turn, letter: Outgoing) -> Outcome:
     credentials = smtp_credentials(letter.mailbox)
     sender, recipients = wire_address(letter.from_address), list(_remaining(letter))
     told: list[int | None] = []
-    outcome = smtp.deliver(credentials, raw, sender, recipients, before_the_end=over, told_size=told.append)
+    outcome = smtp.deliver(
+        credentials, raw, sender, recipients, out_by=out_by, before_the_end=over, told_size=told.append
+    )
     if told and told[-1] != letter.mailbox.smtp_most_bytes:
         with dispatch.writing(turn):
             Mailbox.objects.filter(pk=turn.mailbox_id).update(smtp_most_bytes=told[-1])
     if credentials.bearer and isinstance(outcome, Later) and outcome.kind == "login":
         # A token may end before its time: the provider says whether the consent has.
         credentials = smtp_credentials(letter.mailbox, refused=credentials.password)
-        outcome = smtp.deliver(credentials, raw, sender, recipients, before_the_end=over)
+        outcome = smtp.deliver(credentials, raw, sender, recipients, out_by=out_by, before_the_end=over)
     return outcome
 
 

@@ -4,10 +4,12 @@ Beside mailsync.imap and independent of it; the TLS context comes from the calle
 """
 
 import base64
+import math
 import re
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ CONNECT_TIMEOUT = 20.0
 ANSWER_TIMEOUT = 60.0
 # RFC 5321 4.5.3.2.6 asks for ten minutes after the final dot; a worker's turn is not longer than that.
 FINAL_TIMEOUT = 240.0
+PIECE = 1 << 14  # bytes sent at once, a record of TLS: ANSWER_TIMEOUT counts for each
 
 
 class SmtpTrouble(Exception):
@@ -115,6 +118,7 @@ def deliver(
     sender: str,
     recipients: Sequence[str],
     *,
+    out_by: float = math.inf,
     before_the_end: Callable[[], None] = lambda: None,
     told_size: Callable[[int | None], None] = lambda _most: None,
 ) -> Outcome:
@@ -124,9 +128,10 @@ def deliver(
 
     `raw` has CRLF and no Bcc; addresses are as on the wire. `before_the_end` is called when the text is out and only
     its final dot is not: what it raises ends the connection without it, and nobody gets the message (RFC 5321
-    4.1.1.4: a server must not act on a text without its end).
+    4.1.1.4: a server must not act on a text without its end). By `out_by` (as of time.monotonic) the text must be out:
+    else it gets no final dot, and the outcome is Later.
     """
-    handing = _HandingOver(raw, sender, recipients, before_the_end)
+    handing = _HandingOver(raw, sender, recipients, out_by, before_the_end)
     if handing.fault:
         return handing.fault
     outcome: Outcome | None = None
@@ -146,11 +151,17 @@ class _HandingOver:
     """One message on its way through one connection."""
 
     def __init__(
-        self, raw: bytes, sender: str, recipients: Sequence[str], before_the_end: Callable[[], None]
+        self,
+        raw: bytes,
+        sender: str,
+        recipients: Sequence[str],
+        out_by: float,
+        before_the_end: Callable[[], None],
     ) -> None:
         self.raw = raw if raw.endswith(b"\r\n") else raw + b"\r\n"
         self.sender = sender
         self.recipients = recipients
+        self.out_by = out_by
         self.before_the_end = before_the_end
         self.turned_down: dict[str, Answer] = {}
 
@@ -221,7 +232,7 @@ class _HandingOver:
         answer = _answer(*server.docmd("DATA"))
         if answer.code != 354:
             return self._turned_down(answer)
-        server.send(re.sub(rb"(?m)^\.", b"..", self.raw))
+        server.send_text(re.sub(rb"(?m)^\.", b"..", self.raw), self.out_by)
         self.before_the_end()
         try:
             server.set_timeout(FINAL_TIMEOUT)
@@ -311,6 +322,24 @@ class _Connection(smtplib.SMTP):
         """For the answers from now on."""
         if self.sock is not None:
             self.sock.settimeout(seconds)
+
+    def send_text(self, text: bytes, out_by: float) -> None:
+        """In pieces: a large letter takes a thin line longer than the socket waits. Raises SmtpTrouble, and OSError."""
+        assert self.sock is not None
+        view = memoryview(text)
+        try:
+            for start in range(0, len(text), PIECE):
+                left = out_by - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.sock.settimeout(min(left, ANSWER_TIMEOUT))
+                self.sock.sendall(view[start : start + PIECE])
+        except TimeoutError:
+            raise SmtpTrouble(
+                f"{self._credentials.host} takes the letter too slowly: not all of it was out in time."
+            ) from None
+        except ssl.SSLError as error:
+            raise ConnectionError from error  # in the middle of a text: it does speak TLS
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         asked = self._credentials

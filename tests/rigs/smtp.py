@@ -3,10 +3,13 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+_THIN = 1 << 15
 
 
 class Fault(StrEnum):
@@ -55,7 +58,8 @@ class Delivery:
 @dataclass
 class Outgoing:
     """One server; the fields below the line may be changed while it runs. `faults` are used up connection by
-    connection; `answers` are what it says to RCPT about an address, before the rest."""
+    connection; `answers` are what it says to RCPT about an address, before the rest; `pause` is how many seconds it
+    rests after each 32 kB of a text."""
 
     port: int
     extensions: list[str] = field(default_factory=lambda: ["SIZE 1000000", "8BITMIME", "SMTPUTF8", "DSN"])
@@ -63,6 +67,7 @@ class Outgoing:
     auth: str = "PLAIN LOGIN"
     faults: list[Fault] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
+    pause: float = 0
     delivered: list[Delivery] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
 
@@ -150,10 +155,17 @@ class _Talk:
 
     def text(self) -> bytes:
         lines: list[bytes] = []
+        if self.server.pause:  # what it does not read must not pile up here
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _THIN)
+        until_rest = _THIN
         while (line := self.file.readline()) != b".\r\n":
             if not line or (self.fault is Fault.IN_TEXT and len(lines) > 3):
                 raise _Closed
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+            until_rest -= len(line)
+            if until_rest < 0:
+                time.sleep(self.server.pause)
+                until_rest = _THIN
         return b"".join(lines)
 
     def on_rset(self, _line: str) -> None:

@@ -1,5 +1,6 @@
 """Ann's mailbox with an outgoing server of the tests' own."""
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from mailsync import dispatch, outbox, sender
 from mailsync.models import Dispatch, Mailbox, Outgoing, OutgoingState
+from mailsync.smtp import SmtpCredentials
 from tests.rigs import smtp
 from tests.world import World
 
@@ -30,6 +32,12 @@ def post(writing: World, settings: Any) -> Iterator[smtp.Outgoing]:
     with smtp.outgoing_server() as server, writing.acting():
         Mailbox.objects.update(smtp_port=server.port)
         yield server
+
+
+def credentials(server: smtp.Outgoing) -> SmtpCredentials:
+    """Of Ann, for handing something over without the outbox."""
+    unused = ssl.create_default_context()
+    return SmtpCredentials("127.0.0.1", server.port, "none", "ann", "secret", unused, allow_private=True)
 
 
 def draft(world: World, **fields: object) -> Outgoing:

@@ -80,6 +80,18 @@ def test_a_sender_gives_its_turn_back_in_time_and_the_rest_goes_with_the_next(
     assert (work(first).state, work(second).state) == (SENT, SENT)
 
 
+def test_what_a_sender_has_not_said_in_time_waits_and_nothing_about_it_is_unsure(
+    writing: World, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "TEXT_SECONDS", -1.0)
+    letter = work(queued(writing))
+    assert (letter.state, letter.error_kind, letter.data_at) == (WAITS, "server", None)
+    assert "too slowly" in letter.error
+    assert post.delivered == []
+    monkeypatch.undo()
+    assert work(due_now(letter)).state == SENT
+
+
 class Killed(BaseException):
     """The worker is gone: nothing of its own code runs any more."""
 

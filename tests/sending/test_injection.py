@@ -3,7 +3,6 @@
 import email
 import json
 import re
-import ssl
 from email import policy
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from django.db import transaction
 
 from mailsync import outbox, smtp
 from mailsync.outbox import CannotSend
-from mailsync.smtp import Accepted, Later, Refused, SmtpCredentials
+from mailsync.smtp import Accepted, Later, Refused
 from tests.rigs.smtp import Fault, outgoing_server
 from tests.rigs.smtp import Outgoing as Post
-from tests.sending.conftest import ZOE, draft, due_now, work
+from tests.sending.conftest import ZOE, credentials, draft, due_now, work
 from tests.world import World
 
 QUICK = ("smtp-header", "smtp-address", "attachment-name")
@@ -97,11 +96,6 @@ def test_no_file_makes_a_part_of_its_own(writing: World, post: Post, field: str,
 
 
 # The server itself
-
-
-def credentials(server: Post) -> SmtpCredentials:
-    unused = ssl.create_default_context()
-    return SmtpCredentials("127.0.0.1", server.port, "none", "ann", "secret", unused, allow_private=True)
 
 
 def test_a_server_that_repeats_the_password_does_not_get_it_stored() -> None:
