@@ -4,6 +4,7 @@ Beside mailsync.imap and independent of it; the TLS context comes from the calle
 """
 
 import base64
+import io
 import math
 import re
 import smtplib
@@ -21,6 +22,7 @@ CONNECT_TIMEOUT = 20.0
 ANSWER_TIMEOUT = 60.0
 # RFC 5321 4.5.3.2.6 asks for ten minutes after the final dot; a worker's turn is not longer than that.
 FINAL_TIMEOUT = 240.0
+MOST_SAID = 1 << 16  # bytes of one answer
 PIECE = 1 << 14  # bytes sent at once, a record of TLS: ANSWER_TIMEOUT counts for each
 
 
@@ -305,8 +307,21 @@ def _connected(credentials: SmtpCredentials, timeout: float) -> Iterator["_Conne
         server.close()
 
 
+class _Bounded(io.BufferedReader):
+    """What a server says, up to `left` bytes of it: smtplib would collect the lines of an answer without an end."""
+
+    left = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError("it does not stop talking")
+        return line
+
+
 class _Connection(smtplib.SMTP):
-    """smtplib over a socket that netguard has opened."""
+    """smtplib over a socket that netguard has opened, with an end to each answer."""
 
     def __init__(self, credentials: SmtpCredentials, timeout: float) -> None:
         self._credentials = credentials
@@ -322,6 +337,13 @@ class _Connection(smtplib.SMTP):
         """For the answers from now on."""
         if self.sock is not None:
             self.sock.settimeout(seconds)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Bounded(self.sock.makefile("rb", buffering=0))
+        if self.file is not None:
+            self.file.left = MOST_SAID
+        return super().getreply()
 
     def send_text(self, text: bytes, out_by: float) -> None:
         """In pieces: a large letter takes a thin line longer than the socket waits. Raises SmtpTrouble, and OSError."""

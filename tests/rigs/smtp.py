@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 _THIN = 1 << 15
+_ENDLESS = 1000  # pieces of 23 kB
 
 
 class Fault(StrEnum):
@@ -59,7 +60,8 @@ class Delivery:
 class Outgoing:
     """One server; the fields below the line may be changed while it runs. `faults` are used up connection by
     connection; `answers` are what it says to RCPT about an address, before the rest; `pause` is how many seconds it
-    rests after each 32 kB of a text."""
+    rests after each 32 kB of a text; to the command `endless` it says more than anybody may listen to, then the rest.
+    """
 
     port: int
     extensions: list[str] = field(default_factory=lambda: ["SIZE 1000000", "8BITMIME", "SMTPUTF8", "DSN"])
@@ -68,6 +70,7 @@ class Outgoing:
     faults: list[Fault] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
     pause: float = 0
+    endless: str = ""
     delivered: list[Delivery] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
 
@@ -94,6 +97,8 @@ class _Talk:
         while line := self.file.readline():
             self.server.heard.append(line)
             verb = line.split(b" ")[0].strip().decode().upper()
+            for _ in range(_ENDLESS if verb == self.server.endless else 0):
+                self.connection.sendall(b"250-and another thing\r\n" * 1000)
             getattr(self, f"on_{verb.lower()}", self.unknown)(line.decode().strip())
 
     def say(self, *lines: str) -> None:

@@ -3,6 +3,7 @@
 import email
 import json
 import re
+from collections.abc import Callable
 from email import policy
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.db import transaction
 
 from mailsync import outbox, smtp
 from mailsync.outbox import CannotSend
-from mailsync.smtp import Accepted, Later, Refused
+from mailsync.smtp import Accepted, Later, Outcome, Refused, SmtpCredentials, SmtpTrouble
 from tests.rigs.smtp import Fault, outgoing_server
 from tests.rigs.smtp import Outgoing as Post
 from tests.sending.conftest import ZOE, credentials, draft, due_now, work
@@ -106,6 +107,25 @@ def test_a_server_that_repeats_the_password_does_not_get_it_stored() -> None:
     assert outcome.kind == "login"
     assert "repeated:" in outcome.sentence
     assert not re.search("secret|AGFubgBzZWNyZXQ=", outcome.sentence)
+
+
+@pytest.mark.parametrize("ask", [smtp.greet, smtp.try_login])
+def test_a_server_that_does_not_stop_talking_is_not_listened_to(
+    ask: Callable[[SmtpCredentials], object],
+) -> None:
+    with outgoing_server() as server:
+        server.endless = "EHLO"
+        with pytest.raises(SmtpTrouble, match="is it an SMTP server"):
+            ask(credentials(server))
+
+
+@pytest.mark.parametrize(("command", "kind"), [("RCPT", Later), ("DATA", Later), ("QUIT", Accepted)])
+def test_a_letter_ends_well_where_a_server_does_not_stop_talking(command: str, kind: type[Outcome]) -> None:
+    with outgoing_server() as server:
+        server.endless = command
+        outcome = smtp.deliver(credentials(server), TEXT, "ann@acme.example", ["zoe@elsewhere.example"])
+    assert isinstance(outcome, kind)
+    assert len(server.delivered) == (kind is Accepted)
 
 
 TEXT = b"Subject: x\r\n\r\nHello\r\n"
