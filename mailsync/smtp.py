@@ -258,6 +258,7 @@ class _HandingOver:
 
 
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
 
 
@@ -419,5 +420,6 @@ def _scrubbed(sentence: str, credentials: SmtpCredentials) -> str:
 
 
 def _said(words: bytes | str) -> str:
+    """For a sentence: in one line, and without a NUL, which the database does not take."""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
-    return " ".join(text.split())[:300]
+    return " ".join(_CONTROL.sub(" ", text).split())[:300]

@@ -23,6 +23,7 @@ _FULL = re.compile(
     r"|mailbox (?:is )?full",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # NUL: the database takes none
 _CODE = re.compile(r"\[([A-Z0-9-]+)", re.IGNORECASE)
 _BACK_OFF = re.compile(r"back-?off time: (\d{1,18}) milliseconds", re.IGNORECASE)  # Exchange
 _MOST_WAIT = 6 * 3600
@@ -145,6 +146,7 @@ def refusal(text: str, *, understood: bool = True, said: Iterable[str] = ()) -> 
 
     `said` are the names of our command: servers repeat them, and what a folder is called says nothing of the server.
     """
+    text = _CONTROL.sub(" ", text)
     code = found[1].upper() if (found := _CODE.match(text)) else ""
     words = text
     for name in said:

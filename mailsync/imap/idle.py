@@ -47,7 +47,6 @@ _CURSOR = re.compile(rb"\* OK \[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d{1,20})\]
 _CAPABILITY = re.compile(rb"\* CAPABILITY (.*)", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b", re.IGNORECASE)
 _LITERAL = re.compile(rb"\{(\d{1,20})\+?\}$")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class NoIdle(ServerError):
@@ -211,8 +210,7 @@ class IdleConnection:
             if line.startswith(tag + b" "):
                 kind, _, text = line[len(tag) + 1 :].partition(b" ")
                 if kind.upper() != b"OK":
-                    words = _CONTROL.sub(" ", text.decode("utf-8", "replace")).encode()
-                    raise refusal("BAD" if kind.upper() == b"BAD" else "NO", [words])
+                    raise refusal("BAD" if kind.upper() == b"BAD" else "NO", [text])
                 return False
             self._take(line)
 

@@ -165,3 +165,13 @@ def test_k21_in_a_folder_that_may_only_be_read_today_a_wish_is_taken_back_and_to
         full.sync(thorough=False)
     assert len(full.line.asked("UID STORE")) <= 1
     assert "\\Flagged" not in full.one("Locked").flags
+
+
+def test_a_refusal_with_a_nul_keeps_nobody_from_the_other_mail(full: Case) -> None:
+    """The database takes no NUL: what is written about one folder must not end the run."""
+    full.deliver("Behind it")
+    full.deliver("Beside it", folder="Projects")
+    full.line.answers[rb'^SELECT "INBOX"'] = b"NO broken \0 here"
+    full.sync()
+    assert "broken" in full.folder().error
+    assert full.subjects("Projects") == ["Beside it"]

@@ -68,6 +68,11 @@ def test_a_refused_command_is_final_or_not(text: str, final: bool) -> None:
     assert error.final is final
 
 
+@pytest.mark.parametrize("text", ["It is\0 broken", "[OVERQUOTA] It is\x1b full", "Rate limit\x9b hit"])
+def test_what_no_page_and_no_database_takes_is_in_no_sentence(text: str) -> None:
+    assert refusal(text).sentence.isprintable()
+
+
 @pytest.mark.parametrize(
     "text",
     [

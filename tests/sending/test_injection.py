@@ -99,6 +99,14 @@ def test_no_file_makes_a_part_of_its_own(writing: World, post: Post, field: str,
 # The server itself
 
 
+def test_an_answer_with_a_nul_is_stored_without_it(writing: World, post: Post) -> None:
+    """The database takes none, and the letter would be sent again and again."""
+    post.answers[ZOE[1]] = ["550 no\0such\x1b user"]
+    letter = work(due_now(outbox.queue(draft(writing), by=writing.ann, key="")))
+    assert (letter.state, letter.refused) == ("refused", {ZOE[1]: "no such user"})
+    assert letter.error == "The outgoing server refuses the recipients: “no such user”."
+
+
 def test_a_server_that_repeats_the_password_does_not_get_it_stored() -> None:
     with outgoing_server() as server:
         server.faults = [Fault.LOGIN_REPEATED]
