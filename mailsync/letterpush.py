@@ -47,21 +47,25 @@ class Copy:
 def send(run: Run, operation: Operation) -> None:
     """Make the server's copies as the letter is now. Raises CommandRefused, NotFiledYet among them, or FolderGone."""
     with replica.writing(run.lease):
-        letters = Outgoing.objects.select_related("mailbox", "body").prefetch_related("attachments__blob")
-        letter = letters.filter(operations=operation).first()
+        letters = Outgoing.objects.select_related("mailbox", "body", "copy_folder")
+        letter = letters.prefetch_related("attachments__blob").filter(operations=operation).first()
         folders = {folder.special_use: folder for folder in Folder.objects.filter(mailbox=run.mailbox_id)}
     if letter is None:
         return
     drafts, sent = folders.get(SpecialUse.DRAFTS), folders.get(SpecialUse.SENT)
     name = bytes(sent.name) if sent else None
+    before = letter.copy_folder
+    lies_in = before if before and before.selectable else drafts
     if letter.state == OutgoingState.SENT and (until := _file_sent(run, letter, name)):
-        if drafts is not None:
+        if lies_in is not None:
             with suppress(CommandRefused, FolderGone):  # it has its turn once more when the wait is over
-                _remove_draft(run, letter, drafts)
+                _remove_draft(run, letter, lies_in)
         raise NotFiledYet(until)
-    if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and drafts is not None:
-        _remove_draft(run, letter, drafts)
+    if letter.state in (OutgoingState.SENT, OutgoingState.DISCARDED) and lies_in is not None:
+        _remove_draft(run, letter, lies_in)
     if letter.state == OutgoingState.DRAFT and drafts is not None:
+        if lies_in and lies_in != drafts:
+            _remove_draft(run, letter, lies_in)
         _file_draft(run, letter, drafts)
 
 
@@ -149,12 +153,12 @@ def _made(run: Run, names: list[bytes]) -> bytes:
     )
 
 
-def _remove_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
+def _remove_draft(run: Run, letter: Outgoing, lies_in: Folder) -> None:
     if letter.copy_revision is None:
         return
-    uidvalidity, copies = _copies(run, letter, bytes(drafts.name))
-    _remove(run, drafts, uidvalidity, [copy.uid for copy in copies if _is_ours(letter, copy, uidvalidity)])
-    _note(run, letter, copy_uidvalidity=None, copy_uid=None, copy_revision=None)
+    uidvalidity, copies = _copies(run, letter, bytes(lies_in.name))
+    _remove(run, lies_in, uidvalidity, [copy.uid for copy in copies if _is_ours(letter, copy, uidvalidity)])
+    _note(run, letter, copy_folder=None, copy_uidvalidity=None, copy_uid=None, copy_revision=None)
 
 
 def _file_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
@@ -165,19 +169,20 @@ def _file_draft(run: Run, letter: Outgoing, drafts: Folder) -> None:
     if not is_alone and not _part_ways(run, letter):
         return
     if letter.copy_revision is None:
-        _note(run, letter, copy_revision=PERHAPS)
+        _note(run, letter, copy_folder=drafts, copy_revision=PERHAPS)
     current = [copy.uid for copy in ours if copy.revision == letter.revision and is_alone]
     uid = max(current) if current else _append_draft(run, letter, name)
     _remove(run, drafts, uidvalidity, [copy.uid for copy in ours if copy.uid != uid])
-    _note(run, letter, copy_uidvalidity=uidvalidity, copy_uid=uid, copy_revision=letter.revision)
+    noted = {"copy_uidvalidity": uidvalidity, "copy_uid": uid, "copy_revision": letter.revision}
+    _note(run, letter, copy_folder=drafts, **noted)
 
 
-def _remove(run: Run, drafts: Folder, uidvalidity: int, uids: list[int]) -> None:
+def _remove(run: Run, lies_in: Folder, uidvalidity: int, uids: list[int]) -> None:
     """There and here: a server without UIDPLUS keeps what is marked \\Deleted."""
     if not uids:
         return
     run.server.expunge(uids)
-    with replica.writing(run.lease, drafts.pk) as folder:
+    with replica.writing(run.lease, lies_in.pk) as folder:
         if folder is not None and folder.uidvalidity == uidvalidity:
             gone = Placement.objects.filter(folder=folder, uid__in=uids)
             actions.remove_placements(list(gone.values_list("pk", flat=True)))
@@ -252,9 +257,11 @@ def _is_ours(letter: Outgoing, copy: Copy, uidvalidity: int) -> bool:
     return copy.revision is not None or (letter.copy_uidvalidity, letter.copy_uid) == (uidvalidity, copy.uid)
 
 
-def _note(run: Run, letter: Outgoing, **columns: int | None) -> None:
+def _note(run: Run, letter: Outgoing, **columns: Folder | int | None) -> None:
     with replica.writing(run.lease):
         Outgoing.objects.filter(pk=letter.pk).update(**columns)
+    for name, value in columns.items():
+        setattr(letter, name, value)
 
 
 def _settle_unsure(run: Run) -> None:
@@ -278,19 +285,21 @@ def _is_draft(place: Placement) -> bool:
 
 
 def _look_after_drafts(run: Run) -> list[tuple[Outgoing, Folder]]:
-    """Wish anew for drafts whose folder was rebuilt; returns those that the server had as they are now, and whose place
-    in the Drafts folder is gone from here."""
+    """Wish anew for drafts whose folder was rebuilt, or is for drafts no longer; returns those that the server had as
+    they are now, and whose place in the Drafts folder is gone from here."""
     folder = Folder.objects.filter(mailbox=run.mailbox_id, special_use=SpecialUse.DRAFTS).first()
     if folder is None or folder.full_at is None or not folder.syncing:
         return []
     filed = Outgoing.objects.select_related("mailbox").filter(
         mailbox=run.mailbox_id, state=OutgoingState.DRAFT, copy_uid__isnull=False
     )
-    for letter in filed.exclude(copy_uidvalidity=folder.uidvalidity)[:MOST_LOOKED_FOR]:
+    # The folder besides: some servers give all of them one UIDVALIDITY.
+    here = Q(copy_uidvalidity=folder.uidvalidity) & (Q(copy_folder=folder) | Q(copy_folder=None))
+    for letter in filed.exclude(here)[:MOST_LOOKED_FOR]:
         Outgoing.objects.filter(pk=letter.pk).update(copy_uidvalidity=None, copy_uid=None)
         filing.ask(letter)
     there = Placement.objects.filter(folder=folder).values("uid")
-    lost = filed.filter(copy_uidvalidity=folder.uidvalidity, copy_revision=F("revision"))
+    lost = filed.filter(here, copy_revision=F("revision"))
     return [(letter, folder) for letter in lost.exclude(copy_uid__in=there)[:MOST_LOOKED_FOR]]
 
 
@@ -300,6 +309,7 @@ def _given_up_elsewhere(run: Run, letter: Outgoing, *, takes_name: bool) -> None
         same = Outgoing.objects.filter(pk=letter.pk, state=OutgoingState.DRAFT, revision=letter.revision)
         same.update(
             state=OutgoingState.DISCARDED,
+            copy_folder=None,
             copy_uidvalidity=None,
             copy_uid=None,
             copy_revision=None,

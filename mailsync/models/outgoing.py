@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Employee
 from mailsync.models.blob import Blob
+from mailsync.models.folder import Folder
 from mailsync.models.mailbox import Mailbox
 from mailsync.models.message import Message
 
@@ -107,7 +108,8 @@ class Outgoing(models.Model):
     error_kind = models.CharField(max_length=12, blank=True)
 
     # Our copy in Drafts: where it is and which revision it is (0: there may be one, its worker had only set out to make
-    # it); empty while there is none.
+    # it); empty while there is none. The folder may be for drafts no longer, and is unknown of copies from before 0035.
+    copy_folder = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
     copy_uidvalidity = models.BigIntegerField(null=True)
     copy_uid = models.BigIntegerField(null=True)
     copy_revision = models.PositiveIntegerField(null=True)

@@ -15,9 +15,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from mailsync import letterpush, outbox
+from mailsync import letterpush, outbox, settling
 from mailsync.imap.server import ImapServer
 from mailsync.models import Folder, Outgoing, OutgoingState, Schedule, SpecialUse
+from mailsync.roles import CHOOSABLE
 from mailsync.schedule import LeaseLost
 from mailsync.views.letter_state import state_of
 from tests.engine.conftest import Box
@@ -188,6 +189,38 @@ def test_a_draft_is_looked_after_in_a_folder_that_was_rebuilt(box: Box) -> None:
     removed(box)
     box.sync()
     assert again(box, letter).state == OutgoingState.DISCARDED
+
+
+@pytest.mark.parametrize("end", ["left alone", "sent", "thrown away", "sent at once"])
+def test_a_draft_leaves_the_folder_that_is_for_drafts_no_longer(box: Box, end: str) -> None:
+    """Ann chose another one in the settings; what the phone wrote in the first stays there."""
+    letter = write(box, html="<p>Ours</p>")
+    theirs = b"Subject: Theirs\r\nMessage-ID: <theirs@phone.example>\r\n\r\nTheirs\r\n"
+    box.dovecot.append(box.login, theirs, folder="Drafts", flags="\\Draft")
+    box.sync()
+    assert words(box) == ["Ours", "Theirs"]
+    name = letter.message_id
+    with box.acting():
+        box.chosen_folder("Entwurf")
+        folders = {folder.path: folder for folder in Folder.objects.filter(mailbox=box.mailbox)}
+        roles = {folder.special_use: folder.pk for folder in folders.values()}
+        roles = {role: roles[role] for role in CHOOSABLE if role in roles}
+        roles |= {SpecialUse.DRAFTS: folders["Entwurf"].pk}
+        chosen = [folder.pk for folder in folders.values()]
+        settling.set_folders(box.mailbox, chosen, roles, by=box.world.ann)
+    if end != "sent at once":
+        box.sync()
+        box.sync()
+        assert (words(box), words(box, "Entwurf")) == (["Theirs"], ["Ours"])
+        assert again(box, letter).message_id == name
+    if end == "thrown away":
+        with box.acting():
+            outbox.discard(again(box, letter))
+    elif end != "left alone":
+        send(box, again(box, letter))
+    for _run in range(3):
+        box.sync()
+    assert (words(box), words(box, "Entwurf")) == (["Theirs"], ["Ours"] if end == "left alone" else [])
 
 
 def test_what_ann_sends_is_in_sent_beside_what_the_phone_sent_of_it(box: Box) -> None:
