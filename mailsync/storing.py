@@ -6,11 +6,12 @@ away.
 
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from django.db import DataError
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Least
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ from mailsync.sync.plan import plan_flags
 from mailsync.sync.state import Flags, RemoteFolder, RemoteMessage
 
 MOST_TRIES, MOST_TRIES_FOR_NOW = 3, 10  # runs
+ENDINGS_APART = timedelta(minutes=20)
 ENDING = (
     "The connection ended each time while it was fetched. It is left alone until somebody has it tried again."
 )
@@ -125,17 +127,7 @@ class Intake:
                 any_came = True
         if refused and not any_came:
             raise next(iter(refused.values()))
-        again = [
-            error
-            for uid, error in refused.items()
-            if _try_again(
-                self.run,
-                folder,
-                uid,
-                f"The server refuses it: {error.sentence}",
-                most=MOST_TRIES if error.final else MOST_TRIES_FOR_NOW,
-            )
-        ]
+        again = [error for uid, error in refused.items() if _refused(self.run, folder, uid, error)]
         if again:
             raise NotYet(again[0].sentence, final=False)
 
@@ -154,8 +146,8 @@ def stay_in(run: Run, folder: Folder) -> None:
 
 
 def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> None:
-    """One by one: the note that stands when a worker dies, or is out of memory, says of which message; and the one that
-    stands when the session ends at the same message in three runs."""
+    """One by one: the note that stands when a worker dies, or is out of memory, says of which message; or at which one
+    session after the other has ended."""
     noted = _noted(run, folder, reason=ENDING)
     # The others first: what ends the session keeps none of them away.
     for message in sorted(_without_giants(run, folder, wanted), key=lambda message: message.uid in noted):
@@ -167,9 +159,10 @@ def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> N
         except MemoryError:
             raise
         except BaseException as error:
-            _forget_note(run, folder, message.uid)
-            if isinstance(error, Broken):
-                _try_again(run, folder, message.uid, ENDING, deadly=True)
+            if run.lease.deaths:
+                _forget_note(run, folder, message.uid)
+            if isinstance(error, Broken) and not run.lease.deaths:
+                _ended(run, folder, message.uid)
             raise
         _forget_note(run, folder, message.uid)
         run.check_time()
@@ -192,27 +185,36 @@ def _forget_note(run: Run, folder: Folder, uid: int) -> None:
     """It was harmless; what was found wrong with it instead stays."""
     with tenancy.acting_for(run.lease.account_id):
         noted = SkippedMessage.objects.filter(folder=folder, uidvalidity=folder.uidvalidity or 0, uid=uid)
-        noted.filter(deadly=True).delete()
+        noted.filter(Q(deadly=True) | Q(reason=ENDING)).delete()
 
 
-def _noted(run: Run, folder: Folder, *, reason: str) -> dict[int, int]:
-    """How often each UID was tried that is noted for this reason."""
+def _noted(run: Run, folder: Folder, *, reason: str) -> dict[int, tuple[int, datetime]]:
+    """By UID of what is noted for this reason: how often it was tried, and when that was last counted."""
     with tenancy.acting_for(run.lease.account_id):
         noted = SkippedMessage.objects.filter(
             folder=folder, uidvalidity=folder.uidvalidity or 0, reason=reason
         )
-        return dict(noted.values_list("uid", "tries"))
+        return {uid: (tries, at) for uid, tries, at in noted.values_list("uid", "tries", "last_at")}
 
 
-def _try_again(
-    run: Run, folder: Folder, uid: int, reason: str, *, most: int = MOST_TRIES, deadly: bool = False
-) -> bool:
-    """Count a run in which it failed; False where that was the last. `deadly`: then it is not asked for at all."""
-    before = _noted(run, folder, reason=reason).get(uid, 0)
-    tries = before if (folder.pk, uid) in run.refused else before + 1
-    run.refused.add((folder.pk, uid))
-    _skip(run, folder, uid, reason, tries=tries, deadly=deadly and tries >= most)
+def _refused(run: Run, folder: Folder, uid: int, error: CommandRefused) -> bool:
+    """Count a run in which the server refused it; whether it is to be asked for again."""
+    most = MOST_TRIES if error.final else MOST_TRIES_FOR_NOW
+    reason = f"The server refuses it: {error.sentence}"
+    tries, _at = _noted(run, folder, reason=reason).get(uid, (0, None))
+    if (folder.pk, uid) not in run.refused:
+        run.refused.add((folder.pk, uid))
+        tries += 1
+        _skip(run, folder, uid, reason, tries=tries)
     return tries < most
+
+
+def _ended(run: Run, folder: Folder, uid: int) -> None:
+    """Count a session that ended at it: a bad line ends sessions everywhere, a bad mail goes on doing so for long."""
+    now = timezone.now()
+    tries, at = _noted(run, folder, reason=ENDING).get(uid, (0, None))
+    if at is None or now - at >= ENDINGS_APART:
+        _skip(run, folder, uid, ENDING, tries=tries + 1, deadly=tries + 1 >= MOST_TRIES)
 
 
 def _store(run: Run, folder: Folder, prepared: list[Prepared]) -> None:

@@ -1,9 +1,10 @@
 """A mail that the server cannot hand out keeps no other away, whatever the server says at it."""
 
 import pytest
+from django.utils import timezone
 
 from mailsync.models import SkippedMessage
-from mailsync.storing import MOST_TRIES, MOST_TRIES_FOR_NOW
+from mailsync.storing import ENDINGS_APART, MOST_TRIES, MOST_TRIES_FOR_NOW
 from tests.catalogue.conftest import Case
 
 BODY_OF = rb"^\* %d FETCH \(UID %d FLAGS \([^)]*\)[^\r\n]* BODY\[\] \{\d+\}\r\n"
@@ -18,6 +19,8 @@ def noted(case: Case) -> dict[int, tuple[int, bool]]:
 def until_it_is_left_out(case: Case, uid: int, *, most: int = MOST_TRIES) -> None:
     for _run in range(MOST_TRIES_FOR_NOW + 2):
         case.try_sync(thorough=False)
+        with case.acting():
+            SkippedMessage.objects.update(last_at=timezone.now() - ENDINGS_APART)
         if noted(case).get(uid, (0, False))[0] >= most:
             case.sync(thorough=False)
             return
@@ -34,6 +37,17 @@ def test_a_session_that_ends_at_one_mail_brings_the_others_all_the_same(full: Ca
     assert (full.subjects(), full.subjects("Archive")) == (["Mail 0", "Mail 2", "Mail 3"], ["Elsewhere"])
     full.line.heal()
     full.world.client(full.world.ann).post(f"/mailboxes/{full.mailbox.pk}/ask-again/")
+    full.until_quiet()
+    assert (len(full.subjects()), noted(full)) == (4, {})
+
+
+def test_a_line_that_breaks_again_and_again_says_nothing_of_a_mail(full: Case) -> None:
+    for number in range(4):
+        full.deliver(f"Mail {number}")
+    full.line.rewrite(BODY_OF % (2, 2), lambda _found: b"* BYE Idle for too long\r\n")
+    for _run in range(3 * MOST_TRIES):
+        full.try_sync(thorough=False)
+    full.line.heal()
     full.until_quiet()
     assert (len(full.subjects()), noted(full)) == (4, {})
 
