@@ -22,7 +22,7 @@ from tests.catalogue.conftest import Case
 from tests.catalogue.rehearsal import Fate, killed_at, run
 from tests.rigs.proxy import Way
 
-NAMES = ["cut", "killed", "killed", "disturbed", "overtaken", "late"]
+NAMES = ["cut", "killed", "killed", "disturbed", "overtaken"]
 HANGS: list[TimeoutError] = []
 
 
@@ -79,8 +79,6 @@ def befall(case: Case, mishap: str, when: int, act: Callable[[], None]) -> None:
         cut(case, when)
     elif mishap == "killed":
         killed(case, when)
-    elif mishap == "late":
-        late(case, when)
     else:
         _disturbed(case, when % 15 + 1, act, overtaken=mishap == "overtaken")
 
