@@ -6,6 +6,7 @@ away.
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -154,7 +155,7 @@ def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> N
         if run.lease.deaths:
             _skip(run, folder, message.uid, DEADLY, deadly=True)
         try:
-            with deaths.limited_cpu(message.size):
+            with deaths.limited_cpu(message.size) if run.lease.deaths else nullcontext():
                 _fetch_alone(run, folder, message)
         except MemoryError:
             raise
