@@ -388,10 +388,16 @@ def _open_moves(rows: list[Row]) -> dict[int, Operation]:
     return {op.placement_id: op for op in pending if op.placement_id}
 
 
-def _refuse_without_right(act: Act, by: Employee) -> None:
-    """Who had the right when they did it may have lost it since."""
+def _placements_of(act: Act) -> tuple[list[int], list[int]]:
+    """Those that an undo would flag, and those that it would move."""
     flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
     moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
+    return flagged, moved
+
+
+def _refuse_without_right(act: Act, by: Employee) -> None:
+    """Who had the right when they did it may have lost it since."""
+    flagged, moved = _placements_of(act)
     assigned = list(map(int, act.undo.get("assigned", ())))
     read = [*act.undo.get("read", ()), *act.undo.get("unread", ())]
     touched = {
@@ -409,8 +415,7 @@ def _refuse_without_right(act: Act, by: Employee) -> None:
 
 def _lock_all(act: Act) -> None:
     """Everything an undo will touch, at once: taken one by one, two undos could wait for each other."""
-    flagged = [pk for change in act.undo.get("flags", ()) for pk in change["placements"]]
-    moved = [pk for ids in act.undo.get("moves", {}).values() for pk in ids]
+    flagged, moved = _placements_of(act)
     if messages := [*act.undo.get("read", ()), *act.undo.get("unread", ())]:
         _lock_mailboxes(flagged, messages)
     _locked([*flagged, *moved], also=map(int, act.undo.get("moves", {})))

@@ -162,7 +162,7 @@ def import_carefully(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> N
         except BaseException as error:
             if run.lease.deaths:
                 _forget_note(run, folder, message.uid)
-            if isinstance(error, Broken) and not run.lease.deaths:
+            elif isinstance(error, Broken):
                 _ended(run, folder, message.uid)
             raise
         _forget_note(run, folder, message.uid)
