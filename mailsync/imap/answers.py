@@ -25,7 +25,7 @@ _SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 _BODY = re.compile(rb'BODY\[[^\]]*\](?:<\d+>)? (?:"((?:[^"\\]|\\.)*)"|(NIL))', re.IGNORECASE)
 # A whole answer as nearly all servers give it: what we asked for, in that order. The others are searched.
 _USUAL = re.compile(
-    rb"\d+ \(UID (\d{1,10}) FLAGS \(([^()]*)\)(?: MODSEQ \(\d+\))?(?: INTERNALDATE "
+    rb"(\d{1,10}) \(UID (\d{1,10}) FLAGS \(([^()]*)\)(?: MODSEQ \(\d+\))?(?: INTERNALDATE "
     + _DATE_TIME
     + rb")?(?: RFC822\.SIZE (\d{1,18})| BODY\[\] \{\d+\})?\)"
 )
@@ -51,7 +51,7 @@ _KNOWN_FLAGS = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagg
 class Answer(NamedTuple):
     """One FETCH answer. Fields the server left out are None; `body` is the header or the whole message; `server_id` is
     what Gmail calls the message wherever it is (X-GM-MSGID). A number of more than 63 bits, which no column holds, was
-    left out."""
+    left out. `place` is the sequence number, 0 for none that can be."""
 
     uid: int
     flags: Flags | None
@@ -59,6 +59,16 @@ class Answer(NamedTuple):
     size: int | None
     body: bytes | None
     server_id: int | None = None
+    place: int = 0
+
+    def with_news(self, later: "Answer") -> "Answer":
+        """This, with what a later answer about the same message says: often no more than that its flags changed."""
+        return self._replace(**{name: told for name, told in later._asdict().items() if told is not None})
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it says no more than flags, as servers do unasked when somebody changes them."""
+        return self.size is None and self.received_at is None and self.body is None
 
 
 def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
@@ -67,10 +77,12 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
     for text, literal in _responses(items):
         usual = _USUAL.fullmatch(text)
         if usual:
-            told, flags, *date, size = usual.groups()
+            place, told, flags, *date, size = usual.groups()
             at = _moment(*date) if date[0] else None
             if uid := uid_of(told):
-                yield Answer(uid, parse_flags(flags), at, int(size) if size else None, literal)
+                yield Answer(
+                    uid, parse_flags(flags), at, int(size) if size else None, literal, place=int(place)
+                )
             continue
         bare = _BODY.sub(b"", text)
         found = _UID.search(_FLAGS.sub(b"", bare))
@@ -82,6 +94,7 @@ def fetch_answers(items: Iterable[Any]) -> Iterator[Answer]:
                 _number_of(_SIZE, bare),
                 _body(text, literal),
                 _number_of(_GMAIL_ID, bare),
+                number([text.partition(b" ")[0]]) or 0,
             )
 
 

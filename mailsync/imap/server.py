@@ -265,7 +265,8 @@ class ImapServer:
             with suppress(CommandRefused):
                 listed = self._collect(lists, "FETCH")
             if opened and listed is not None:
-                found[name] = opened, self._remote_messages(fetch_answers(listed))
+                numbers = range(min(first, opened.exists), MOST_MESSAGES)
+                found[name] = opened, self._remote_messages(_of_places(fetch_answers(listed), numbers))
         return found
 
     def ask_to_open(self, name: bytes) -> Sent:
@@ -295,7 +296,8 @@ class ImapServer:
         Numbers are only used inside one FETCH, where the server may not renumber (RFC 9051 7.5.1).
         """
         sent = self.session.send("FETCH", b"%d:%d" % (first, last), self._listed)
-        return self._remote_messages(fetch_answers(self.session.receive(sent, "FETCH")))
+        answers = fetch_answers(self.session.receive(sent, "FETCH"))
+        return self._remote_messages(_of_places(answers, range(first, last + 1)))
 
     def uids(self, exists: int) -> list[tuple[int, int]]:
         """Every UID of the open folder as ranges; SELECT said that there are `exists`.
@@ -497,18 +499,21 @@ class ImapServer:
         return found
 
     def _remote_messages(self, answers: Iterable[Answer]) -> list[RemoteMessage]:
+        found: dict[int, Answer] = {}
+        for answer in answers:
+            before = found.get(answer.uid)
+            found[answer.uid] = before.with_news(answer) if before else answer
         now = datetime.now(UTC)
-        found = {
-            answer.uid: RemoteMessage(
-                uid=answer.uid,
+        return [
+            RemoteMessage(
+                uid=uid,
                 flags=answer.flags or frozenset(),
                 received_at=answer.received_at or now,
                 size=answer.size or 0,
                 server_id=answer.server_id,
             )
-            for answer in answers
-        }
-        return [found[uid] for uid in sorted(found)]
+            for uid, answer in sorted(found.items())
+        ]
 
     def _flags(self, answers: Iterable[Answer], low: int, high: int) -> dict[int, Flags]:
         # RFC 9051 6.4.9: "n:*" and swapped ranges answer messages outside the range; filter again.
@@ -517,6 +522,11 @@ class ImapServer:
             for answer in answers
             if answer.flags is not None and low <= answer.uid <= high
         }
+
+
+def _of_places(answers: Iterable[Answer], numbers: range) -> Iterator[Answer]:
+    """Without what was not asked for: the flags of a message elsewhere in the folder, which just changed."""
+    return (answer for answer in answers if not answer.is_news or answer.place in numbers)
 
 
 def _downwards(exists: int, size: int) -> list[bytes]:

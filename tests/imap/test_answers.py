@@ -39,7 +39,7 @@ def one(*items: bytes | tuple[bytes, bytes] | None) -> Answer:
 def test_a_listed_message() -> None:
     answer = one(b"1 (UID 7 FLAGS (\\Seen $Work) " + DATE + b" RFC822.SIZE 1234)")
 
-    assert answer == Answer(7, frozenset({"\\Seen", "$Work"}), WHEN, 1234, None)
+    assert answer == Answer(7, frozenset({"\\Seen", "$Work"}), WHEN, 1234, None, place=1)
 
 
 _SAID = (
@@ -76,7 +76,7 @@ def test_a_usual_answer_says_what_it_would_say_in_any_other_order(said: bytes, l
 def test_the_order_of_the_items_is_the_servers() -> None:
     """H08"""
     parts = [b"UID 7", b"FLAGS (\\Seen)", DATE, b"RFC822.SIZE 1234"]
-    wanted = Answer(7, frozenset({"\\Seen"}), WHEN, 1234, None)
+    wanted = Answer(7, frozenset({"\\Seen"}), WHEN, 1234, None, place=1)
 
     for turn in range(4):
         assert one(b"1 (" + b" ".join(parts[turn:] + parts[:turn]) + b")") == wanted
@@ -129,7 +129,7 @@ def test_several_messages_keep_their_own_bodies() -> None:
 def test_what_a_stranger_writes_into_a_mail_is_not_the_servers_word(text: bytes) -> None:
     answer = one((b"1 (BODY[] {%d}" % len(text), text), b" UID 7 FLAGS () " + DATE + b" RFC822.SIZE 50)")
 
-    assert answer == Answer(7, frozenset(), WHEN, 50, text)
+    assert answer == Answer(7, frozenset(), WHEN, 50, text, place=1)
 
 
 @pytest.mark.parametrize("tail", [b" UID 7 FLAGS () " + DATE + b" RFC822.SIZE 50)", b" UID 7)"])
@@ -181,7 +181,7 @@ def test_the_same_uid_twice_is_told_twice() -> None:
 
 
 def test_an_answer_with_nothing_in_it() -> None:
-    assert one(b"1 (UID 7)") == Answer(7, None, None, None, None)
+    assert one(b"1 (UID 7)") == Answer(7, None, None, None, None, place=1)
     assert answers(b"1 ()", b"2", b"") == []
 
 

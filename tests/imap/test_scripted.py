@@ -495,6 +495,30 @@ def test_uids_out_of_order_are_put_in_order_and_the_last_word_counts() -> None:
     assert [(m.uid, m.flags) for m in found] == [(4, frozenset()), (9, frozenset({"\\Seen"}))]
 
 
+LISTED = b'* 8 FETCH (UID 9 FLAGS () INTERNALDATE "01-Feb-2026 10:00:00 +0000" RFC822.SIZE 70)\r\n'
+NEWS = b"* 8 FETCH (FLAGS (\\Seen) UID 9)\r\n"  # as Cyrus says it within a UID command
+
+
+def test_news_of_flags_take_neither_date_nor_size_from_what_was_listed() -> None:
+    """Somebody flagged it while it was listed: the last word counts of what it speaks of."""
+    with signed_in({"UID FETCH": LISTED + NEWS + b"{tag} OK done\r\n"}) as (imap, _):
+        _opened, found, _flags = imap.open_since(b"INBOX", after=8, known=8, changed_since=None)
+    [message] = found
+    assert (message.received_at, message.size) == (datetime(2026, 2, 1, 10, tzinfo=UTC), 70)
+    assert message.flags == {"\\Seen"}
+
+
+def test_news_of_flags_from_elsewhere_in_the_folder_are_not_listed() -> None:
+    """A walk down a folder that goes on in the next run would take all between for looked at."""
+    answer = LISTED + b"* 2 FETCH (UID 3 FLAGS (\\Seen))\r\n{tag} OK done\r\n"
+    with signed_in({"FETCH": answer}) as (imap, _):
+        imap.open(b"INBOX")
+        assert [message.uid for message in imap.list_messages(8, 8)] == [9]
+        assert [message.uid for message in imap.list_messages(2, 8)] == [3, 9], "this one said no more"
+        [(_opened, found)] = imap.look_into([(b"INBOX", 3)]).values()
+        assert [message.uid for message in found] == [9]
+
+
 def test_flags_outside_the_range_are_not_taken() -> None:
     answer = b"* 1 FETCH (UID 4 FLAGS ())\r\n* 2 FETCH (UID 99 FLAGS ())\r\n{tag} OK done\r\n"
     with signed_in({"UID FETCH": answer}) as (imap, _):
