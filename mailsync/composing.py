@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Employee
 from mailsync import access, actions, naming, outbox
 from mailsync.access import Letter
-from mailsync.mime import parse, quotes, writing
+from mailsync.mime import draftmark, parse, quotes, writing
 from mailsync.mime.headers import Address, Fields, addresses, pairs, unfold
 from mailsync.models import GrantLevel, How, Mailbox, Message, Outgoing, OutgoingState, Placement
 
@@ -128,18 +128,24 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
 @transaction.atomic
 def resume(letter: Letter, *, by: Employee) -> Outgoing:
     """A draft of the Drafts folder as a letter. One of ours is that letter, on its way perhaps: a planned one keeps its
-    copy there. Of another program's a letter is made, and the copy goes to the Trash where the employee may move it:
+    copy there, and that of one that has left is there until the next run. Of another program's a letter is made, and the copy goes to the Trash where the employee may move it:
     nothing is doubled, nothing is lost. Raises actions.CannotMove where it cannot be moved at this moment.
     """
     name = parse.summarize(letter.header, b"").message_id
     ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name)
-    for known in ours.exclude(state__in=(OutgoingState.SENT, OutgoingState.DISCARDED)):
-        return known
+    for known in ours.exclude(state=OutgoingState.DISCARDED):
+        if known.state != OutgoingState.SENT or _is_leftover(letter, known):
+            return known
     begun = _taken_over(letter, by)
     if access.includes(letter.box.level, GrantLevel.DELETE):
         with suppress(actions.NoSuchFolder):
             actions.trash(Placement.objects.filter(pk=letter.id), by=by)
     return begun
+
+
+def _is_leftover(letter: Letter, sent: Outgoing) -> bool:
+    """Whether it is our own copy of the draft, which goes, and nothing that another program has made of it."""
+    return sent.copy_revision is not None and draftmark.is_ours(letter.header + letter.body)
 
 
 def _taken_over(letter: Letter, by: Employee) -> Outgoing:

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mailsync import letterpush, outbox, settling
+from mailsync.imap.errors import CommandRefused
 from mailsync.imap.server import ImapServer
 from mailsync.models import Folder, Outgoing, OutgoingState, Schedule, SpecialUse
 from mailsync.roles import CHOOSABLE
@@ -276,6 +277,37 @@ def test_what_lies_in_drafts_of_a_letter_that_is_under_way_is_that_letter(
     opened = ann.post(reverse("mail:answer", args=[shown.pk]), {"how": "draft"}, follow=True)
     with box.acting():
         assert state_of(Outgoing.objects.get()).sentence in opened.content.decode()
+
+
+def test_the_copy_that_a_letter_left_in_drafts_is_that_letter_until_it_goes(box: Box) -> None:
+    """Taken for another program's it began a second letter."""
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    send(box, letter)
+    [shown] = box.placements("Drafts")
+    ann = box.world.client(box.world.ann)
+    opened = ann.post(reverse("mail:answer", args=[shown.pk]), {"how": "draft"}, follow=True)
+    with box.acting():
+        assert state_of(Outgoing.objects.get()).sentence in opened.content.decode()
+    box.sync()
+    assert (words(box), words(box, "Sent"), words(box, "Trash")) == ([], ["Ours"], [])
+
+
+def test_what_the_phone_writes_on_the_draft_of_a_letter_that_has_left_is_a_letter_of_its_own(
+    box: Box,
+) -> None:
+    letter = write(box, html="<p>Ours</p>")
+    box.sync()
+    edited(box, "Theirs", keeps_fields=False)
+    send(box, letter)
+    with patch.object(letterpush, "_remove_draft", side_effect=CommandRefused("Not now.", final=False)):
+        box.sync()
+    assert again(box, letter).copy_revision is not None
+    [shown] = box.placements("Drafts")
+    ann = box.world.client(box.world.ann)
+    ann.post(reverse("mail:answer", args=[shown.pk]), {"how": "draft"})
+    with box.acting():
+        assert "Theirs" in Outgoing.objects.exclude(pk=letter.pk).get().html
 
 
 def test_a_draft_that_was_moved_away_and_back_between_two_looks_is_the_same(box: Box) -> None:
