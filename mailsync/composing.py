@@ -128,8 +128,9 @@ def forward_as_file(letter: Letter, *, by: Employee) -> Outgoing:
 @transaction.atomic
 def resume(letter: Letter, *, by: Employee) -> Outgoing:
     """A draft of the Drafts folder as a letter. One of ours is that letter, on its way perhaps: a planned one keeps its
-    copy there, and that of one that has left is there until the next run. Of another program's a letter is made, and the copy goes to the Trash where the employee may move it:
-    nothing is doubled, nothing is lost. Raises actions.CannotMove where it cannot be moved at this moment.
+    copy there, and that of one that has left is there until the next run. Of another program's a letter is made, and
+    the copy goes to the Trash where the employee may move it: nothing is doubled, nothing is lost. Raises
+    actions.CannotMove where it cannot be moved at this moment.
     """
     name = parse.summarize(letter.header, b"").message_id
     ours = Outgoing.objects.filter(mailbox=letter.box.id, message_id=name)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import tenancy
@@ -424,11 +424,7 @@ def advance(
         locked.wanted = locked.fetched = opened.exists
         if whole:
             locked.full_at, locked.walk = timezone.now(), None
-            # What came in a later try is here.
-            came = Placement.objects.filter(folder=locked, uid=OuterRef("uid"))
-            SkippedMessage.objects.filter(
-                Exists(came), folder=locked, uidvalidity=locked.uidvalidity or 0
-            ).delete()
+            SkippedMessage.objects.filter(folder=locked).arrived().delete()
         locked.save()
         # What is held back may wait for a UID that no move will bring.
         never_came = [] if locked.held_back else replica.never_came(locked, asked_at)

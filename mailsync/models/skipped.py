@@ -1,10 +1,21 @@
 """SkippedMessage: a UID that could not be fetched or stored, noted so that one bad mail never stops a box."""
 
+from typing import Self
+
 from django.db import models
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Account
 from mailsync.models.folder import Folder
+from mailsync.models.placement import Placement
+
+
+class SkippedQuerySet(models.QuerySet["SkippedMessage"]):
+    def arrived(self) -> Self:
+        """Those that are here: what came in a later try."""
+        here = Placement.objects.filter(folder=OuterRef("folder"), uid=OuterRef("uid"))
+        return self.filter(Exists(here), uidvalidity=F("folder__uidvalidity"))
 
 
 class SkippedMessage(models.Model):
@@ -22,6 +33,8 @@ class SkippedMessage(models.Model):
     reason = models.TextField()
     deadly = models.BooleanField(default=False)
     last_at = models.DateTimeField(default=timezone.now)
+
+    objects = SkippedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["folder", "uidvalidity", "uid"], name="skipped_once")]

@@ -106,7 +106,8 @@ def _settings_page(
     """The page, with the form that failed where one did."""
     rows = _folder_rows(mailbox)
     folders = forms.get("folders_form") or FoldersForm(rows=rows)
-    skipped = SkippedMessage.objects.filter(folder__mailbox=mailbox)
+    noted = SkippedMessage.objects.filter(folder__mailbox=mailbox)
+    skipped = noted.exclude(pk__in=noted.arrived())
     limits = limits_for(request.user.account, request.user.account.today())
     seers = sharing.preview(mailbox, {})
     context = {

@@ -416,6 +416,21 @@ def test_messages_that_could_not_be_fetched_are_shown_with_the_reason(world):
     assert "The server sends nothing for it." in page.content.decode()
 
 
+def test_a_message_that_came_in_a_later_try_is_not_said_to_be_missing(world):
+    """Its note goes with the folder's next whole read."""
+    here = world.message(world.folder(world.ann_box), uid=7)
+    with world.acting():
+        SkippedMessage.objects.create(
+            account=world.acme,
+            folder=here.folder,
+            uidvalidity=here.folder.uidvalidity or 0,
+            uid=7,
+            reason="The server refuses it.",
+        )
+    page = world.client(world.ann).get(reverse("mail:mailbox-settings", args=[world.ann_box.pk]))
+    assert "could not be fetched" not in page.content.decode()
+
+
 def test_progress_polls_until_everything_is_here(world):
     with world.acting():
         Mailbox.objects.filter(pk=world.ann_box.pk).update(
