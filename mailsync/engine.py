@@ -4,10 +4,13 @@ Whoever calls holds the lease (schedule.claim); the engine renews it with every 
 lost. Nothing here decides: sync.plan and sync.ladder do.
 """
 
+import math
 import random
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,8 +20,8 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import deaths, first, folderpull, letterpush, live, pulling, pushing, replica, schedule, secrets
 from mailsync.apart import Parser
-from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, Withdrawn
-from mailsync.imap.server import Status
+from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, TooSlow, Withdrawn
+from mailsync.imap.server import ImapServer, Status
 from mailsync.models import Folder, Mailbox, MailboxState
 from mailsync.parking import is_parked
 from mailsync.run import OutOfTime, Run
@@ -56,11 +59,22 @@ class Outcome:
     seconds: int = 0
 
 
-def synchronise(lease: Lease, *, seconds: float, thorough: bool = False) -> Outcome:
-    """One run of at most about `seconds`, then give the lease back. Raises LeaseLost and nothing of the server's."""
+def synchronise(
+    lease: Lease, *, seconds: float, patience: float = math.inf, thorough: bool = False
+) -> Outcome:
+    """One run of at most about `seconds`, then give the lease back. Raises LeaseLost and nothing of the server's.
+
+    An answer that is not over after `patience` seconds of the run is waited for by bulk workers, who have most of it.
+    """
     started = timezone.now()
+    lease = replace(lease, patient_until=time.monotonic() + patience)
     try:
         outcome = _run(lease, seconds=seconds, thorough=thorough)
+    except TooSlow as error:
+        if patience < schedule.PATIENCE_SECONDS[schedule.BULK]:
+            _give_back(lease, started)
+            return Outcome(MailboxState.OK, again=True)
+        outcome = Outcome(state_after(error), error=error.sentence)
     except ServerError as error:
         seconds = error.seconds if isinstance(error, Busy) else 0
         outcome = Outcome(state_after(error), error=error.sentence, seconds=seconds)
@@ -122,7 +136,8 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
             careful=lease.deaths > 0 or lease.failures >= MOST_FAILURES,
             one_by_one=lease.failures > 0,
         )
-        again = _work(run)
+        with _hanging_up(server):
+            again = _work(run)
     return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
 
 
@@ -154,6 +169,16 @@ def _work(run: Run) -> bool:
     return again
 
 
+@contextmanager
+def _hanging_up(server: ImapServer) -> Iterator[None]:
+    """Whatever ends the run, no thread goes on reading: the run would wait for it."""
+    try:
+        yield
+    except BaseException:
+        server.hang_up()
+        raise
+
+
 def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
     """One folder; its trouble is noted on it and the rest goes on. True if it must be looked at again at once."""
     try:
@@ -169,7 +194,8 @@ def _guarded(run: Run, folder: Folder, status: Status | None) -> bool:
 
 
 def _give_back(lease: Lease, due_at: datetime) -> None:
-    """The worker was told to end (a deploy): nothing failed, and the next may have the mailbox at once."""
+    """Nothing failed, and the next worker may have the mailbox at once: this one was told to end, by a deploy, or has
+    less patience."""
     with tenancy.acting_for(lease.account_id):
         schedule.release(lease, due_at=due_at, failures=schedule.failures_of(lease))
 

@@ -4,6 +4,7 @@
 last body, a list of more, is asked for in the same way.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,9 +21,11 @@ from mailsync.run import Run
 from mailsync.sync.state import RemoteMessage
 
 BATCH_MESSAGES = 300
-BATCH_BYTES = 12 * 1024 * 1024
-# While one batch is prepared the next is read, except where memory is better spent on a giant.
-UNDER_WAY, BYTES_UNDER_WAY = 2, 2 * BATCH_BYTES
+BATCH_BYTES, LEAST_BATCH_BYTES = 12 * 1024 * 1024, 256 * 1024
+# No batch is to take longer to come: a click waits until what was asked for is read, and what came of a batch that the
+# run did not see the end of is lost.
+BATCH_SECONDS = 3
+AT_ONCE = 2  # batches that are read, or asked for, while one is stored
 REBUILT = "The server rebuilt this folder while it was read; it is read anew in the next run."
 
 Listing = Callable[[], list[RemoteMessage]]
@@ -43,9 +46,13 @@ _Read = tuple[Batch, Future[list[Prepared]]]  # a batch as asked, and as it come
 _Asked = tuple[Batch, Sent | None, list[Sent]]  # with SELECT before it, where another folder was open
 
 
-def batches_of(folder: Folder, wanted: list[RemoteMessage]) -> list[Batch]:
-    """About 300 messages or 12 MB each."""
-    return [Batch(folder, messages) for messages in _cut(wanted)]
+def batches_of(run: Run, folder: Folder, wanted: list[RemoteMessage]) -> list[Batch]:
+    """About 300 messages each, or 12 MB, over a thin line less."""
+    return [Batch(folder, messages) for messages in _cut(wanted, _batch_bytes(run))]
+
+
+def _batch_bytes(run: Run) -> int:
+    return int(max(LEAST_BATCH_BYTES, min(BATCH_BYTES, run.pace.within(BATCH_SECONDS))))
 
 
 class BodyStream:
@@ -69,6 +76,7 @@ class BodyStream:
         self.batches: deque[Batch] = deque()
         self.asked: deque[_Asked] = deque()  # on the wire, oldest first
         self.wanted: dict[int, dict[int, RemoteMessage]] = {}  # asked for and not yet read, by folder and UID
+        self.since = time.monotonic()  # when the last one was read, or asked for where none was on its way
         self.early: dict[tuple[int, int], Fetched] = {}  # came with the answers to an earlier batch
         # Folders and UIDs of those that kill the process that reads them; they do not come.
         self.deadly: set[tuple[int, int]] = set()
@@ -105,11 +113,18 @@ class BodyStream:
         """As hold, for good: something went wrong. A session that is lost is left as it is."""
         while self.under_way and self.under_way[-1][1].cancel():
             self.left.appendleft(self.under_way.pop()[0])
+        self._wait()
         troubles = [each.exception() for _size, each in self.under_way]
         self.under_way.clear()
         self._drop_ahead()
         if all(trouble is None or isinstance(trouble, CommandRefused | FolderGone) for trouble in troubles):
             self.hold()
+
+    def drop(self) -> None:
+        """The run is over, and the session with it: over a thin line nobody waits for what is still to come."""
+        for _size, each in self.under_way:
+            each.cancel()
+        self.run.server.hang_up()
 
     def _drop_ahead(self) -> None:
         if self.ahead and not self.ahead.cancel():
@@ -127,9 +142,14 @@ class BodyStream:
             self.ahead, self.then = self.run.reading.submit(self.then), None
 
     def _has_room(self, size: int) -> bool:
-        taken = sum(each for each, _batch in self.under_way) + size
-        few = len(self.under_way) < UNDER_WAY or taken <= BATCH_BYTES  # or as many small ones as make up one
-        return not self.under_way or (few and taken <= BYTES_UNDER_WAY)
+        return self._fits([each for each, _batch in self.under_way], size)
+
+    def _fits(self, sizes: Sequence[int], size: int) -> bool:
+        """One more beside these: two batches, and as many small ones as make up one, for many folders are many small
+        batches. A giant only by itself: a server at work on two may end neither before the giant has come."""
+        taken, most = sum(sizes) + size, _batch_bytes(self.run)
+        few = len(sizes) < AT_ONCE or taken <= most
+        return not sizes or (few and taken <= AT_ONCE * most)
 
     def _read(self, *, ask: bool) -> None:
         self.under_way.append((self.left.popleft(), self.run.reading.submit(self._receive, ask=ask)))
@@ -145,6 +165,9 @@ class BodyStream:
         try:
             for fetched in self.run.server.take_messages(sent, wanted):
                 self.early[folder.pk, fetched.uid] = fetched
+            now = time.monotonic()
+            self.run.pace.note(batch.size, now - self.since)
+            self.since = now
         finally:
             for message in batch.messages:
                 del wanted[message.uid]
@@ -153,10 +176,11 @@ class BodyStream:
         return batch, self.run.preparing.submit(self._prepare, folder, here)
 
     def _asks_more(self) -> bool:
-        """Two batches, and as many small ones as make up one: many folders are many small batches."""
-        return len(self.asked) < 2 or sum(batch.size for batch, *_sent in self.asked) < BATCH_BYTES
+        return self._fits([batch.size for batch, *_sent in self.asked], self.batches[0].size)
 
     def _ask(self, batch: Batch) -> None:
+        if not self.asked:
+            self.since = time.monotonic()
         server, name = self.run.server, bytes(batch.folder.name)
         open_then = bytes(self.asked[-1][0].folder.name) if self.asked else server.opened_name
         opening = None if name == open_then else server.ask_to_open(name)
@@ -214,11 +238,11 @@ def prepared(account_id: int, fetched: Fetched) -> Prepared:
     )
 
 
-def _cut(wanted: list[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
+def _cut(wanted: list[RemoteMessage], most_bytes: int) -> Iterator[list[RemoteMessage]]:
     batch: list[RemoteMessage] = []
     size = 0
     for message in wanted:
-        if batch and (len(batch) >= BATCH_MESSAGES or size + message.size > BATCH_BYTES):
+        if batch and (len(batch) >= BATCH_MESSAGES or size + message.size > most_bytes):
             yield batch
             batch, size = [], 0
         batch.append(message)

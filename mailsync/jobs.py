@@ -31,7 +31,12 @@ def tick() -> int:
 def sync_mailbox(mailbox_id: int, queue: str = schedule.SYNC) -> None:
     """One run of a mailbox, if it is due and nobody else has it."""
     lease = schedule.claim(mailbox_id, timezone.now(), click=queue == schedule.INTERACTIVE)
-    if lease and engine.synchronise(lease, seconds=schedule.RUN_SECONDS[queue]).again:
+    if (
+        lease
+        and engine.synchronise(
+            lease, seconds=schedule.RUN_SECONDS[queue], patience=schedule.PATIENCE_SECONDS[queue]
+        ).again
+    ):
         schedule.continue_in_bulk(lease)
 
 

@@ -23,6 +23,7 @@ from django.utils import timezone
 from accounts import tenancy
 from mailsync import discarding, events, live, schedule
 from mailsync.actions import remove_placements
+from mailsync.imap.errors import TooSlow
 from mailsync.models import (
     FOLDER_KINDS,
     OPEN,
@@ -106,7 +107,7 @@ def keeping(lease: Lease) -> Callable[[], None]:
     """What the run's own thread does while it waits for the server: now and then it renews the lease, or an answer that
     takes its time would be taken for the end of the worker. Other threads' calls do nothing: see `awaited`.
 
-    To be called outside of transactions. Raises schedule.LeaseLost.
+    To be called outside of transactions. Raises schedule.LeaseLost, and TooSlow when the lease's patience is over.
     """
     owner, renewed = get_ident(), time.monotonic()
 
@@ -120,16 +121,16 @@ def keeping(lease: Lease) -> Callable[[], None]:
 
 
 def awaited(lease: Lease, reading: Future[T]) -> T:
-    """What another thread reads from the server. Raises what the reading raises, and schedule.LeaseLost."""
+    """What another thread reads from the server. Raises what the reading raises, and what `wait_for` raises."""
     wait_for(lease, reading)
     return reading.result()
 
 
 def wait_for(lease: Lease, reading: Future[T]) -> None:
-    """Until another thread's reading is over, however long it takes: the lease is renewed meanwhile. That it comes at a
+    """Until another thread's reading is over: the lease is renewed meanwhile. That it comes at a
     bearable pace is the session's matter.
 
-    Raises schedule.LeaseLost, and nothing of the reading's.
+    Raises schedule.LeaseLost, and TooSlow when the lease's patience is over; nothing of the reading's.
     """
     while not wait([reading], timeout=_often()).done:
         _renew(lease)
@@ -141,6 +142,8 @@ def _often() -> float:
 
 
 def _renew(lease: Lease) -> None:
+    if time.monotonic() > lease.patient_until:
+        raise TooSlow("The line to the server is so slow that what was asked for did not come in time.")
     with writing(lease, safely=False):
         pass
 

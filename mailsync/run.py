@@ -10,6 +10,23 @@ from mailsync.imap.server import ImapServer
 from mailsync.schedule import Lease
 
 
+@dataclass(slots=True)
+class Pace:
+    """How fast bodies come, asked for, sent and stored, by the last ten seconds of it; it begins with a guess."""
+
+    bytes: float = 100_000
+    seconds: float = 0.25
+
+    def note(self, size: int, seconds: float) -> None:
+        if self.seconds > 10:
+            self.bytes, self.seconds = self.bytes / 2, self.seconds / 2
+        self.bytes, self.seconds = self.bytes + size, self.seconds + seconds
+
+    def within(self, seconds: float) -> float:
+        """Bytes that come in so many seconds."""
+        return self.bytes / self.seconds * seconds
+
+
 class OutOfTime(Exception):
     """The run's share of time is over, or what it has planned is; everything written so far holds, the rest comes in
     the next run."""
@@ -39,6 +56,7 @@ class Run:
     tried: set[int] = field(default_factory=set)  # operations that had their turn in this run
     refused: set[tuple[int, int]] = field(default_factory=set)  # mails, by folder and UID; counted once a run
     vouched: dict[int, int] = field(default_factory=dict)  # by folder, see pushing._vouched
+    pace: Pace = field(default_factory=Pace)
     looked_at: float = field(default_factory=time.monotonic)  # when we last asked for new operations
 
     def check_time(self) -> None:

@@ -4,6 +4,7 @@ Redis only carries hints; a lost hint is repeated by the tick, a doubled one fin
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ LANE_SECONDS = 5  # who found no lane to the server asks again
 INTERACTIVE, SYNC, BULK = "interactive", "sync", "bulk"
 # How long one run may take, by queue: what takes longer goes on in bulk, so that no first sync delays a click.
 RUN_SECONDS = {INTERACTIVE: 15, SYNC: 60, BULK: 200}
+# And how long it may wait for one answer, a large mail over a thin line, that is not over then.
+PATIENCE_SECONDS = {INTERACTIVE: 60, SYNC: 120, BULK: 1500}
 # Comparisons with the server (mailsync.checking): each mailbox once a night, at its own minute of it (UTC).
 NIGHT_FROM, NIGHT_MINUTES = 1, 240
 CHECK_EVERY = timedelta(hours=20)
@@ -47,13 +50,15 @@ class LeaseLost(Exception):
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to work on a mailbox while `epoch` is the current one. `deaths`: workers in a row that died of it;
-    `failures`: runs in a row that had failed when it was claimed."""
+    `failures`: runs in a row that had failed when it was claimed; `patient_until`: time.monotonic() after which no
+    answer of the server's is waited for."""
 
     mailbox_id: int
     account_id: int
     epoch: int
     deaths: int = 0
     failures: int = 0
+    patient_until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +352,8 @@ def _hint_now(mailbox_id: int) -> None:
 
 
 def _hint(mailbox_id: int, queue: str) -> bool:
-    return send("mailsync.sync_mailbox", [mailbox_id, queue], queue, HINT_SECONDS)
+    seconds = PATIENCE_SECONDS[BULK] + 100 if queue == BULK else None
+    return send("mailsync.sync_mailbox", [mailbox_id, queue], queue, HINT_SECONDS, seconds=seconds)
 
 
 def _hint_check(account_id: int, mailbox_id: int) -> bool:
@@ -359,10 +365,20 @@ def hint(name: str, args: list[int | str], queue: str, expires: int) -> None:
     _messenger.submit(send, name, args, queue, expires)
 
 
-def send(name: str, args: list[int | str], queue: str, expires: int | None) -> bool:
-    """Redis down is no error here: the tick comes again."""
+def send(
+    name: str, args: list[int | str], queue: str, expires: int | None, *, seconds: int | None = None
+) -> bool:
+    """`seconds`: when the job is told to end, other than usual. Redis down is no error here: the tick comes again."""
     try:
-        current_app.send_task(name, args=args, queue=queue, retry=False, expires=expires)
+        current_app.send_task(
+            name,
+            args=args,
+            queue=queue,
+            retry=False,
+            expires=expires,
+            soft_time_limit=seconds,
+            time_limit=seconds and seconds + 20,
+        )
     except OperationalError:
         return False
     return True

@@ -51,7 +51,7 @@ class Intake:
     """Wanted messages of one folder or of several, on their way in; iterating brings them.
 
     While one batch is stored the next is read, and the one after is asked for, across folders too. A context manager:
-    whatever ends it early leaves nothing of it on the wire.
+    whatever ends it early leaves nothing of it on the wire, or no wire.
     """
 
     def __init__(self, run: Run, *, then: Listing | None = None) -> None:
@@ -66,13 +66,17 @@ class Intake:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        if kind is None:
+            return
+        if issubclass(kind, CommandRefused | FolderGone | replica.OtherMail):  # the run goes on elsewhere
             self.stream.end()
+        else:
+            self.stream.drop()
 
     def add(self, folder: Folder, wanted: list[RemoteMessage]) -> None:
         """Ask for these, behind what was added before; from now on the server is the intake's: see `server_at`."""
         messages = _without_giants(self.run, folder, wanted)
-        batches = batches_of(folder, messages)
+        batches = batches_of(self.run, folder, messages)
         self._parts.append(_Part(folder, messages, len(batches)))
         self.stream.add(batches)
 

@@ -90,6 +90,10 @@ class Broken(ServerError):
     """The connection died or the answer made no sense; the session is of no more use."""
 
 
+class TooSlow(Broken):
+    """An answer has taken all the time that the job has; it was on its way still."""
+
+
 class FolderGone(ServerError):
     """The folder does not open; the others may."""
 

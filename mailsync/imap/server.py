@@ -102,6 +102,10 @@ class ImapServer:
         """What is asked of each message of a list."""
         return b"(" + LISTED + (b" X-GM-MSGID)" if self.is_gmail else b")")
 
+    def hang_up(self) -> None:
+        """End the session, whichever thread is at it: see Session.hang_up."""
+        self.session.hang_up()
+
     def folders(self) -> list[RemoteName]:
         """LIST, each folder once however often the server repeats it (K22); [] if it lists nothing (J13).
 

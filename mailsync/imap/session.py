@@ -268,6 +268,11 @@ class Session:
         self.imap.untagged_responses = {}
         return answers
 
+    def hang_up(self) -> None:
+        """End the connection although an answer is due; a thread that reads it raises Broken. To be closed after."""
+        with contextlib.suppress(OSError):
+            self.imap.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Say goodbye without waiting for an answer; never raises."""
         with contextlib.suppress(Exception):

@@ -4,9 +4,11 @@ import re
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 import trustme
@@ -463,6 +465,32 @@ def test_a_byte_now_and_then_is_no_answer(monkeypatch) -> None:
         with pytest.raises(Unreachable, match="stopped answering"):
             imap.headers([1])
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_whoever_hangs_up_ends_what_another_thread_reads(
+    monkeypatch, authority: trustme.CA, ca_file: str, protected: bool
+) -> None:
+    monkeypatch.setattr(session_module, "READ_TIMEOUT", 60)
+    context = context_for(authority, "127.0.0.1") if protected else None
+    said = Event()
+
+    def begin(talk: Conversation, words: list[bytes]) -> None:
+        talk.send(b"* 1 FETCH (UID 1 BODY[] {9999999}\r\nonly this much")
+        said.set()
+        talk.hang()
+
+    with scripted({"UID FETCH": begin}, tls=context) as server:
+        tls = {"security": "tls", "ca_file": ca_file} if protected else {}
+        session = connect(credentials(server, **tls))
+        imap = ImapServer(session)
+        imap.open(b"INBOX")
+        with ThreadPoolExecutor(1) as threads:
+            reading = threads.submit(imap.take_messages, imap.ask_messages([1]), {})
+            assert said.wait(10)
+            imap.hang_up()
+            assert isinstance(reading.exception(timeout=10), Broken)
+        session.close()
 
 
 def test_a_connection_that_breaks_closes_quietly() -> None:

@@ -110,6 +110,7 @@ class Proxy:
     rewritten: list[Rewrite] = field(default_factory=list)
     refusing: bool = False  # every new connection ends at once
     trickle: float = 0.0  # seconds between two bytes to us
+    pace: int = 0  # bytes a second to us, where it is a thin line
     late: float = 0.0  # seconds which each answer takes longer
     plans: list[tuple[re.Pattern[bytes], Callable[[], object]]] = field(default_factory=list)
     watch: Callable[[bytes], object] | None = None  # told of each command before it goes on
@@ -135,7 +136,7 @@ class Proxy:
         """From now on everything passes, as the profile lets it."""
         self.cut, self.stall, self.answers, self.rewritten = {}, {}, {}, []
         self.lost = self.twice = self.hollow = self.watch = None
-        self.refusing, self.trickle, self.late, self.plans = False, 0.0, 0.0, []
+        self.refusing, self.trickle, self.pace, self.late, self.plans = False, 0.0, 0, 0.0, []
 
     def settle(self) -> None:
         """Wait until the server has done what it heard on connections that are over for us."""
@@ -388,6 +389,11 @@ class _Connection:
             for number in range(len(part)):
                 time.sleep(proxy.trickle)
                 target.sendall(part[number : number + 1])
+        elif proxy.pace and way is Way.TO_US:
+            size = max(1, proxy.pace // 20)
+            for start in range(0, len(part), size):
+                target.sendall(part[start : start + size])
+                time.sleep(len(part[start : start + size]) / proxy.pace)
         elif part:
             target.sendall(part)
         if len(part) < len(data):
