@@ -132,14 +132,11 @@ def hint_forgetting(account_id: int, consent_id: int) -> None:
 
 def hint_due(now: datetime, limit: int = 500) -> int:
     """Send one hint for each mailbox that is due and in nobody's hands; returns how many."""
-    due = (
-        _claimable(now)
-        .filter(Q(hinted_until=None) | Q(hinted_until__lt=now))
-        .order_by("due_at")
-        .values_list("mailbox_id", flat=True)[:limit]
-    )
+    due = _claimable(now).filter(Q(hinted_until=None) | Q(hinted_until__lt=now))
+    # Else those who find no lane to a full server, and ask again at once, would always be first.
+    in_turn = due.order_by(F("hinted_until").asc(nulls_first=True), "due_at")
     sent = 0
-    for mailbox_id in list(due):
+    for mailbox_id in list(in_turn.values_list("mailbox_id", flat=True)[:limit]):
         hinted = (
             _claimable(now)
             .filter(mailbox_id=mailbox_id)

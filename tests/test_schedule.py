@@ -320,6 +320,26 @@ def test_the_longest_due_is_hinted_first(world: World, hints) -> None:
     assert row(world.ann_box).hinted_until is None
 
 
+def test_who_waits_for_a_lane_to_a_full_server_does_not_keep_the_others_from_their_hint(
+    world: World, hints, settings
+) -> None:
+    """Thousands at one host are due longest, and are told again and again that there is no room."""
+    settings.MAIL_WORKERS_PER_HOST = lanes.CLICK_LANES
+    at_one_server(world, world.ann_box, world.team_box)
+    now = timezone.now()
+    make_due(world.ann_box, now - timedelta(minutes=9))
+    make_due(world.team_box, now - timedelta(minutes=8))
+    make_due(world.eve_box, now - timedelta(minutes=1))
+
+    for _tick in range(2):
+        assert schedule.hint_due(now, limit=2) == 2
+        for waiting in (world.ann_box, world.team_box):
+            assert schedule.claim(waiting.pk, now) is None
+        now += timedelta(seconds=schedule.LANE_SECONDS + 1)
+
+    assert row(world.eve_box).hinted_until is not None
+
+
 def test_a_claim_ends_the_silence_after_a_hint(world: World, hints) -> None:
     """The run ends at once and is due again: the tick must not wait out the minute of the last hint."""
     make_due(world.ann_box)
