@@ -120,6 +120,27 @@ def test_a_mailbox_at_rest_is_not_claimed(world: World) -> None:
     assert schedule.claim(world.ann_box.pk, timezone.now())
 
 
+def test_e11_what_a_clock_that_ran_a_day_ahead_made_due_is_not_left_alone_for_a_day(
+    world: World, hints
+) -> None:
+    now = timezone.now()
+    tomorrow = now + timedelta(days=1)
+    Schedule.objects.filter(mailbox=world.ann_box).update(due_at=tomorrow, hinted_until=tomorrow)
+
+    assert schedule.hint_due(now) == 1
+    assert schedule.claim(world.ann_box.pk, now)
+
+
+def test_e11_a_machine_whose_clock_is_a_day_slow_does_not_take_for_wrong_what_the_others_wrote(
+    world: World, hints
+) -> None:
+    now = timezone.now()
+    make_due(world.ann_box, now + timedelta(minutes=1))
+
+    assert schedule.hint_due(now - timedelta(days=1)) == 0
+    assert schedule.claim(world.ann_box.pk, now - timedelta(days=1)) is None
+
+
 # Lanes to a server.
 
 
