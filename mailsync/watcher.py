@@ -45,6 +45,7 @@ LOOK_SECONDS = 10.0  # how often the list of mailboxes is compared with the tabl
 RENEW_SECONDS = 9 * 60.0  # servers may end an IDLE after 30 minutes (RFC 2177 3), routers forget it after ten
 GATHER_SECONDS = 0.05  # lines that come in one breath are one wake
 BREATH_SECONDS = 0.2  # between two wakes, and between two readings of one server, however much it says
+MOST_BREATH = 5.0  # of a server that never stops talking: its mailbox would keep a worker to itself
 FIRST_BACK_OFF, MOST_BACK_OFF = 5.0, 15 * 60.0
 STEADY_SECONDS = 60.0  # who held so long begins again with the shortest wait
 NO_IDLE_SECONDS = 6 * 3600.0
@@ -305,12 +306,17 @@ class Watcher:
     async def _listen(self, watchable: Watchable, idle: IdleConnection) -> None:
         """Until the IDLE has to be renewed."""
         seconds = RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 (spread, not secrecy)
+        clock = asyncio.get_running_loop().time
+        breath = BREATH_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
+                    since = clock()
                     if await idle.hear():
                         self._waker.add(watchable.mailbox_id)
-                    await asyncio.sleep(BREATH_SECONDS)
+                    was_quiet = clock() - since >= breath
+                    breath = BREATH_SECONDS if was_quiet else min(2 * breath, MOST_BREATH)
+                    await asyncio.sleep(breath)
 
     async def _has_news(self, watchable: Watchable, idle: IdleConnection) -> bool:
         """A04: what came between the last synchronisation and IDLE is told by nobody; so it is compared."""

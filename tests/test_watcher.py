@@ -315,6 +315,27 @@ def test_a_burst_of_lines_is_one_wake(box: Box, monkeypatch) -> None:
     assert woken.count(other.mailbox.pk) <= 2  # A04 and the burst
 
 
+def test_a_server_that_never_stops_talking_is_read_more_and_more_seldom(monkeypatch) -> None:
+    """Each reading is a synchronisation: two programs at odds about a flag would have a worker to themselves."""
+    monkeypatch.setattr(watcher, "BREATH_SECONDS", 0.01)
+    monkeypatch.setattr(watcher, "MOST_BREATH", 0.5)
+    monkeypatch.setattr(watcher, "RENEW_SECONDS", 2.0)
+    readings: list[float] = []
+
+    class Talking:
+        async def hear(self) -> bool:
+            readings.append(time.monotonic())
+            return True
+
+    watchable = watcher.Watchable(1, 1, (), b"", None)
+    run_apart(_listened(watchable, Talking()))
+    assert len(readings) < 15
+
+
+async def _listened(watchable, idle) -> None:
+    await Watcher()._listen(watchable, idle)
+
+
 LIES: dict[str, tuple[dict[str, Reply], Reply, type[Exception]]] = {
     "no IDLE": ({"CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"}, GREETING, NoIdle),
     "IDLE refused": ({"IDLE": b"{tag} BAD what\r\n"}, GREETING, NoIdle),
