@@ -281,7 +281,8 @@ class Watcher:
                 _tell(watchable, error, pause)
             if pause is None:
                 return
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 (spread, not secrecy)
+            # Never earlier than the server asked.
+            await asyncio.sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 (spread, not secrecy)
             tries += 1
 
     async def _open(self, watchable: Watchable) -> IdleConnection:
@@ -333,7 +334,8 @@ def pause_after(error: Exception, tries: int) -> float | None:
     if isinstance(error, NoIdle):
         return NO_IDLE_SECONDS
     if isinstance(error, Busy | FolderGone):
-        return MOST_BACK_OFF  # where connections are scarce, the poll and a person's click need them more
+        # Where connections are scarce, the poll and a person's click need them more.
+        return max(MOST_BACK_OFF, error.seconds if isinstance(error, Busy) else 0.0)
     return min(FIRST_BACK_OFF * 2.0 ** min(tries, 20), MOST_BACK_OFF)
 
 

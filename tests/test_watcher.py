@@ -516,6 +516,15 @@ def test_h09_tries_become_rare_and_a_full_server_is_left_to_the_poll() -> None:
     assert pause_after(Refused("x"), 0) is None
 
 
+def test_the_watcher_waits_as_long_as_the_server_asks() -> None:
+    throttled = b"{tag} NO Request is throttled. Suggested Backoff Time: 7200000 milliseconds\r\n"
+    with scripted({**WITH_IDLE, "AUTHENTICATE": throttled}) as server, pytest.raises(Busy) as caught:
+        opened(credentials(server))
+    pause = pause_after(caught.value, 0)
+    assert pause is not None
+    assert pause >= 7200
+
+
 def test_a_host_is_tried_twice_a_second_and_does_not_hold_up_another(monkeypatch) -> None:
     monkeypatch.setattr(watcher, "HOST_SECONDS", 0.2)
     times: list[tuple[str, float]] = []
