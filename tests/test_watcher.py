@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from mailsync import schedule, secrets, watcher
 from mailsync.imap import idle
-from mailsync.imap.errors import Broken, Busy, FolderGone, ForbiddenText, Refused, Unreachable
+from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
 from mailsync.imap.idle import NoIdle, open_idle
 from mailsync.imap.session import Credentials
 from mailsync.models import Mailbox, Schedule
@@ -340,6 +340,7 @@ LIES: dict[str, tuple[dict[str, Reply], Reply, type[Exception]]] = {
     "no IDLE": ({"CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"}, GREETING, NoIdle),
     "IDLE refused": ({"IDLE": b"{tag} BAD what\r\n"}, GREETING, NoIdle),
     "IDLE answered OK at once": ({"IDLE": b"{tag} OK done\r\n"}, GREETING, NoIdle),
+    "IDLE refused for now": ({"IDLE": b"{tag} NO [UNAVAILABLE] later\r\n"}, GREETING, CommandRefused),
     "INBOX refused": ({"EXAMINE": b"{tag} NO [NONEXISTENT] no INBOX\r\n"}, GREETING, FolderGone),
     "login refused": (
         {"AUTHENTICATE": b"{tag} NO [AUTHENTICATIONFAILED] wrong\r\n"},

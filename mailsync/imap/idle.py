@@ -184,7 +184,9 @@ class IdleConnection:
     async def _enter(self) -> None:
         try:
             entered = await self._until(self._send(b"IDLE"), continuation=True)
-        except CommandRefused:
+        except CommandRefused as error:
+            if not error.final:
+                raise
             entered = False
         if not entered:
             raise NoIdle("The server refuses IDLE.")
