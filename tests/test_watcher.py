@@ -336,6 +336,14 @@ async def _listened(watchable, idle) -> None:
     await Watcher()._listen(watchable, idle)
 
 
+def endless_literals(talk: Conversation, words: list[bytes]) -> None:
+    """One answer, no part of which is long."""
+    talk.send(b"* 1 FETCH (")
+    for _part in range(2000):
+        talk.send(b"{60000}\r\n" + b"x" * 60_000)
+    talk.hang()
+
+
 LIES: dict[str, tuple[dict[str, Reply], Reply, type[Exception]]] = {
     "no IDLE": ({"CAPABILITY": b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"}, GREETING, NoIdle),
     "IDLE refused": ({"IDLE": b"{tag} BAD what\r\n"}, GREETING, NoIdle),
@@ -362,6 +370,7 @@ LIES: dict[str, tuple[dict[str, Reply], Reply, type[Exception]]] = {
     "silence after the login": ({"EXAMINE": lambda talk, words: talk.hang()}, GREETING, Unreachable),
     "a line of a megabyte": ({}, b"* OK " + b"x" * 1_000_000, Broken),
     "a literal of a gigabyte": ({"EXAMINE": b"* 1 FETCH (BODY {1000000000}\r\n"}, GREETING, Broken),
+    "literals without end": ({"EXAMINE": endless_literals}, GREETING, Broken),
     "the end": ({"CAPABILITY": lambda talk, words: talk.cut()}, GREETING, Broken),
 }
 

@@ -273,9 +273,12 @@ class Lines(asyncio.Protocol):
         return b"\n" in self._buffer
 
     async def line(self) -> bytes:
-        """The next line without its end; a literal in it is passed over. Raises Broken."""
-        line = await self._piece()
+        """The next line without its end; literals in it are passed over. Raises Broken."""
+        line, left = await self._piece(), LINE_BYTES
         while literal := _LITERAL.search(line):
+            left -= int(literal[1])
+            if left < 0:
+                raise Broken("The literals of an answer are longer than 64 kB.")
             await self._skip(int(literal[1]))
             line = line[: literal.start()] + await self._piece()
             if len(line) > LINE_BYTES:
@@ -321,8 +324,6 @@ class Lines(asyncio.Protocol):
             await self._more()
 
     async def _skip(self, size: int) -> None:
-        if size > LINE_BYTES:
-            raise Broken("A literal is longer than 64 kB.")
         while size:
             taken = min(size, len(self._buffer))
             self._drop(taken)
