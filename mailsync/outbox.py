@@ -195,6 +195,7 @@ def send_again(outgoing: Outgoing) -> Outgoing:
     now = timezone.now()
     quota.reserve(letter, len(letter.refused), now)
     letter.refused, letter.error, letter.error_kind, letter.tries, letter.data_at = {}, "", "", 0, None
+    letter.queued_at = now  # the sender's patience begins anew
     _wait(letter, now)
     letter.save()
     return letter

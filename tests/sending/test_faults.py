@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from mailsync import quota, sender
+from mailsync import outbox, quota, sender
 from mailsync.models import Dispatch, Outgoing, OutgoingState
 from tests.rigs.smtp import Fault
 from tests.rigs.smtp import Outgoing as Post
@@ -176,6 +176,21 @@ def test_a_bad_server_and_dying_workers_at_random(
     assert ends["sent 1"]
     held = letter.ledger.model.objects.aggregate(held=Sum("count"))["held"]
     assert held == quota.usage(writing.acme, letter.created_at).used == letters - ends["refused 0"]
+
+
+def test_what_a_person_sends_again_after_days_is_not_given_up_at_the_first_try(
+    writing: World, post: Post
+) -> None:
+    """Most servers ask those whom they do not know to come again in a minute."""
+    post.faults = [Fault.RCPT_REFUSED]
+    letter = work(queued(writing))
+    assert letter.state == OutgoingState.REFUSED
+    then = timezone.now() - 2 * sender.PATIENCE
+    Outgoing.objects.filter(pk=letter.pk).update(queued_at=then, send_at=then)
+    post.faults = [Fault.MAIL_LATER]
+    letter = work(due_now(outbox.send_again(letter)))
+    assert letter.state == OutgoingState.QUEUED
+    assert work(due_now(letter)).state == OutgoingState.SENT
 
 
 def test_who_cannot_be_written_to_does_not_keep_the_others_waiting(writing: World, post: Post) -> None:
