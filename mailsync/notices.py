@@ -63,6 +63,11 @@ def tell(
     )
 
 
+def withdraw(mailbox_id: int, employees: Iterable[int]) -> None:
+    """They may not read this mailbox any more, so not what they were told about its mail either."""
+    Notice.objects.filter(mailbox=mailbox_id, employee__in=list(employees), message_id__isnull=False).delete()
+
+
 def unseen(employee_id: int) -> tuple[Told, ...]:
     """The newest few, newest first."""
     with connection.cursor() as cursor:

@@ -223,5 +223,6 @@ def _tell(mailbox: Mailbox, different: Sequence[Seer], by: Employee) -> None:
     if lost:
         # What they had to do here waits for somebody else.
         Assignment.objects.filter(mailbox=mailbox, employee__in=lost).delete()
+        notices.withdraw(mailbox.pk, lost)
         unread.forget(mailbox.pk, lost)
     live.tell(mailbox.pk)

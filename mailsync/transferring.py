@@ -116,6 +116,7 @@ def _let_keep(mailbox: Mailbox, before: Employee, keeps: str, by: Employee) -> N
     if not keeps:
         # What they had to do here is the new owner's.
         Assignment.objects.filter(mailbox=mailbox, employee=before).update(employee=mailbox.owner)
+        notices.withdraw(mailbox.pk, [before.pk])
         notices.tell([before.pk], NoticeKind.LOST, mailbox, by=by.pk)
         return
     if keeps not in GrantLevel.values:

@@ -7,7 +7,18 @@ import redis
 from django.urls import reverse
 from django.utils import timezone
 
-from mailsync import access, actions, assigning, conversation, live, notices, noting, presence
+from mailsync import (
+    access,
+    actions,
+    assigning,
+    conversation,
+    live,
+    notices,
+    noting,
+    presence,
+    sharing,
+    transferring,
+)
 from mailsync.assigning import CannotAssign
 from mailsync.importing import prepare, store
 from mailsync.models import Act, Assignment, MailboxGrant, Message, Note, Placement, SpecialUse
@@ -191,6 +202,26 @@ def test_bob_is_mentioned_told_and_only_the_author_takes_the_note_back(world, th
     assert "call" in world.client(world.bob).get(team).content.decode()
     assert world.client(world.cyd).get(team).status_code == 404
     assert world.client(world.cyd).post(url, {"text": "me too"}).status_code == 404
+
+
+@pytest.mark.parametrize("how", ["unshared", "transferred"])
+def test_whose_access_has_ended_reads_no_notice_about_the_mail_any_more(world, thread, how):
+    """They have not been here since: neither the subject nor the note was for them to read."""
+    reader = world.bob if how == "unshared" else world.ann
+    with world.acting():
+        message = Message.objects.get(pk=thread[0].message_id)
+        noting.write(
+            message, f"@{reader.name} ask for less", by=world.ann if how == "unshared" else world.bob
+        )
+        assert [told.kind for told in notices.unseen(reader.pk)] == ["mentioned"]
+        if how == "unshared":
+            sharing.unshare(world.team_box, world.bob, by=world.ann)
+        else:
+            transferring.transfer(world.team_box, world.cyd, by=world.adm)
+        assert [told.kind for told in notices.unseen(reader.pk)] == ["lost"]
+    strip = world.client(reader).get("/").content.decode()
+    assert "Order 1208" not in strip
+    assert "ask for less" not in strip
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "@Cyd look at this", "@cyd.", "x" * 10_001])
