@@ -163,8 +163,9 @@ def near(moment: datetime) -> str:
 
 def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> Health:
     plan: Schedule | None = getattr(mailbox, "schedule", None)
-    tried = plan is not None and plan.due_at is not None and plan.deaths < deaths.MOST
-    times = [moment for moment in (plan.due_at, plan.rests_until) if moment] if plan and tried else []
+    # A worker that died has left a lease and no date: the next one has the mailbox when that is over.
+    due_at = (plan.due_at or plan.leased_until) if plan and plan.deaths < deaths.MOST else None
+    times = [moment for moment in (due_at, plan.rests_until) if moment] if plan and due_at else []
     return Health(
         mailbox_id=mailbox.pk,
         address=mailbox.address,

@@ -60,6 +60,15 @@ def test_a_server_that_is_down_says_when_it_is_tried_again_and_can_be_tried_now(
     assert "Try now" in shown
 
 
+def test_a_mailbox_whose_worker_died_is_not_said_to_be_left_alone(world: World) -> None:
+    """It waits for the tick, or for its turn among the others that were left behind."""
+    over = timezone.now() - timedelta(minutes=2)
+    trouble(world, MailboxState.UNREACHABLE, due_at=None, leased_until=over)
+    shown = page(world, world.ann)
+    assert f"It is tried again at {health.near(over)}." in shown
+    assert "Nothing is tried" not in shown
+
+
 def test_a_hurried_server_offers_no_button_that_would_hurry_it(world: World) -> None:
     until = timezone.now() + timedelta(hours=1)
     # A click has woken it; it rests all the same.
