@@ -51,7 +51,7 @@ STEADY_SECONDS = 60.0  # who held so long begins again with the shortest wait
 NO_IDLE_SECONDS = 6 * 3600.0
 # A refusal was a slip of the server's where workers have gone on signing in for so long.
 REFUSED_AGAIN = timedelta(hours=1)
-MOST_OPENING = 20
+MOST_OPENING, MOST_OPENING_AT_HOST = 20, 5
 HOST_SECONDS = 0.5  # between two tries at one host
 STOP_SECONDS = 2.0
 DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
@@ -150,24 +150,27 @@ class Waker:
 
 
 class Gate:
-    """At most MOST_OPENING connections are being opened at once, and one in HOST_SECONDS to each host."""
+    """At most MOST_OPENING connections are being opened at once, MOST_OPENING_AT_HOST of them to one host, for it may
+    hang; and one in HOST_SECONDS to each host."""
 
     def __init__(self) -> None:
         self._rooms = asyncio.Semaphore(MOST_OPENING)
+        self._shares = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_OPENING_AT_HOST))
         self._queues: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._next: defaultdict[str, float] = defaultdict(float)
 
     @asynccontextmanager
     async def opening(self, host: str) -> AsyncIterator[None]:
         clock = asyncio.get_running_loop().time
-        async with self._queues[host]:
-            await asyncio.sleep(max(0.0, self._next[host] - clock()))
-            await self._rooms.acquire()
-            self._next[host] = clock() + HOST_SECONDS
-        try:
-            yield
-        finally:
-            self._rooms.release()
+        async with self._shares[host]:
+            async with self._queues[host]:
+                await asyncio.sleep(max(0.0, self._next[host] - clock()))
+                await self._rooms.acquire()
+                self._next[host] = clock() + HOST_SECONDS
+            try:
+                yield
+            finally:
+                self._rooms.release()
 
 
 class Roster:

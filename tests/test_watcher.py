@@ -554,6 +554,30 @@ def test_a_host_is_tried_twice_a_second_and_does_not_hold_up_another(monkeypatch
     assert times[-1][1] - began >= 0.4
 
 
+def test_a_host_that_hangs_leaves_room_for_another(monkeypatch) -> None:
+    """Each connection to it takes until OPEN_SECONDS are over, and a company has many mailboxes there."""
+    monkeypatch.setattr(watcher, "HOST_SECONDS", 0.0)
+    opened: list[str] = []
+
+    async def one(gate: Gate, host: str, over: asyncio.Event) -> None:
+        async with gate.opening(host):
+            opened.append(host)
+            await over.wait()
+
+    async def work() -> None:
+        gate, over = Gate(), asyncio.Event()
+        hanging = [asyncio.create_task(one(gate, "hangs", over)) for _ in range(2 * watcher.MOST_OPENING)]
+        await asyncio.sleep(0.1)
+        other = asyncio.create_task(one(gate, "answers", over))
+        await asyncio.sleep(0.1)
+        over.set()
+        await asyncio.gather(other, *hanging)
+
+    run_apart(work())
+    assert "answers" in opened[: watcher.MOST_OPENING]
+    assert len(opened) == 2 * watcher.MOST_OPENING + 1
+
+
 @with_tables
 def test_a_mailbox_in_a_workers_hands_does_not_hold_up_the_news_of_another(box: Box) -> None:
     other = connect(box.world, box.dovecot)
