@@ -168,16 +168,21 @@ def claim(
     `click`: on behalf of a person, for whom lanes are kept.
     """
     free = (_unleased(now) if even_if_not_due else _claimable(now)).filter(mailbox_id=mailbox_id)
-    for account_id, died, left in free.values_list("account_id", _DEATHS, "leased_until"):
+    for account_id, died, left, failures in free.values_list(
+        "account_id", _DEATHS, "leased_until", "failures"
+    ):
         with tenancy.acting_for(account_id):
             lock([mailbox_id])
             if died >= deaths.MOST:
                 _set_aside(mailbox_id, left)
                 return None
             lane = lane_of(mailbox_id)
-            if has_room(lane, now, click=click) and (not died or deaths.has_turn(mailbox_id, now)):
+            room = has_room(lane, now, click=click, failed=failures > 0)
+            if room and (not died or deaths.has_turn(mailbox_id, now)):
                 return _take(free, lane, now)
-            free.update(hinted_until=now + timedelta(seconds=LANE_SECONDS))
+            # Hundreds may wait for a server that is down: they are in no hurry.
+            wait = HINT_SECONDS if failures else LANE_SECONDS
+            free.update(hinted_until=now + timedelta(seconds=wait))
     return None
 
 

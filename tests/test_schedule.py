@@ -171,6 +171,24 @@ def test_a_click_finds_a_lane_where_nobody_else_does(world: World, settings) -> 
     assert schedule.claim(world.team_box.pk, timezone.now(), click=True)
 
 
+def test_a_server_that_is_down_does_not_hold_all_the_workers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L14: there each run ends by a timeout, and the mailboxes of others wait for a worker."""
+    monkeypatch.setattr(lanes, "FAILED_LANES", 1)
+    at_one_server(world, world.ann_box, world.team_box, world.eve_box)
+    down = [world.ann_box.pk, world.team_box.pk]
+    Schedule.objects.filter(mailbox__in=down).update(failures=4)
+    claimed(world.ann_box)
+    now = timezone.now()
+    assert schedule.claim(world.team_box.pk, now) is None
+    waits_until = row(world.team_box).hinted_until
+    assert waits_until
+    assert waits_until > now + timedelta(seconds=30), "hundreds would ask again at once"
+    assert schedule.claim(world.eve_box.pk, timezone.now()), "it has not failed"
+    assert schedule.claim(world.team_box.pk, timezone.now(), click=True), "somebody waits for it"
+
+
 def test_not_even_clicks_go_to_one_login_all_at_once(world: World, settings) -> None:
     settings.MAIL_WORKERS_PER_LOGIN = 1
     at_one_server(world, world.ann_box, world.eve_box, login="office")

@@ -64,7 +64,7 @@ def _lease(mailbox: Mailbox) -> Lease:
     aside.update(deaths=0)  # tried again at a person's word
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
-        if lease := schedule.claim(mailbox.pk, timezone.now(), even_if_not_due=True):
+        if lease := schedule.claim(mailbox.pk, timezone.now(), even_if_not_due=True, click=True):
             return lease
         time.sleep(0.2)
     raise CommandError(f"{mailbox.address}: another worker has the mailbox and does not give it back.")
