@@ -87,13 +87,15 @@ class Shard:
 @dataclass(frozen=True, slots=True)
 class Watchable:
     """A mailbox to watch. Another `place` means another connection; another `key` is worth a new try of a
-    login that was refused. The key is a digest: nothing secret is kept."""
+    login that was refused. The key is a digest: nothing secret is kept. `busy`: the server has asked workers for
+    patience, and may have too many connections of this login."""
 
     mailbox_id: int
     account_id: int
     place: tuple[Any, ...]  # _PLACE, in this order
     key: bytes
     synced_at: datetime | None
+    busy: bool
 
     @property
     def host(self) -> str:
@@ -270,6 +272,8 @@ class Watcher:
 
     async def _watch(self, watchable: Watchable) -> None:
         """Hold, and hold again, until cancelled or until only a change of the mailbox can help."""
+        if watchable.busy:
+            await asyncio.sleep(_spread(MOST_BACK_OFF))
         clock = asyncio.get_running_loop().time
         tries = 0
         while True:
@@ -284,8 +288,7 @@ class Watcher:
                 _tell(watchable, error, pause)
             if pause is None:
                 return
-            # Never earlier than the server asked.
-            await asyncio.sleep(pause * random.uniform(1.0, 1.4))  # noqa: S311 (spread, not secrecy)
+            await asyncio.sleep(_spread(pause))
             tries += 1
 
     async def _open(self, watchable: Watchable) -> IdleConnection:
@@ -373,7 +376,7 @@ def _watchable(
     *place: Any,
 ) -> Watchable:
     key = hashlib.sha256(bytes(secret) + bytes(tokens or b"") + state.encode()).digest()
-    return Watchable(mailbox_id, account_id, place, key, synced_at)
+    return Watchable(mailbox_id, account_id, place, key, synced_at, state == MailboxState.BUSY)
 
 
 def credentials_for(watchable: Watchable) -> Credentials:
@@ -411,8 +414,16 @@ def wake(mailbox_ids: Iterable[int]) -> set[int]:
     return there.difference(free)
 
 
+def _spread(seconds: float) -> float:
+    """Never earlier than the server asked."""
+    return seconds * random.uniform(1.0, 1.4)  # noqa: S311 (spread, not secrecy)
+
+
 def _is_over(watched: Watchable, now: Watchable | None, *, refused: bool) -> bool:
-    return now is None or now.place != watched.place or (refused and _is_worth_a_try(watched, now))
+    """Also where the server is busy: one that allows a single connection had ours, and no worker ever got in (L11)."""
+    if now is None or now.place != watched.place:
+        return True
+    return _is_worth_a_try(watched, now) if refused else now.busy
 
 
 def _is_worth_a_try(refused: Watchable, now: Watchable) -> bool:

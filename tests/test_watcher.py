@@ -229,6 +229,19 @@ def test_without_sync_in_the_plan_and_with_a_login_that_workers_saw_refused_nobo
 
 
 @with_tables
+def test_l11_a_server_with_too_many_connections_is_left_to_the_workers_for_a_while(
+    box: Box, monkeypatch
+) -> None:
+    monkeypatch.setattr(watcher, "MOST_BACK_OFF", 1.0)
+    with watching() as watch:
+        until(lambda: watch.holding == 1)
+        change(box, state="busy")
+        until(lambda: watch.holding == 0)
+        change(box, state="ok")
+        until(lambda: watch.holding == 1)
+
+
+@with_tables
 def test_two_processes_share_the_mailboxes(box: Box) -> None:
     other = connect(box.world, box.dovecot)
     boxes = {each.mailbox.pk % 2: each for each in (box, other)}
@@ -327,7 +340,7 @@ def test_a_server_that_never_stops_talking_is_read_more_and_more_seldom(monkeypa
             readings.append(time.monotonic())
             return True
 
-    watchable = watcher.Watchable(1, 1, (), b"", None)
+    watchable = watcher.Watchable(1, 1, (), b"", None, busy=False)
     run_apart(_listened(watchable, Talking()))
     assert len(readings) < 15
 

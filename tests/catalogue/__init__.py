@@ -24,7 +24,7 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | G13 | tests/imap/test_scripted.py, tests/oauth |
 | G14 | nothing is searched for by text on the server |
 | H01 to H04, H07 | tests/gmail |
-| H05, L11, L12 | tests/test_schedule.py (lanes), the profile bare |
+| H05, L11, L12 | tests/test_schedule.py (lanes), tests/test_watcher.py, the profile bare |
 | H06, H10 | tests/health/test_trying_again.py; a minute without a byte is a server that hangs |
 | H08, H09 | tests/imap/test_answers.py, tests/test_watcher.py |
 | I01, I02 | tests/imap/test_uids.py, tests/imap/test_gateway.py, benchmarks/large_folder.py |
