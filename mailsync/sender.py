@@ -8,10 +8,12 @@ later leaves it unsure, and what is unsure is never sent again by itself.
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -54,6 +56,11 @@ def send(turn: Turn) -> int:
         _release(turn, not_before)
     except TurnLost:
         log.warning("turn_lost", mailbox=turn.mailbox_id)
+    except (Exception, SystemExit):
+        # An error, or a deploy: the next worker looks after the letter in hand, and the others need not wait for long.
+        with suppress(DatabaseTrouble):
+            dispatch.release(turn, due_at=timezone.now() + BACK_OFF)
+        raise
     return taken
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from mailsync import outbox, quota, sender
+from mailsync import dispatch, outbox, quota, sender
 from mailsync.models import Dispatch, Outgoing, OutgoingState
 from tests.rigs.smtp import Fault
 from tests.rigs.smtp import Outgoing as Post
@@ -90,6 +90,30 @@ def test_what_a_sender_has_not_said_in_time_waits_and_nothing_about_it_is_unsure
     assert post.delivered == []
     monkeypatch.undo()
     assert work(due_now(letter)).state == SENT
+
+
+@pytest.mark.parametrize("ended", [SystemExit, RuntimeError])
+def test_a_sender_that_ends_early_does_not_hold_up_the_other_letters_until_its_turn_is_over(
+    writing: World, post: Post, ended: type[BaseException]
+) -> None:
+    """A deploy, or a mistake of ours, just before the final dot."""
+    first, second = queued(writing, subject="One"), queued(writing, subject="Two")
+
+    def end(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('UPDATE "mailsync_outgoing" SET "data_at"'):
+            raise ended
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(end), pytest.raises(ended):
+        work(first)
+    turn = dispatch.claim(writing.ann_box.pk, timezone.now() + sender.BACK_OFF)
+    assert turn, "it waits until the turn of the ended one is over"
+    sender.send(turn)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state) == (WAITS, SENT)
+    assert work(due_now(first)).state == SENT
+    assert len(post.delivered) == 2
 
 
 class Killed(BaseException):
