@@ -192,6 +192,8 @@ def _wait(letter: Outgoing, outcome: Later) -> None:
     """Once more, with growing patience; or never again."""
     now = timezone.now()
     since = max(letter.send_at or now, letter.queued_at or now)
+    if outcome.kind == "login" and letter.error_kind != "login":
+        letter.tries = 1  # a server that was down has refused no login
     too_often = letter.tries >= (MOST_LOGINS if outcome.kind == "login" else MOST_TRIES)
     if too_often or now - since > PATIENCE:
         _refused(letter, outcome.sentence, outcome.kind, outcome.turned_down)

@@ -202,6 +202,18 @@ def test_a_bad_server_and_dying_workers_at_random(
     assert held == quota.usage(writing.acme, letter.created_at).used == letters - ends["refused 0"]
 
 
+def test_a_refused_sign_in_after_a_server_was_down_is_the_first_and_not_the_last(
+    writing: World, post: Post
+) -> None:
+    letter = queued(writing)
+    for fault in [Fault.CONNECT] * sender.MOST_LOGINS + [Fault.LOGIN] * (sender.MOST_LOGINS - 1):
+        post.faults = [fault]
+        letter = work(due_now(letter))
+        assert letter.state == OutgoingState.QUEUED
+    post.faults = [Fault.LOGIN]
+    assert work(due_now(letter)).state == OutgoingState.REFUSED
+
+
 def test_what_a_person_sends_again_after_days_is_not_given_up_at_the_first_try(
     writing: World, post: Post
 ) -> None:
