@@ -34,6 +34,8 @@ MOST_TRIES = 40
 MOST_LOGINS = 5  # refused ones: more of them lock people out
 PATIENCE = timedelta(days=2)
 BACK_OFF, MOST_BACK_OFF = timedelta(minutes=1), timedelta(hours=2)
+# How long all letters of a mailbox rest for one that has failed so often that it waits longer itself.
+MOST_REST = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
 
@@ -166,7 +168,9 @@ def _settle(turn: Turn, taken: Outgoing, outcome: Outcome) -> datetime | None:
         _save(letter)
         if letter.state == OutgoingState.SENT:
             outbox.has_left(letter)
-    return letter.due_at if isinstance(outcome, Later) and outcome.kind != "recipients" else None
+    if not isinstance(outcome, Later) or outcome.kind == "recipients" or letter.due_at is None:
+        return None
+    return letter.due_at if outcome.kind == "login" else min(letter.due_at, timezone.now() + MOST_REST)
 
 
 def _accepted(letter: Outgoing, outcome: Accepted) -> None:

@@ -214,6 +214,23 @@ def test_a_refused_sign_in_after_a_server_was_down_is_the_first_and_not_the_last
     assert work(due_now(letter)).state == OutgoingState.REFUSED
 
 
+def test_a_letter_that_has_failed_often_does_not_make_a_new_one_wait_as_long(
+    writing: World, post: Post
+) -> None:
+    old, new = queued(writing, subject="Since yesterday"), queued(writing, subject="New")
+    Outgoing.objects.filter(pk=old.pk).update(tries=20)
+    post.faults = [Fault.MAIL_LATER]
+    old = work(old)
+    assert old.state == OutgoingState.QUEUED
+    assert old.due_at is not None
+    assert old.due_at > timezone.now() + sender.MOST_REST
+    turn = dispatch.claim(new.mailbox_id, timezone.now() + sender.MOST_REST)
+    assert turn, "it waits for the old one's turn"
+    sender.send(turn)
+    new.refresh_from_db()
+    assert new.state == OutgoingState.SENT
+
+
 def test_what_a_person_sends_again_after_days_is_not_given_up_at_the_first_try(
     writing: World, post: Post
 ) -> None:
