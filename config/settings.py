@@ -232,6 +232,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # Mail
 MAIL_POLL_SECONDS = env.int("MAIL_POLL_SECONDS", default=60)
+# How often a server that is down is tried, for all mailboxes there.
+MAIL_PROBE_SECONDS = env.int("MAIL_PROBE_SECONDS", default=60)
 # A worker that was killed is noticed so long after it last renewed its lease, which it does four times as often.
 MAIL_LEASE_SECONDS = env.int("MAIL_LEASE_SECONDS", default=50)
 # How long one letter may take on its way to the outgoing server: a worker that died is noticed after that.

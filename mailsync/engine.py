@@ -18,9 +18,30 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import tenancy
-from mailsync import deaths, first, folderpull, letterpush, live, pulling, pushing, replica, schedule, secrets
+from mailsync import (
+    deaths,
+    first,
+    folderpull,
+    letterpush,
+    live,
+    outages,
+    pulling,
+    pushing,
+    replica,
+    schedule,
+    secrets,
+)
 from mailsync.apart import Parser
-from mailsync.imap.errors import Busy, CommandRefused, FolderGone, Refused, ServerError, TooSlow, Withdrawn
+from mailsync.imap.errors import (
+    Busy,
+    CommandRefused,
+    FolderGone,
+    Refused,
+    ServerError,
+    TooSlow,
+    Withdrawn,
+    no_connection,
+)
 from mailsync.imap.server import ImapServer, Status
 from mailsync.models import Folder, Mailbox, MailboxState
 from mailsync.parking import is_parked
@@ -34,6 +55,9 @@ log = structlog.get_logger(__name__)
 
 SYNC_OFF_AGAIN = timedelta(minutes=10)  # a plan may have changed: asking costs one query
 MOST_BACK_OFF = timedelta(minutes=15)
+DOWN_BACK_OFF = timedelta(
+    minutes=4
+)  # caught up with in five (X27); outages keeps them from trying all at once
 BUSY_BACK_OFF, MOST_BUSY_BACK_OFF = timedelta(minutes=5), timedelta(hours=1)
 REFUSED_REST = timedelta(days=1)
 PLAN_OFF = "Your company's plan has no mail at present."
@@ -49,7 +73,8 @@ UNEXPECTED = (
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended. `again` asks for another at once; `error` is the sentence that the page shows; `seconds` is how
-    long the server wants to be left alone, where it says so."""
+    long the server wants to be left alone, where it says so; `reached` is whether there was a connection to it, None
+    where that was not tried or does not tell."""
 
     state: str
     error: str = ""
@@ -57,6 +82,7 @@ class Outcome:
     imported: int = 0
     changed: int = 0
     seconds: int = 0
+    reached: bool | None = None
 
 
 def synchronise(
@@ -77,7 +103,8 @@ def synchronise(
         outcome = Outcome(state_after(error), error=error.sentence)
     except ServerError as error:
         seconds = error.seconds if isinstance(error, Busy) else 0
-        outcome = Outcome(state_after(error), error=error.sentence, seconds=seconds)
+        reached = None if error.step == "name" else not no_connection(error)
+        outcome = Outcome(state_after(error), error=error.sentence, seconds=seconds, reached=reached)
     except secrets.WrongKeyError as error:
         log.error("wrong_key", mailbox=lease.mailbox_id)
         outcome = Outcome(MailboxState.STOPPED, error=str(error.sentence))
@@ -138,7 +165,7 @@ def _run(lease: Lease, *, seconds: float, thorough: bool) -> Outcome:
         )
         with _hanging_up(server):
             again = _work(run)
-    return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed)
+    return Outcome(MailboxState.OK, again=again, imported=run.imported, changed=run.changed, reached=True)
 
 
 def _work(run: Run) -> bool:
@@ -224,6 +251,10 @@ def _note(lease: Lease, outcome: Outcome, started: datetime) -> None:
         due_at = _due(outcome, failures, refusals, now)
         rest = schedule.Rest(refusals, _rests_until(outcome, due_at, now))
         schedule.release(lease, due_at=due_at, failures=failures, rest=rest)
+        if outcome.reached is False:
+            outages.failed(lease.server)
+        elif outcome.reached and lease.doubted:
+            outages.end(lease.server)
         if outcome.changed or outcome.error or before:
             live.tell(lease.mailbox_id)
     log.info(
@@ -247,7 +278,8 @@ def _due(outcome: Outcome, failures: int, refusals: int, now: datetime) -> datet
         # Never earlier than the server asked, and not all at once: what asked too much were many.
         return now + max(wait, timedelta(seconds=outcome.seconds)) * random.uniform(1.0, 1.4)  # noqa: S311
     if outcome.error:
-        wait = min(timedelta(seconds=15) * 2 ** min(failures, 10), MOST_BACK_OFF)
+        most = DOWN_BACK_OFF if outcome.reached is False else MOST_BACK_OFF
+        wait = min(timedelta(seconds=15) * 2 ** min(failures, 10), most)
         return now + wait * random.uniform(0.8, 1.2)  # noqa: S311 (spread, not secrecy)
     return now if outcome.again else now + timedelta(seconds=settings.MAIL_POLL_SECONDS)
 

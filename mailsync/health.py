@@ -165,7 +165,8 @@ def _health(mailbox: Mailbox, waiting: int, now: datetime, *, parked: bool) -> H
     plan: Schedule | None = getattr(mailbox, "schedule", None)
     # A worker that died has left a lease and no date: the next one has the mailbox when that is over.
     due_at = (plan.due_at or plan.leased_until) if plan and plan.deaths < deaths.MOST else None
-    times = [moment for moment in (due_at, plan.rests_until) if moment] if plan and due_at else []
+    # It may be due, and wait for its turn at a server that is down.
+    times = [m for m in (due_at, plan.hinted_until, plan.rests_until) if m] if plan and due_at else []
     return Health(
         mailbox_id=mailbox.pk,
         address=mailbox.address,

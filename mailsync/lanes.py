@@ -21,18 +21,19 @@ CLICK_LANES, FAILED_LANES = 2, 2  # of those to a host
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A mailbox's host and login as numbers: the table that every account's workers read holds no names."""
+    """A mailbox's host, its port there and its login as numbers: what every account's workers read holds no names."""
 
     mailbox_id: int
     host: int
+    server: int
     login: int
 
 
 def lane_of(mailbox_id: int) -> Lane:
     """Inside a transaction of the mailbox's account."""
-    host, login = Mailbox.objects.values_list("imap_host", "login").get(pk=mailbox_id)
+    host, port, login = Mailbox.objects.values_list("imap_host", "imap_port", "login").get(pk=mailbox_id)
     name = host.strip().lower()
-    return Lane(mailbox_id, _number(name), _number(f"{name}\0{login}"))
+    return Lane(mailbox_id, _number(name), _number(f"{name}:{port}"), _number(f"{name}\0{login}"))
 
 
 def has_room(lane: Lane, now: datetime, *, click: bool, failed: bool) -> bool:

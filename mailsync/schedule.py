@@ -20,9 +20,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts import prepared, tenancy
-from mailsync import deaths, live
+from mailsync import deaths, live, outages
 from mailsync.lanes import Lane, has_room, lane_of
-from mailsync.models import Schedule
+from mailsync.models import Outage, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class LeaseLost(Exception):
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to work on a mailbox while `epoch` is the current one. `deaths`: workers in a row that died of it;
-    `failures`: runs in a row that had failed when it was claimed; `patient_until`: time.monotonic() after which no
+    `failures`: runs in a row that had failed when it was claimed; `server`: its number (mailsync.lanes), and whether it
+    is `doubted` that it can be reached (mailsync.outages); `patient_until`: time.monotonic() after which no
     answer of the server's is waited for."""
 
     mailbox_id: int
@@ -61,6 +62,8 @@ class Lease:
     epoch: int
     deaths: int = 0
     failures: int = 0
+    server: int = 0
+    doubted: bool = False
     patient_until: float = math.inf
 
 
@@ -178,15 +181,18 @@ def claim(
                 return None
             lane = lane_of(mailbox_id)
             room = has_room(lane, now, click=click, failed=failures > 0)
+            outage = outages.of(lane.server)
             if room and (not died or deaths.has_turn(mailbox_id, now)):
-                return _take(free, lane, now)
+                if outage is None or not outages.keeps_away(outage, now):
+                    return _take(free, lane, now, outage)
+                outages.tell(mailbox_id)
             # Hundreds may wait for a server that is down: they are in no hurry.
-            wait = HINT_SECONDS if failures else LANE_SECONDS
+            wait = HINT_SECONDS if failures or outage else LANE_SECONDS
             free.update(hinted_until=now + timedelta(seconds=wait))
     return None
 
 
-def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
+def _take(free: QuerySet[Schedule], lane: Lane, now: datetime, outage: Outage | None) -> Lease | None:
     # due_at is empty while we work: a wake() that comes meanwhile sets it again and is not lost.
     claimed = free.update(
         epoch=F("epoch") + 1,
@@ -202,7 +208,9 @@ def _take(free: QuerySet[Schedule], lane: Lane, now: datetime) -> Lease | None:
     row = Schedule.objects.get(mailbox_id=lane.mailbox_id)
     if row.deaths:
         logger.warning("%s workers in a row died with mailbox %s in hand", row.deaths, row.mailbox_id)
-    return Lease(row.mailbox_id, row.account_id, row.epoch, row.deaths, row.failures)
+    return Lease(
+        row.mailbox_id, row.account_id, row.epoch, row.deaths, row.failures, lane.server, outage is not None
+    )
 
 
 def _set_aside(mailbox_id: int, left: datetime) -> None:

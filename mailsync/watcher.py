@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections, connections, transaction
 
 from accounts import tenancy
 from accounts.models import Account
-from mailsync import schedule, secrets, signing_in
-from mailsync.imap.errors import Busy, FolderGone, ForbiddenText, Refused, ServerError
+from mailsync import outages, schedule, secrets, signing_in
+from mailsync.imap.errors import Busy, FolderGone, ForbiddenText, Refused, ServerError, no_connection
 from mailsync.imap.idle import IdleConnection, NoIdle, open_idle
 from mailsync.imap.session import Credentials
 from mailsync.models import Folder, Mailbox, MailboxState, Schedule, SpecialUse
@@ -51,8 +52,8 @@ STEADY_SECONDS = 60.0  # who held so long begins again with the shortest wait
 NO_IDLE_SECONDS = 6 * 3600.0
 # A refusal was a slip of the server's where workers have gone on signing in for so long.
 REFUSED_AGAIN = timedelta(hours=1)
-MOST_OPENING, MOST_OPENING_AT_HOST = 20, 5
-HOST_SECONDS = 0.5  # between two tries at one host
+MOST_OPENING, MOST_OPENING_AT_SERVER = 20, 5
+SERVER_SECONDS = 0.5  # between two tries at one server
 STOP_SECONDS = 2.0
 DATABASE_SECONDS = 2.0  # until a database that was down is asked again for a wake
 ACCOUNTS_AT_ONCE = 10  # asked for in one go, so that a wake never waits long for the one database thread
@@ -98,8 +99,9 @@ class Watchable:
     busy: bool
 
     @property
-    def host(self) -> str:
-        return str(self.place[0]).lower()
+    def server(self) -> str:
+        """Host and port."""
+        return f"{str(self.place[0]).strip().lower()}:{self.place[1]}"
 
 
 class Database:
@@ -152,27 +154,37 @@ class Waker:
 
 
 class Gate:
-    """At most MOST_OPENING connections are being opened at once, MOST_OPENING_AT_HOST of them to one host, for it may
-    hang; and one in HOST_SECONDS to each host."""
+    """At most MOST_OPENING connections are being opened at once, MOST_OPENING_AT_SERVER of them to one server, for it
+    may hang; and one in SERVER_SECONDS to each server, or one in MAIL_PROBE_SECONDS to one that is down."""
 
     def __init__(self) -> None:
         self._rooms = asyncio.Semaphore(MOST_OPENING)
-        self._shares = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_OPENING_AT_HOST))
+        self._shares = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_OPENING_AT_SERVER))
         self._queues: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._next: defaultdict[str, float] = defaultdict(float)
+        self._last: defaultdict[str, float] = defaultdict(lambda: -math.inf)
+        self._failures: defaultdict[str, int] = defaultdict(int)  # since somebody got through
 
     @asynccontextmanager
-    async def opening(self, host: str) -> AsyncIterator[None]:
+    async def opening(self, server: str) -> AsyncIterator[None]:
+        """Raises what the block raises, which says whether the server was reached."""
         clock = asyncio.get_running_loop().time
-        async with self._shares[host]:
-            async with self._queues[host]:
-                await asyncio.sleep(max(0.0, self._next[host] - clock()))
+        async with self._shares[server]:
+            async with self._queues[server]:
+                await asyncio.sleep(max(0.0, self._last[server] + self._pause(server) - clock()))
                 await self._rooms.acquire()
-                self._next[host] = clock() + HOST_SECONDS
+                self._last[server] = clock()
             try:
                 yield
+                self._failures[server] = 0
+            except ServerError as error:
+                self._failures[server] = self._failures[server] + 1 if no_connection(error) else 0
+                raise
             finally:
                 self._rooms.release()
+
+    def _pause(self, server: str) -> float:
+        is_down = self._failures[server] >= outages.FEW
+        return float(settings.MAIL_PROBE_SECONDS) if is_down else SERVER_SECONDS
 
 
 class Roster:
@@ -292,7 +304,7 @@ class Watcher:
             tries += 1
 
     async def _open(self, watchable: Watchable) -> IdleConnection:
-        async with self._gate.opening(watchable.host):
+        async with self._gate.opening(watchable.server):
             credentials = await self._database.ask(credentials_for, watchable)
             return await open_idle(credentials)
 

@@ -21,6 +21,7 @@ os.environ.update(
     REDIS_URL=f"unix://{SOCKETS}/redis.sock",
     MAIL_FILES=str(HOME / "bodies"),
     MAIL_ALLOW_PRIVATE_HOSTS="1",
+    MAIL_PROBE_SECONDS="0",  # else a test waits after a few failures
     LOG_LEVEL="WARNING",
     DEBUG="0",
     HTTPS="0",

@@ -10,7 +10,7 @@ from django.db import models
 from accounts.models import Account
 
 ROOT = Path(__file__).resolve().parent.parent
-GLOBAL = {"accounts.Account", "plans.PlanLimits", "mailsync.Schedule", "retention.Erasure"}
+GLOBAL = {"accounts.Account", "plans.PlanLimits", "mailsync.Outage", "mailsync.Schedule", "retention.Erasure"}
 OURS = ["accounts", "plans", "mailsync", "crm", "tasks", "retention", "overview", "demo"]
 
 

@@ -9,9 +9,11 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connections, transaction
+from django.urls import reverse
 from django.utils import timezone
 
-from mailsync import lanes, replica, schedule
+from accounts import tenancy
+from mailsync import health, lanes, outages, replica, schedule
 from mailsync.models import Folder, Mailbox, Schedule
 from mailsync.schedule import Lease, LeaseLost
 from tests.world import World
@@ -187,6 +189,53 @@ def test_a_server_that_is_down_does_not_hold_all_the_workers(
     assert waits_until > now + timedelta(seconds=30), "hundreds would ask again at once"
     assert schedule.claim(world.eve_box.pk, timezone.now()), "it has not failed"
     assert schedule.claim(world.team_box.pk, timezone.now(), click=True), "somebody waits for it"
+
+
+def a_server_goes_down(box: Mailbox) -> None:
+    with tenancy.acting_for(box.account_id):
+        lane = lanes.lane_of(box.pk)
+    for _try in range(outages.FEW):
+        outages.failed(lane.server)
+
+
+def test_a_server_that_is_down_is_tried_once_a_minute_for_all(world: World, settings) -> None:
+    """L14. Clicks are no exception: five hundred people click."""
+    settings.MAIL_PROBE_SECONDS = 60
+    at_one_server(world, world.ann_box, world.team_box, world.eve_box)
+    a_server_goes_down(world.ann_box)
+    now = timezone.now()
+    for box in (world.ann_box, world.team_box):
+        assert schedule.claim(box.pk, now, click=True) is None
+    later = now + timedelta(seconds=61)
+    lease = schedule.claim(world.eve_box.pk, later)
+    assert lease
+    assert schedule.claim(world.ann_box.pk, later) is None
+    outages.end(lease.server)
+    assert schedule.claim(world.ann_box.pk, later)
+    assert schedule.claim(world.team_box.pk, later)
+
+
+def test_whose_server_others_could_not_reach_reads_of_it(world: World, settings) -> None:
+    settings.MAIL_PROBE_SECONDS = 60
+    at_one_server(world, world.ann_box, world.eve_box)
+    a_server_goes_down(world.eve_box)
+    assert schedule.claim(world.ann_box.pk, timezone.now()) is None
+    page = world.client(world.ann).get(reverse("mail:mailboxes")).content.decode()
+    assert "cannot be reached at present" in page
+    with world.acting():
+        [known] = health.of_ids([world.ann_box.pk])
+    assert known.next_at
+    assert known.next_at > timezone.now()
+
+
+def test_who_has_a_wrong_port_keeps_nobody_from_the_server(world: World, settings) -> None:
+    settings.MAIL_PROBE_SECONDS = 60
+    at_one_server(world, world.ann_box, world.eve_box)
+    with tenancy.acting_for(world.eve_box.account_id):
+        Mailbox.objects.filter(pk=world.eve_box.pk).update(imap_port=81)
+    a_server_goes_down(world.eve_box)
+    assert schedule.claim(world.eve_box.pk, timezone.now()) is None
+    assert schedule.claim(world.ann_box.pk, timezone.now())
 
 
 def test_not_even_clicks_go_to_one_login_all_at_once(world: World, settings) -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from mailsync import schedule, secrets, watcher
+from mailsync import outages, schedule, secrets, watcher
 from mailsync.imap import idle
 from mailsync.imap.errors import Broken, Busy, CommandRefused, FolderGone, ForbiddenText, Refused, Unreachable
 from mailsync.imap.idle import NoIdle, open_idle
@@ -46,7 +47,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moments where the product waits seconds, seconds where it waits minutes."""
     monkeypatch.setattr(watcher, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(watcher, "FIRST_BACK_OFF", 0.05)
-    monkeypatch.setattr(watcher, "HOST_SECONDS", 0.02)
+    monkeypatch.setattr(watcher, "SERVER_SECONDS", 0.02)
     monkeypatch.setattr(watcher, "DATABASE_SECONDS", 0.1)
     monkeypatch.setattr(idle, "OPEN_SECONDS", 1.0)
     monkeypatch.setattr(idle, "ANSWER_SECONDS", 0.5)
@@ -549,7 +550,7 @@ def test_the_watcher_waits_as_long_as_the_server_asks() -> None:
 
 
 def test_a_host_is_tried_twice_a_second_and_does_not_hold_up_another(monkeypatch) -> None:
-    monkeypatch.setattr(watcher, "HOST_SECONDS", 0.2)
+    monkeypatch.setattr(watcher, "SERVER_SECONDS", 0.2)
     times: list[tuple[str, float]] = []
 
     async def one(gate: Gate, host: str) -> None:
@@ -567,9 +568,34 @@ def test_a_host_is_tried_twice_a_second_and_does_not_hold_up_another(monkeypatch
     assert times[-1][1] - began >= 0.4
 
 
+def test_a_server_that_is_down_is_tried_seldom_for_all_its_mailboxes(monkeypatch, settings) -> None:
+    """L14; and as often as before when somebody got through."""
+    settings.MAIL_PROBE_SECONDS = 1
+    monkeypatch.setattr(watcher, "SERVER_SECONDS", 0.0)
+    times: list[float] = []
+
+    async def one(gate: Gate, error: Exception | None) -> None:
+        async with gate.opening("down"):
+            times.append(time.monotonic())
+            if error:
+                raise error
+
+    async def work() -> None:
+        gate = Gate()
+        for _try in range(outages.FEW):
+            with pytest.raises(Unreachable):
+                await one(gate, Unreachable("No.", step="connect"))
+        for _try in range(3):
+            await one(gate, None)
+
+    run_apart(work())
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert [pause >= 0.9 for pause in pauses] == [False] * (outages.FEW - 1) + [True, False, False]
+
+
 def test_a_host_that_hangs_leaves_room_for_another(monkeypatch) -> None:
     """Each connection to it takes until OPEN_SECONDS are over, and a company has many mailboxes there."""
-    monkeypatch.setattr(watcher, "HOST_SECONDS", 0.0)
+    monkeypatch.setattr(watcher, "SERVER_SECONDS", 0.0)
     opened: list[str] = []
 
     async def one(gate: Gate, host: str, over: asyncio.Event) -> None:

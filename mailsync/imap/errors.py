@@ -94,6 +94,11 @@ class TooSlow(Broken):
     """An answer has taken all the time that the job has; it was on its way still."""
 
 
+def no_connection(error: ServerError) -> bool:
+    """Whether there was none: nothing that a login or its settings for TLS are to blame for."""
+    return isinstance(error, Unreachable | Broken) and error.step == "connect"
+
+
 class FolderGone(ServerError):
     """The folder does not open; the others may."""
 

@@ -20,6 +20,7 @@ from mailsync.models.mailbox import (
 )
 from mailsync.models.message import Attachment, Message
 from mailsync.models.operation import FOLDER_KINDS, OPEN, Operation, OperationKind, OperationState
+from mailsync.models.outage import Outage
 from mailsync.models.outgoing import (
     DeliveryReport,
     Dispatch,
@@ -68,6 +69,7 @@ __all__ = [
     "OperationKind",
     "OperationState",
     "Origin",
+    "Outage",
     "Outgoing",
     "OutgoingAttachment",
     "OutgoingState",

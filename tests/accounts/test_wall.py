@@ -73,6 +73,7 @@ GLOBAL = {
     "accounts_account",
     "plans_planlimits",
     "plans_planrequest",
+    "mailsync_outage",
     "mailsync_schedule",
     "mailsync_dispatch",
     "retention_erasure",

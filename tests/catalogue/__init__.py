@@ -37,5 +37,5 @@ judges (conftest.Case): rows = server, every mail is there as often as it must b
 | L07 to L09 | tests/oauth |
 | L10 | tests/test_watcher.py |
 | L13 | tests/test_netguard.py |
-| L14 | tests/health/test_trying_again.py, tests/test_watcher.py |
+| L14 | tests/test_schedule.py, tests/test_watcher.py, tests/faults/test_faults.py |
 """
