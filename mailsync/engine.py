@@ -55,9 +55,8 @@ log = structlog.get_logger(__name__)
 
 SYNC_OFF_AGAIN = timedelta(minutes=10)  # a plan may have changed: asking costs one query
 MOST_BACK_OFF = timedelta(minutes=15)
-DOWN_BACK_OFF = timedelta(
-    minutes=4
-)  # caught up with in five (X27); outages keeps them from trying all at once
+# Caught up with in five (X27); outages keeps them from trying all at once.
+DOWN_BACK_OFF = timedelta(minutes=4)
 BUSY_BACK_OFF, MOST_BUSY_BACK_OFF = timedelta(minutes=5), timedelta(hours=1)
 REFUSED_REST = timedelta(days=1)
 PLAN_OFF = "Your company's plan has no mail at present."
