@@ -9,7 +9,7 @@ from mailsync.mime.structure import Part
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,60})", re.IGNORECASE)
 # Padding in the middle: some programs encode in pieces and put them one after the other.
-_BASE64_SEAM = re.compile(rb"=[=\s]*(?=[A-Za-z0-9+/])")
+_BASE64_SEAM = re.compile(rb"=\s*[A-Za-z0-9+/]")
 _BASE64_ONLY = re.compile(rb"[A-Za-z0-9+/=\s]*")
 _SMALL = 4096
 _UUENCODE = ("x-uuencode", "uuencode", "x-uue", "uue")

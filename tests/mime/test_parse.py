@@ -488,6 +488,7 @@ BOMBS = {
     "dashes": b"Subject: x\n\n" + b"-" * 4_000_000,
     "links": b"Subject: x\n\n" + b"https://a" * 400_000,
     "punycode": b"Content-Type: text/plain; charset=punycode\n\n" + b"a-" + b"z" * 2_000_000,
+    "padding of base64": b"Content-Transfer-Encoding: base64\n\n" + b"= =\n" * 200_000,
     "NULs": b"Subject: \0x\0\nContent-Type: text/plain\n\n" + b"\0" * 1_000_000 + b"x",
 }
 
